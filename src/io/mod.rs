@@ -1,1 +1,28 @@
+//! Everything that touches the machine: cores, clock, randomness, files, sockets, messages between cores.
 //!
+//! The rest of the house must run unchanged on a real machine and in a simulation with a virtual clock, network and disk, and must
+//! not depend on which reactor is below. So this room is the only one that names glommio, libc or io_uring, and every type here is
+//! concrete, with one implementation in a release build and a second, simulated one beside it under the feature `sim`.
+//!
+//! - [`Io`] is a core's handle to its devices: cheap to clone, never leaves its core. Everything that waits takes it.
+//! - [`File`], [`Accepted`], [`Sender`], [`ReplySender`] may cross cores; [`Socket`], [`Receiver`], [`Notify`] stay on one.
+//! - Tasks are never cancelled ([`Io::spawn`] detaches): end them by a message or by [`Socket::shutdown`]. A future of this room must
+//!   be polled to its end once it was polled (`select` over a pending `accept` or `read` leaks); wait with [`Notify`] and deadlines.
+//!
+//! Enter by [`Io`], then [`file`] and [`net`]; `real/` holds the rules of glommio that this room keeps, `sim/` the simulated world.
+
+mod core;
+mod file;
+mod local;
+mod mailbox;
+mod net;
+mod real;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+pub use core::{Io, Mono};
+pub use file::{DirEntry, File, FileLock, FileSlice, OpenOptions};
+pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
+pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
+pub use net::{Accepted, Listener, Piece, Socket};
+pub use real::{Cores, StartError, Topology, check_machine, start};

@@ -1,0 +1,105 @@
+//! Waiting for each other on one core.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Wakes tasks of the same core: a waiter returns after the next [`Notify::notify_all`] that follows the creation of its future.
+#[derive(Clone, Default)]
+pub struct Notify {
+    inner: Rc<NotifyInner>,
+}
+
+#[derive(Default)]
+struct NotifyInner {
+    generation: Cell<u64>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Notify {
+    /// Nobody waits yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wakes everybody who waits now.
+    pub fn notify_all(&self) {
+        self.inner.generation.set(self.inner.generation.get() + 1);
+        let waiting = std::mem::take(&mut *self.inner.waiting.borrow_mut());
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// Waits for the next notification; counts from this call, not from the first poll.
+    pub fn notified(&self) -> impl Future<Output = ()> + use<> {
+        let inner = self.inner.clone();
+        let start = inner.generation.get();
+        poll_fn(move |context| {
+            if inner.generation.get() != start {
+                return Poll::Ready(());
+            }
+            let mut waiting = inner.waiting.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+}
+
+struct Slot<T> {
+    value: Option<T>,
+    waker: Option<Waker>,
+    sender_gone: bool,
+}
+
+/// The sending half of a single answer between tasks of one core.
+pub struct LocalSender<T>(Rc<RefCell<Slot<T>>>);
+
+/// The receiving half: a future of the answer, `Err` when the sender was dropped without one.
+pub struct LocalReceiver<T>(Rc<RefCell<Slot<T>>>);
+
+/// A single answer between two tasks of one core.
+pub fn local_reply<T>() -> (LocalSender<T>, LocalReceiver<T>) {
+    let slot = Rc::new(RefCell::new(Slot { value: None, waker: None, sender_gone: false }));
+    (LocalSender(slot.clone()), LocalReceiver(slot))
+}
+
+impl<T> LocalSender<T> {
+    /// Delivers the answer.
+    pub fn send(self, value: T) {
+        self.0.borrow_mut().value = Some(value);
+    }
+}
+
+impl<T> Drop for LocalSender<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut slot = self.0.borrow_mut();
+            slot.sender_gone = true;
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Future for LocalReceiver<T> {
+    type Output = Result<T, super::Dropped>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.0.borrow_mut();
+        if let Some(value) = slot.value.take() {
+            return Poll::Ready(Ok(value));
+        }
+        if slot.sender_gone {
+            return Poll::Ready(Err(super::Dropped));
+        }
+        slot.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
