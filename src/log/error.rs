@@ -1,0 +1,102 @@
+//! Why a log or a log dir refuses.
+
+use crate::model::{ErrorCode, Offset, TopicId};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Why a log cannot do what it was asked. Cheap to clone, since one failed write answers many waiters.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The device failed. The log takes no more appends and its log dir has to be taken offline.
+    #[error("{path}: {message}", path = .0.path.display(), message = .0.message)]
+    Storage(Rc<StorageFailure>),
+    /// The offset is outside of the log.
+    #[error("offset {offset} is outside of {start}..{end}")]
+    OffsetOutOfRange {
+        /// Offset that was asked for.
+        offset: Offset,
+        /// Log start offset.
+        start: Offset,
+        /// First offset that may not be asked for.
+        end: Offset,
+    },
+    /// The batches of one append are larger than a segment may be.
+    #[error("{bytes} bytes are more than a segment of {limit} bytes may hold")]
+    RecordListTooLarge {
+        /// Bytes of the batch.
+        bytes: usize,
+        /// `segment.bytes`.
+        limit: u32,
+    },
+    /// The batches do not follow the log end offset (or each other).
+    #[error("batch at offset {offset} does not follow log end offset {expected}")]
+    UnexpectedAppendOffset {
+        /// First offset of the batch.
+        offset: Offset,
+        /// Where it would have to begin.
+        expected: Offset,
+    },
+    /// What is on disk cannot be what this broker or Kafka wrote, and cannot be repaired without losing acked records.
+    #[error("{path}: {reason}", path = .path.display())]
+    Corrupt {
+        /// File or directory.
+        path: Rc<PathBuf>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// `partition.metadata` names another topic.
+    #[error("the directory belongs to topic id {found}, not to {expected}")]
+    InconsistentTopicId {
+        /// Id in the file.
+        found: TopicId,
+        /// Id that the log was opened with.
+        expected: TopicId,
+    },
+    /// The log was closed or deleted.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// Where and how the device failed.
+#[derive(Debug)]
+pub struct StorageFailure {
+    /// File or directory.
+    pub path: PathBuf,
+    /// The operation and the system's error.
+    pub message: String,
+}
+
+impl LogError {
+    /// A failed operation of the device on `path`.
+    pub fn storage(path: &Path, operation: &str, error: &std::io::Error) -> Self {
+        Self::Storage(Rc::new(StorageFailure { path: path.to_owned(), message: format!("{operation}: {error}") }))
+    }
+
+    /// What is on disk at `path` cannot be used.
+    pub fn corrupt(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Corrupt { path: Rc::new(path.to_owned()), reason: reason.into() }
+    }
+
+    /// The code that a client gets.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Storage(_) | Self::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
+            Self::UnexpectedAppendOffset { .. } => ErrorCode::UnknownServerError,
+            Self::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,
+            Self::Closed => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+
+    /// Whether the log dir has to be taken offline.
+    pub fn is_storage(&self) -> bool {
+        matches!(self, Self::Storage(_))
+    }
+}
+
+impl From<&LogError> for ErrorCode {
+    fn from(error: &LogError) -> Self {
+        error.code()
+    }
+}
