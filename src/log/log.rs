@@ -3,7 +3,10 @@
 use super::{LogConfig, LogError};
 use crate::io::{FileSlice, Io};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::producer::ProducerStates;
+use crate::record::BatchHeader;
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -50,6 +53,14 @@ pub struct AppendBatch {
     pub leader_epoch: LeaderEpoch,
     /// Greatest timestamp of its records in milliseconds since 1970, or -1.
     pub max_timestamp: i64,
+}
+
+impl AppendBatch {
+    /// A validated batch with the header `header`, to be numbered from `base_offset` on.
+    pub fn new(bytes: Bytes, header: &BatchHeader, base_offset: Offset, leader_epoch: LeaderEpoch) -> Self {
+        let last_offset = base_offset.plus(i64::from(header.last_offset_delta));
+        Self { bytes, base_offset, last_offset, leader_epoch, max_timestamp: header.max_timestamp }
+    }
 }
 
 /// What an append did.
@@ -194,6 +205,13 @@ impl Log {
 
     /// The segments in offset order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
+        todo!()
+    }
+
+    /// State of the idempotent producers. The partition judges a batch with [`ProducerStates::check`] and enters it tentatively with
+    /// [`ProducerStates::append`] before [`Log::append`]; the log commits it when the write has ended and rolls it back when the
+    /// write has failed, so nobody else calls `commit` or `rollback`. Never keep the borrow across an await.
+    pub fn producers(&self) -> &RefCell<ProducerStates> {
         todo!()
     }
 
