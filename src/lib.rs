@@ -9,8 +9,8 @@
 
 // 1. Words: no I/O, no clock.
 pub mod model; // newtypes, error codes, topic ids
-pub mod protocol;
-pub mod record; // record batch v2: header, records, builder, checks of a produced batch, compression -> model // frames, header versions, which APIs and versions we serve, generated messages and records -> model, record
+pub mod protocol; // frames, header versions, which APIs and versions we serve, generated messages and records -> model, record
+pub mod record; // record batch v2: header, records, builder, checks of a produced batch, compression -> model
 
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
