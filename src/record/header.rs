@@ -142,6 +142,12 @@ impl Attributes {
         self.0 & Self::DELETE_HORIZON != 0
     }
 
+    /// These attributes without the bits that have no meaning yet; so Kafka writes whatever it changes.
+    #[must_use]
+    pub const fn known(self) -> Self {
+        Self(self.0 & 0x7f)
+    }
+
     const fn with(self, bit: i16, on: bool) -> Self {
         Self(if on { self.0 | bit } else { self.0 & !bit })
     }
@@ -361,10 +367,10 @@ pub fn patch_leader_epoch(batch: &mut [u8], leader_epoch: LeaderEpoch) {
 /// On fewer bytes than a header.
 pub fn patch_max_timestamp(batch: &mut [u8], timestamp_type: TimestampType, max_timestamp: i64) {
     let attributes = Attributes(i16::from_be_bytes(at(batch, ATTRIBUTES_AT)));
-    let patched = attributes.with_timestamp_type(timestamp_type);
-    if attributes == patched && i64::from_be_bytes(at(batch, MAX_TIMESTAMP_AT)) == max_timestamp {
+    if attributes.timestamp_type() == timestamp_type && i64::from_be_bytes(at(batch, MAX_TIMESTAMP_AT)) == max_timestamp {
         return;
     }
+    let patched = attributes.with_timestamp_type(timestamp_type).known();
     batch[ATTRIBUTES_AT..LAST_OFFSET_DELTA_AT].copy_from_slice(&patched.0.to_be_bytes());
     batch[MAX_TIMESTAMP_AT..PRODUCER_ID_AT].copy_from_slice(&max_timestamp.to_be_bytes());
     patch_crc(batch);

@@ -8,10 +8,11 @@
 //! [`Records`] walks a payload; none of them allocates, and none panics on any bytes. Numbering touches only the 16 bytes in
 //! front of the checksummed part ([`numbered_head`]). Codecs are streams with an output limit ([`Decompressor`]), so that
 //! checking a compressed batch holds a window of it, never the whole, and a bomb costs no memory. Batches of our own, and
-//! those that have to be rebuilt, come from [`BatchBuilder`].
+//! those that have to be rebuilt, come from [`BatchBuilder`]. [`Validator`] applies Kafka's rules to what a client produced.
 //!
 //! **Where to look.** A field of the header: `header`. Records: `record`. The codecs: `compression`, `snappy`. Markers and
-//! other control records: `control`.
+//! other control records: `control`. A new check of produced batches: `validate` for a rule about the batch and for the order
+//! of all rules, `rules` for one about each record.
 //!
 //! Format: KIP-98 (v2), KIP-110 (zstd), KIP-534 (delete horizon). Formats v0 and v1 are recognised and refused: Kafka 4
 //! neither takes nor writes them.
@@ -21,8 +22,12 @@ mod builder;
 mod compression;
 mod control;
 mod header;
+mod rebuild;
 mod record;
+mod rules;
 mod snappy;
+mod stream;
+mod validate;
 pub mod varint;
 
 pub use batches::{Batch, Batches, next_batch_size};
@@ -35,6 +40,10 @@ pub use header::{
     increment_sequence, numbered_head, patch_base_offset, patch_leader_epoch, patch_max_timestamp, seal,
 };
 pub use record::{Header, Headers, Record, RecordFormatError, RecordShape, Records, read_record, read_shape, write_record};
+pub use rules::MAX_RECORD_ERRORS;
+pub use validate::{
+    DEFAULT_MAX_DECOMPRESSED_BYTES, RecordError, RecordsError, ValidateOptions, ValidatedBatch, Validator, validate,
+};
 
 use crate::model::ErrorCode;
 

@@ -110,3 +110,15 @@ fn a_buffer_of_batches_ends_before_the_partial_one() {
         assert_eq!(batches.remaining(), cut - if whole.len() == 2 { buffer.len() } else { whole.len() * one.len() });
     }
 }
+
+fn options() -> ValidateOptions {
+    ValidateOptions::new(4_000_000_000_000)
+}
+
+#[test]
+fn the_common_path_returns_the_same_bytes() {
+    let batch = build(Codec::None, &[(1, None, Some(b"a".to_vec()), vec![]), (2, None, None, vec![])]);
+    let validated = validate(batch.clone(), &options()).unwrap();
+    assert_eq!(validated.bytes.as_ptr(), batch.as_ptr());
+    assert_eq!(validated.max_timestamp, 2);
+}
