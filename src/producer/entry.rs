@@ -2,15 +2,10 @@
 
 use super::{EndTxnMarker, Origin, ProducerBatch, ProducerError};
 use crate::model::Offset;
+use crate::record::{NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
 
 /// Batches that are remembered to recognise a duplicate: as many as an idempotent producer may have in flight.
 pub const RETAINED_BATCHES: usize = 5;
-/// No epoch known.
-pub const NO_PRODUCER_EPOCH: i16 = -1;
-/// No sequence known.
-pub const NO_SEQUENCE: i32 = -1;
-/// No timestamp known.
-pub const NO_TIMESTAMP: i64 = -1;
 /// Coordinator epoch before the first marker.
 const NO_COORDINATOR_EPOCH: i32 = -1;
 

@@ -20,10 +20,11 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{BatchMetadata, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, ProducerEntry, RETAINED_BATCHES};
+pub use entry::{BatchMetadata, ProducerEntry, RETAINED_BATCHES};
 pub use snapshot::{SnapshotError, decode_snapshot, encode_snapshot};
 
 use crate::model::{ErrorCode, Offset, ProducerId};
+use crate::record::BatchHeader;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What the producer state needs to know of one record batch that carries a producer id.
@@ -45,6 +46,21 @@ pub struct ProducerBatch {
     pub max_timestamp: i64,
     /// Whether the batch is part of a transaction.
     pub transactional: bool,
+}
+
+impl From<&BatchHeader> for ProducerBatch {
+    fn from(header: &BatchHeader) -> Self {
+        Self {
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            max_timestamp: header.max_timestamp,
+            transactional: header.attributes.is_transactional(),
+        }
+    }
 }
 
 /// A commit or abort marker: the control record that ends a producer's transaction in this partition.

@@ -8,8 +8,9 @@
 //!
 //! Only the last batch of a producer is kept. A last offset of -1 means that no batch is remembered.
 
-use super::entry::{BatchMetadata, NO_SEQUENCE, ProducerEntry};
+use super::entry::{BatchMetadata, ProducerEntry};
 use crate::model::{Offset, ProducerId};
+use crate::record::NO_SEQUENCE;
 
 const VERSION: i16 = 1;
 const CRC_AT: usize = 2;

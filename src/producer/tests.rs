@@ -204,6 +204,28 @@ fn every_flipped_or_missing_byte_of_a_snapshot_is_noticed() {
     }
 }
 
+/// Written by the `ProducerStateManager.writeSnapshot` of Apache Kafka 4.2.0: producer 36 with a batch of one record, 40 with an open
+/// transaction, 41 after a marker that raised its epoch.
+const KAFKAS_SNAPSHOT: &str = "0001555e9db60000000300000000000000240000000000090000000000000009000000000000\
+    01a1fc132470ffffffffffffffffffffffff000000000000002800030000000b000000000000001500000004000001a1fc133680\
+    ffffffff000000000000001100000000000000290001ffffffffffffffffffffffff00000000000001a1fc13368200000007ffffffffffffffff";
+
+#[test]
+fn kafkas_own_snapshot_is_read_and_written_byte_for_byte() {
+    let file: Vec<u8> =
+        (0..KAFKAS_SNAPSHOT.len() / 2).map(|i| u8::from_str_radix(&KAFKAS_SNAPSHOT[2 * i..2 * i + 2], 16).unwrap()).collect();
+    let mut states = ProducerStates::default();
+    states.load_snapshot(&file, Offset(26), 1_795_230_490_000, 86_400_000).unwrap();
+    let plain = states.get(ProducerId(36)).unwrap();
+    assert_eq!((plain.epoch(), plain.last_sequence(), plain.last_timestamp()), (0, 9, 1_795_230_475_376));
+    let open = states.get(ProducerId(40)).unwrap();
+    assert_eq!((open.epoch(), open.current_txn_first_offset()), (3, Some(Offset(17))));
+    assert_eq!((open.last_batch().unwrap().base_offset(), open.last_batch().unwrap().base_sequence()), (Offset(17), 7));
+    let marked = states.get(ProducerId(41)).unwrap();
+    assert_eq!((marked.epoch(), marked.coordinator_epoch(), marked.last_batch()), (1, 7, None));
+    assert_eq!(states.snapshot(), file);
+}
+
 /// The rules once more, as a history of what was accepted.
 #[derive(Default)]
 struct Model {
