@@ -1,11 +1,13 @@
 //! A core's handle to its devices.
 
-use super::{DirEntry, File, FileLock, Listener, OpenOptions, Socket};
+use super::real::RealCore;
+use super::{Counters, DirEntry, File, FileLock, Listener, OpenOptions, Socket};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Nanoseconds of the monotonic clock since some start; never goes back, says nothing about the time of day.
@@ -28,145 +30,170 @@ impl Mono {
 /// One core's clock, tasks, files and sockets. Clone freely; it stays on its core.
 #[derive(Clone)]
 pub struct Io {
-    _todo: std::rc::Rc<()>,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Real(Rc<RealCore>),
+}
+
+/// A request to end the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
 }
 
 impl Io {
     /// Index of this core among the broker's cores, from 0.
     pub fn core(&self) -> usize {
-        todo!()
+        each!(&self.kind, Kind, it => it.core())
     }
 
     /// How many cores the broker runs on.
     pub fn cores(&self) -> usize {
-        todo!()
+        each!(&self.kind, Kind, it => it.cores())
     }
 
     /// The monotonic clock, for timers and latencies.
     pub fn now(&self) -> Mono {
-        todo!()
+        each!(&self.kind, Kind, it => it.now())
     }
 
     /// Milliseconds since the Unix epoch, for timestamps in records and files. May jump.
     pub fn wall_clock_ms(&self) -> i64 {
-        todo!()
+        each!(&self.kind, Kind, it => it.wall_clock_ms())
     }
 
     /// Random bytes (cryptographic quality on a real machine, seeded in a simulation).
     pub fn random<const N: usize>(&self) -> [u8; N] {
-        todo!()
+        let mut bytes = [0; N];
+        each!(&self.kind, Kind, it => it.fill_random(&mut bytes));
+        bytes
     }
 
-    /// Runs `task` on this core until it ends by itself.
+    /// What this core has done so far.
+    pub fn counters(&self) -> Counters {
+        each!(&self.kind, Kind, it => it.counters())
+    }
+
+    /// Runs `task` on this core until it ends by itself. It is first polled after the caller has yielded, never inside this call.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        let _ = task;
-        todo!()
+        each!(&self.kind, Kind, it => it.spawn(task));
     }
 
     /// Waits at least `duration`.
     pub async fn sleep(&self, duration: Duration) {
-        let _ = duration;
-        todo!()
+        each!(&self.kind, Kind, it => it.sleep(duration).await)
     }
 
     /// Waits until the monotonic clock has reached `deadline`.
     pub async fn sleep_until(&self, deadline: Mono) {
-        let _ = deadline;
-        todo!()
+        self.sleep(deadline.since(self.now())).await;
     }
 
-    /// Lets other tasks run if this one has had the core for long (about 100 µs); call it in loops.
+    /// Lets other tasks run if this one has had the core for long (about 1 ms); call it in loops.
     pub async fn yield_if_needed(&self) {
-        todo!()
+        each!(&self.kind, Kind, it => it.yield_if_needed().await)
     }
 
-    /// Runs `work` on this core's helper thread (in a simulation: in place, at a simulated delay). For what would hold up the
-    /// core and has no other way: closing a huge file, walking a directory.
+    /// Lets every other task that is ready run first.
+    pub async fn yield_now(&self) {
+        each!(&self.kind, Kind, it => it.yield_now().await)
+    }
+
+    /// Runs `work` on a helper thread of this core (in a simulation: in place). For what would hold up the core and has no other way:
+    /// closing a huge file, walking a directory. A panic of `work` goes on in the caller.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _ = work;
-        todo!()
+        each!(&self.kind, Kind, it => it.blocking(work).await)
+    }
+
+    /// Waits for the next SIGTERM or SIGINT. One task of the process waits at a time.
+    pub async fn signal(&self) -> Signal {
+        each!(&self.kind, Kind, it => it.signal().await)
     }
 
     // ---- files -------------------------------------------------------------------------------------------------------------
 
     /// Opens or creates a file.
     pub async fn open(&self, path: &Path, options: OpenOptions) -> Result<File> {
-        let _ = (path, options);
-        todo!()
+        each!(&self.kind, Kind, it => it.open(path, options).await.map(File::from))
     }
 
     /// Reads a whole (small) file.
     pub async fn read_file(&self, path: &Path) -> Result<Bytes> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.read_file(path).await)
     }
 
     /// Replaces a small file so that a crash leaves the old content or the new: writes `<path>.tmp`, fsyncs, renames, fsyncs the
     /// directory.
     pub async fn replace_file(&self, path: &Path, content: Bytes) -> Result<()> {
-        let _ = (path, content);
-        todo!()
+        each!(&self.kind, Kind, it => it.replace_file(path, content).await)
     }
 
     /// Entries of a directory, sorted by name.
     pub async fn read_dir(&self, path: &Path) -> Result<Vec<DirEntry>> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.read_dir(path).await)
     }
 
     /// Whether anything exists at `path`.
     pub async fn exists(&self, path: &Path) -> Result<bool> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.exists(path).await)
     }
 
     /// Creates a directory and its missing parents.
     pub async fn create_dir_all(&self, path: &Path) -> Result<()> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.create_dir_all(path).await)
     }
 
     /// Renames a file or directory; durable only after [`Io::sync_dir`] of the parent(s).
     pub async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        let _ = (from, to);
-        todo!()
+        each!(&self.kind, Kind, it => it.rename(from, to).await)
     }
 
     /// Removes a file. Off the core: unlinking a large file is slow.
     pub async fn remove_file(&self, path: &Path) -> Result<()> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.remove_file(path).await)
     }
 
     /// Removes a directory and what is in it.
     pub async fn remove_dir_all(&self, path: &Path) -> Result<()> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.remove_dir_all(path).await)
     }
 
     /// Makes creations, renames and removals in this directory durable.
     pub async fn sync_dir(&self, path: &Path) -> Result<()> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.sync_dir(path).await)
     }
 
-    /// Takes the exclusive lock of a lock file (created if absent), `None` when another process holds it.
+    /// Takes the exclusive lock of a lock file (created if absent), `None` when somebody else holds it. Excludes Apache Kafka too.
     pub async fn lock_file(&self, path: &Path) -> Result<Option<FileLock>> {
-        let _ = path;
-        todo!()
+        each!(&self.kind, Kind, it => it.lock_file(path).await.map(|lock| lock.map(FileLock::from)))
     }
 
     // ---- network -----------------------------------------------------------------------------------------------------------
 
-    /// Listens on `address`. `shared` sets SO_REUSEPORT, so that each core can listen on the same port.
+    /// Listens on `address`. `shared` sets SO_REUSEPORT, so that each core can listen on the same port: probe the port first
+    /// ([`Io::probe_port`]), or a second broker would start and take away connections.
     pub fn listen(&self, address: SocketAddr, shared: bool) -> Result<Listener> {
-        let _ = (address, shared);
-        todo!()
+        each!(&self.kind, Kind, it => it.listen(address, shared).map(Listener::from))
     }
 
-    /// Connects to `address`.
+    /// Listens on `address` for a moment without SO_REUSEPORT: an error (`AddrInUse`) when anybody listens there already.
+    pub fn probe_port(&self, address: SocketAddr) -> Result<()> {
+        each!(&self.kind, Kind, it => it.probe_port(address))
+    }
+
+    /// Connects to `address`, within 30 seconds.
     pub async fn connect(&self, address: SocketAddr) -> Result<Socket> {
-        let _ = address;
-        todo!()
+        each!(&self.kind, Kind, it => it.connect(address).await.map(Socket::from))
+    }
+
+    /// The addresses of a host name, best first. Off the core: it may ask a name server.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+        each!(&self.kind, Kind, it => it.resolve(host, port).await)
     }
 }

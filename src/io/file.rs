@@ -1,8 +1,11 @@
 //! Files: positioned reads and gathered writes through the page cache, and slices that a socket can send without copying.
 
 use super::Io;
+use super::core::Kind;
+use super::real::{RealFile, RealLock};
 use bytes::Bytes;
 use std::io::Result;
+use std::sync::Arc;
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +41,18 @@ pub struct DirEntry {
 /// An open file. Clones share one descriptor, which is closed off the core when the last clone goes; may cross cores.
 #[derive(Clone)]
 pub struct File {
-    _todo: std::sync::Arc<()>,
+    pub(super) kind: FileKind,
+}
+
+#[derive(Clone)]
+pub(super) enum FileKind {
+    Real(Arc<RealFile>),
+}
+
+impl From<Arc<RealFile>> for File {
+    fn from(file: Arc<RealFile>) -> Self {
+        Self { kind: FileKind::Real(file) }
+    }
 }
 
 /// Bytes of a file that a socket sends from the page cache; keeps the descriptor open.
@@ -56,45 +70,59 @@ pub struct FileSlice {
 
 /// An exclusive lock on a lock file, released on drop.
 pub struct FileLock {
-    _todo: (),
+    _kind: LockKind,
+}
+
+enum LockKind {
+    Real { _held: RealLock },
+}
+
+impl From<RealLock> for FileLock {
+    fn from(lock: RealLock) -> Self {
+        Self { _kind: LockKind::Real { _held: lock } }
+    }
+}
+
+/// Runs a call on the implementation that file and core share.
+macro_rules! file_each {
+    ($file:expr, $io:expr, $it:ident, $core:ident => $call:expr) => {
+        match (&$file.kind, &$io.kind) {
+            (FileKind::Real($it), Kind::Real($core)) => $call.await,
+        }
+    };
 }
 
 impl File {
     /// Length in bytes.
+    #[allow(clippy::len_without_is_empty)]
     pub async fn len(&self, io: &Io) -> Result<u64> {
-        let _ = io;
-        todo!()
+        file_each!(self, io, it, core => it.len(core))
     }
 
     /// Reads `len` bytes at `position`; fewer only where the file ends.
     pub async fn read_at(&self, io: &Io, position: u64, len: usize) -> Result<Bytes> {
-        let _ = (io, position, len);
-        todo!()
+        file_each!(self, io, it, core => it.read_at(core, position, len))
     }
 
     /// Writes the pieces one after the other at `position`, in one sequential write (in steps of at most 256 KiB between yields).
     /// On an error an unknown part of them has been written.
     pub async fn write_at(&self, io: &Io, position: u64, pieces: &[Bytes]) -> Result<()> {
-        let _ = (io, position, pieces);
-        todo!()
+        file_each!(self, io, it, core => it.write_at(core, position, pieces))
     }
 
     /// Returns when all that was written before the call is on the device (`fdatasync`). After an error the kernel may have dropped
     /// the bytes: never call it again in the hope that it succeeds.
     pub async fn sync_data(&self, io: &Io) -> Result<()> {
-        let _ = io;
-        todo!()
+        file_each!(self, io, it, core => it.sync_data(core))
     }
 
     /// Cuts or extends (with zeros) to `len`.
     pub async fn set_len(&self, io: &Io, len: u64) -> Result<()> {
-        let _ = (io, len);
-        todo!()
+        file_each!(self, io, it, core => it.set_len(core, len))
     }
 
     /// Reserves blocks for `len` bytes from `position` without changing the length; not an error where the file system cannot.
     pub async fn preallocate(&self, io: &Io, position: u64, len: u64) -> Result<()> {
-        let _ = (io, position, len);
-        todo!()
+        file_each!(self, io, it, core => it.preallocate(core, position, len))
     }
 }

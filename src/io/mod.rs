@@ -11,7 +11,17 @@
 //!
 //! Enter by [`Io`], then [`file`] and [`net`]; `real/` holds the rules of glommio that this room keeps, `sim/` the simulated world.
 
+/// Runs a call on the implementation behind a face.
+macro_rules! each {
+    ($on:expr, $kind:ident, $it:ident => $call:expr) => {
+        match $on {
+            $kind::Real($it) => $call,
+        }
+    };
+}
+
 mod core;
+mod counters;
 mod file;
 mod local;
 mod mailbox;
@@ -19,10 +29,12 @@ mod net;
 mod real;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod wake;
 
-pub use core::{Io, Mono};
+pub use core::{Io, Mono, Signal};
+pub use counters::Counters;
 pub use file::{DirEntry, File, FileLock, FileSlice, OpenOptions};
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
 pub use net::{Accepted, Listener, Piece, Socket};
-pub use real::{Cores, StartError, Topology, check_machine, start};
+pub use real::{Cores, StartError, Topology, affinity_cores, check_machine, raise_nofile, start};

@@ -1,24 +1,58 @@
 //! TCP sockets: whole answers go out as a list of pieces, memory or file.
 
+use super::core::Kind;
+use super::real::{RealAccepted, RealListener, RealSocket};
 use super::{FileSlice, Io};
 use bytes::{Bytes, BytesMut};
 use std::io::Result;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// A listening socket of one core.
 pub struct Listener {
-    _todo: std::rc::Rc<()>,
+    kind: ListenerKind,
+}
+
+enum ListenerKind {
+    Real(RealListener),
+}
+
+impl From<RealListener> for Listener {
+    fn from(listener: RealListener) -> Self {
+        Self { kind: ListenerKind::Real(listener) }
+    }
 }
 
 /// A connection that no core has taken yet; may be handed to another core. Dropping it closes it.
 pub struct Accepted {
-    _todo: (),
+    kind: AcceptedKind,
+}
+
+enum AcceptedKind {
+    Real(RealAccepted),
+}
+
+impl From<RealAccepted> for Accepted {
+    fn from(accepted: RealAccepted) -> Self {
+        Self { kind: AcceptedKind::Real(accepted) }
+    }
 }
 
 /// A connection on its core. Clones share it: one task may read while another sends (one of each at a time).
 #[derive(Clone)]
 pub struct Socket {
-    _todo: std::rc::Rc<()>,
+    kind: SocketKind,
+}
+
+#[derive(Clone)]
+enum SocketKind {
+    Real(Rc<RealSocket>),
+}
+
+impl From<Rc<RealSocket>> for Socket {
+    fn from(socket: Rc<RealSocket>) -> Self {
+        Self { kind: SocketKind::Real(socket) }
+    }
 }
 
 /// A part of what is sent.
@@ -33,59 +67,60 @@ pub enum Piece {
 impl Listener {
     /// The address it listens on (with the port that the kernel chose for port 0).
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        todo!()
+        each!(&self.kind, ListenerKind, it => it.local_addr())
     }
 
-    /// Waits for the next connection. Never drop this future while it is pending.
+    /// Waits for the next connection. An error does not end the listener unless it was closed: when descriptors run out, one
+    /// connection has been refused (its other end sees it closed) and the caller should say so and go on after a pause.
     pub async fn accept(&self) -> Result<Accepted> {
-        todo!()
+        each!(&self.kind, ListenerKind, it => it.accept().await.map(Accepted::from))
     }
 
-    /// Stops listening: a pending and every later [`Listener::accept`] fails.
+    /// Stops listening: a pending and every later [`Listener::accept`] fails with `NotConnected`.
     pub fn close(&self) {
-        todo!()
+        each!(&self.kind, ListenerKind, it => it.close());
     }
 }
 
 impl Accepted {
     /// Address of the other end.
     pub fn peer_addr(&self) -> SocketAddr {
-        todo!()
+        each!(&self.kind, AcceptedKind, it => it.peer_addr())
     }
 
     /// Binds the connection to this core (TCP_NODELAY set).
     pub fn attach(self, io: &Io) -> Result<Socket> {
-        let _ = io;
-        todo!()
+        match (self.kind, &io.kind) {
+            (AcceptedKind::Real(it), Kind::Real(core)) => it.attach(core).map(Socket::from),
+        }
     }
 }
 
 impl Socket {
     /// Address of the other end.
     pub fn peer_addr(&self) -> SocketAddr {
-        todo!()
+        each!(&self.kind, SocketKind, it => it.peer_addr())
     }
 
     /// Address of this end.
     pub fn local_addr(&self) -> SocketAddr {
-        todo!()
+        each!(&self.kind, SocketKind, it => it.local_addr())
     }
 
     /// Appends what has arrived to `buffer`, within its spare capacity (at least 1); 0 when the other end has closed.
     pub async fn read(&self, buffer: &mut BytesMut) -> Result<usize> {
-        let _ = buffer;
-        todo!()
+        assert!(buffer.capacity() > buffer.len(), "a read needs room");
+        each!(&self.kind, SocketKind, it => it.read(buffer).await)
     }
 
     /// Sends all pieces in order, gathered where that saves calls. After an error (a file that turned out short is one) part of it
     /// may have left: the only thing to do is [`Socket::shutdown`].
     pub async fn send(&self, pieces: &[Piece]) -> Result<()> {
-        let _ = pieces;
-        todo!()
+        each!(&self.kind, SocketKind, it => it.send(pieces).await)
     }
 
     /// Ends both directions; pending and later calls return an error or 0. The descriptor closes with the last clone.
     pub fn shutdown(&self) {
-        todo!()
+        each!(&self.kind, SocketKind, it => it.shutdown());
     }
 }

@@ -1,8 +1,46 @@
 //! The real machine: glommio executors, one pinned to each core.
+//!
+//! glommio 0.9.0 works if its rules are kept, and this is the only place that has to know them:
+//!
+//! - **An executor always has an armed timer** ([`core::tick`]): without one it can park for ever with tasks that could run, when
+//!   the preemption timer fires before the first of them ran.
+//! - **The preemption timer is 1 ms**; what holds the core longer yields ([`super::Io::yield_if_needed`]) or goes to a helper.
+//! - **No pending accept is ever dropped**: we wait for the listener to become readable (a poll, which can be cancelled) and then
+//!   take the connection with `accept4`, so no connection is ever between the kernel and us.
+//! - **Tasks are detached and end by themselves**; a new task is first polled after its parent has yielded, so that no `RefCell`
+//!   borrow of the parent is open.
+//! - **Every descriptor is close-on-exec and has one owner** from the system call that made it; sockets are non-blocking.
+//! - **A waker stays on its core** (see [`super::wake`]), and no signal is delivered to an executor's thread.
+//!
+//! What may block (opening, syncing, cold reads, removing) runs on [`HELPERS`] helper threads of the core.
 
-use super::Io;
-use std::future::Future;
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // This is the device; the bans are for the rooms above.
+
+mod core;
+mod directory;
+mod file;
+mod listener;
+mod machine;
+mod readiness;
+mod signal;
+mod socket;
+mod start;
+mod writeback;
+
+pub(super) use self::core::RealCore;
+pub(super) use directory::RealLock;
+pub(super) use file::RealFile;
+pub(super) use listener::{RealAccepted, RealListener};
+pub use machine::{affinity_cores, check_machine, raise_nofile};
+pub(super) use socket::RealSocket;
+pub use start::{Cores, start};
 use std::time::Duration;
+
+/// Helper threads of a core, for calls that block.
+const HELPERS: usize = 4;
+
+/// The most that one write, sendfile or cold read moves before other tasks get a turn.
+const STEP: usize = 256 * 1024;
 
 /// Which cores the broker runs on and how it waits.
 #[derive(Clone, Debug)]
@@ -18,30 +56,12 @@ pub struct Topology {
 #[error("{0}")]
 pub struct StartError(pub String);
 
-/// The running executors.
-pub struct Cores {
-    _todo: (),
+/// Turns the -1 of a system call into the error it left.
+fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Number of processors that the process may use (affinity mask).
-/// Checks what the broker needs of kernel and limits: io_uring allowed, `memlock` for `cores` rings, `nofile`.
-pub fn check_machine(topology: &Topology) -> Result<(), StartError> {
-    let _ = topology;
-    todo!()
-}
-
-/// Starts one executor per core and runs `main(io)` on each.
-pub fn start<F>(topology: &Topology, main: impl Fn(Io) -> F + Send + Sync + Clone + 'static) -> Result<Cores, StartError>
-where
-    F: Future<Output = ()> + 'static,
-{
-    let _ = (topology, main);
-    todo!()
-}
-
-impl Cores {
-    /// Waits until `main` has returned on every core.
-    pub fn join(self) -> Result<(), StartError> {
-        todo!()
-    }
+/// The same for calls that return a count.
+fn check_count(result: isize) -> std::io::Result<usize> {
+    usize::try_from(result).map_err(|_| std::io::Error::last_os_error())
 }

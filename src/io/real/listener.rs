@@ -1,0 +1,126 @@
+//! Listening and accepting.
+//!
+//! We poll the listener and take connections with `accept4`, close-on-exec and non-blocking from their first moment. When descriptors
+//! run out, a spare one lets us accept and close the connection, so that its other end learns of it instead of waiting in the queue,
+//! and so that the level-triggered poll does not spin.
+
+use super::check;
+use super::core::RealCore;
+use super::readiness::readable;
+use super::socket::RealSocket;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+
+/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+pub(in crate::io) struct RealListener {
+    socket: Socket,
+    core: Rc<RealCore>,
+    closed: Cell<bool>,
+    spare: RefCell<Option<File>>,
+}
+
+/// A connection before it has a core.
+pub(in crate::io) struct RealAccepted {
+    fd: OwnedFd,
+    peer: SocketAddr,
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn bind(address: SocketAddr, shared: bool) -> Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+impl RealCore {
+    pub(in crate::io) fn probe_port(&self, address: SocketAddr) -> Result<()> {
+        bind(address, false).map(drop)
+    }
+
+    pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, shared: bool) -> Result<RealListener> {
+        let socket = bind(address, shared)?;
+        Ok(RealListener { socket, core: self.clone(), closed: Cell::new(false), spare: RefCell::new(spare()) })
+    }
+}
+
+impl RealListener {
+    pub(in crate::io) fn local_addr(&self) -> Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(|| Error::other("not an internet address"))
+    }
+
+    pub(in crate::io) fn close(&self) {
+        if !self.closed.replace(true) {
+            // Ends a pending poll; the descriptor itself closes with the listener.
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    pub(in crate::io) async fn accept(&self) -> Result<RealAccepted> {
+        loop {
+            if self.closed.get() {
+                return Err(Error::new(ErrorKind::NotConnected, "the listener is closed"));
+            }
+            match self.take() {
+                Ok(accepted) => {
+                    self.core.counting.add(|all| all.accepts += 1);
+                    return Ok(accepted);
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => readable(&self.socket).await?,
+                    // The other end has gone already, or the network says why it will: neither is about the listener.
+                    Some(
+                        libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::ENETDOWN | libc::EHOSTUNREACH | libc::ENETUNREACH,
+                    ) => {}
+                    Some(libc::EMFILE | libc::ENFILE) => {
+                        self.refuse_one();
+                        return Err(error);
+                    }
+                    _ if self.closed.get() => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn take(&self) -> Result<RealAccepted> {
+        // SAFETY: `accept4` fills the address it is given; on success the descriptor has no other owner.
+        let (fd, peer) = unsafe {
+            SockAddr::try_init(|address, len| {
+                let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+                check(libc::accept4(self.socket.as_raw_fd(), address.cast(), len, flags)).map(|fd| OwnedFd::from_raw_fd(fd))
+            })
+        }?;
+        let peer = peer.as_socket().ok_or_else(|| Error::other("not an internet address"))?;
+        Ok(RealAccepted { fd, peer })
+    }
+
+    fn refuse_one(&self) {
+        let mut reserve = self.spare.borrow_mut();
+        drop(reserve.take());
+        drop(self.take());
+        *reserve = spare();
+    }
+}
+
+impl RealAccepted {
+    pub(in crate::io) fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(in crate::io) fn attach(self, core: &Rc<RealCore>) -> Result<Rc<RealSocket>> {
+        RealSocket::new(self.fd.into(), self.peer, core)
+    }
+}
