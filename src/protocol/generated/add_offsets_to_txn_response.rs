@@ -1,0 +1,52 @@
+//! AddOffsetsToTxnResponse, versions 0 to 4.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct AddOffsetsToTxnResponse {
+    /// Versions 0 to 4.
+    pub throttle_time_ms: i32,
+    /// Versions 0 to 4.
+    pub error_code: i16,
+}
+
+impl AddOffsetsToTxnResponse {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let flex = v >= 3;
+        let mut m = Self::default();
+        m.throttle_time_ms = r.i32()?;
+        m.error_code = r.i16()?;
+        if flex {
+            r.tags(|tag, r| Ok(false))?;
+        }
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        let flex = v >= 3;
+        w.i32(self.throttle_time_ms);
+        w.i16(self.error_code);
+        if flex {
+            w.uvarint(0);
+        }
+        Ok(())
+    }
+}
+
+impl Message for AddOffsetsToTxnResponse {
+    const NAME: &'static str = "AddOffsetsToTxnResponse";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 4;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

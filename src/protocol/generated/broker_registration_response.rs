@@ -1,0 +1,56 @@
+//! BrokerRegistrationResponse, versions 0 to 4.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerRegistrationResponse {
+    /// Versions 0 to 4.
+    pub throttle_time_ms: i32,
+    /// Versions 0 to 4.
+    pub error_code: i16,
+    /// Versions 0 to 4.
+    pub broker_epoch: i64,
+}
+
+impl Default for BrokerRegistrationResponse {
+    fn default() -> Self {
+        Self { throttle_time_ms: 0, error_code: 0, broker_epoch: -1 }
+    }
+}
+
+impl BrokerRegistrationResponse {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.throttle_time_ms = r.i32()?;
+        m.error_code = r.i16()?;
+        m.broker_epoch = r.i64()?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.i32(self.throttle_time_ms);
+        w.i16(self.error_code);
+        w.i64(self.broker_epoch);
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+impl Message for BrokerRegistrationResponse {
+    const NAME: &'static str = "BrokerRegistrationResponse";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 4;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

@@ -1,0 +1,63 @@
+//! ConsumerGroupMetadataValue, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ConsumerGroupMetadataValue {
+    /// Version 0.
+    pub epoch: i32,
+    /// Version 0, tag 0.
+    pub metadata_hash: i64,
+    /// Tagged fields of a later Kafka, ascending.
+    pub unknown_tagged_fields: Vec<(u32, Bytes)>,
+}
+
+impl ConsumerGroupMetadataValue {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.epoch = r.i32()?;
+        r.tags(|tag, r| {
+            match tag {
+                0 => {
+                    m.metadata_hash = r.i64()?;
+                }
+                _ => return r.keep_tag(tag, &mut m.unknown_tagged_fields),
+            }
+            Ok(true)
+        })?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.i32(self.epoch);
+        let mut t = w.begin_tags();
+        let mut unknown = self.unknown_tagged_fields.as_slice();
+        if self.metadata_hash != 0 {
+            w.unknown_tags(&mut t, &mut unknown, Some(0))?;
+            w.begin_tag(&mut t, 0);
+            w.i64(self.metadata_hash);
+            w.end_tag(&t);
+        }
+        w.unknown_tags(&mut t, &mut unknown, None)?;
+        w.end_tags(t);
+        Ok(())
+    }
+}
+
+impl Message for ConsumerGroupMetadataValue {
+    const NAME: &'static str = "ConsumerGroupMetadataValue";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

@@ -1,0 +1,65 @@
+//! EndTxnRequest, versions 0 to 5.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct EndTxnRequest {
+    /// Versions 0 to 5.
+    pub transactional_id: StrBytes,
+    /// Versions 0 to 5.
+    pub producer_id: i64,
+    /// Versions 0 to 5.
+    pub producer_epoch: i16,
+    /// Versions 0 to 5.
+    pub committed: bool,
+}
+
+impl EndTxnRequest {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let flex = v >= 3;
+        let mut m = Self::default();
+        m.transactional_id = r.string(flex)?;
+        m.producer_id = r.i64()?;
+        m.producer_epoch = r.i16()?;
+        m.committed = r.bool()?;
+        if flex {
+            r.tags(|tag, r| Ok(false))?;
+        }
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        let flex = v >= 3;
+        w.string(flex, &self.transactional_id)?;
+        w.i64(self.producer_id);
+        w.i16(self.producer_epoch);
+        w.bool(self.committed);
+        if flex {
+            w.uvarint(0);
+        }
+        Ok(())
+    }
+}
+
+impl Message for EndTxnRequest {
+    const NAME: &'static str = "EndTxnRequest";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 5;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}
+
+impl Request for EndTxnRequest {
+    const API_KEY: ApiKey = ApiKey::EndTxn;
+    type Response = super::end_txn_response::EndTxnResponse;
+}

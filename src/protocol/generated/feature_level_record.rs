@@ -1,0 +1,51 @@
+//! FeatureLevelRecord, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct FeatureLevelRecord {
+    /// Version 0.
+    pub name: StrBytes,
+    /// Version 0.
+    pub feature_level: i16,
+    /// Tagged fields of a later Kafka, ascending.
+    pub unknown_tagged_fields: Vec<(u32, Bytes)>,
+}
+
+impl FeatureLevelRecord {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.name = r.string(true)?;
+        m.feature_level = r.i16()?;
+        r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.string(true, &self.name)?;
+        w.i16(self.feature_level);
+        let mut t = w.begin_tags();
+        let mut unknown = self.unknown_tagged_fields.as_slice();
+        w.unknown_tags(&mut t, &mut unknown, None)?;
+        w.end_tags(t);
+        Ok(())
+    }
+}
+
+impl Message for FeatureLevelRecord {
+    const NAME: &'static str = "FeatureLevelRecord";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

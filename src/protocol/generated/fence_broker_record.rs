@@ -1,0 +1,51 @@
+//! FenceBrokerRecord, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct FenceBrokerRecord {
+    /// Version 0.
+    pub id: i32,
+    /// Version 0.
+    pub epoch: i64,
+    /// Tagged fields of a later Kafka, ascending.
+    pub unknown_tagged_fields: Vec<(u32, Bytes)>,
+}
+
+impl FenceBrokerRecord {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.id = r.i32()?;
+        m.epoch = r.i64()?;
+        r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.i32(self.id);
+        w.i64(self.epoch);
+        let mut t = w.begin_tags();
+        let mut unknown = self.unknown_tagged_fields.as_slice();
+        w.unknown_tags(&mut t, &mut unknown, None)?;
+        w.end_tags(t);
+        Ok(())
+    }
+}
+
+impl Message for FenceBrokerRecord {
+    const NAME: &'static str = "FenceBrokerRecord";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

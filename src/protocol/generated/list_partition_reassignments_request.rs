@@ -1,0 +1,82 @@
+//! ListPartitionReassignmentsRequest, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListPartitionReassignmentsRequest {
+    /// Version 0.
+    pub timeout_ms: i32,
+    /// Version 0.
+    pub topics: Option<Vec<ListPartitionReassignmentsTopics>>,
+}
+
+impl Default for ListPartitionReassignmentsRequest {
+    fn default() -> Self {
+        Self { timeout_ms: 60000, topics: None }
+    }
+}
+
+impl ListPartitionReassignmentsRequest {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.timeout_ms = r.i32()?;
+        m.topics = r.nullable_array(true, 3, |r| ListPartitionReassignmentsTopics::read(r, v))?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.i32(self.timeout_ms);
+        w.nullable_array(true, self.topics.as_deref(), |w, x| x.write(w, v))?;
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ListPartitionReassignmentsTopics {
+    /// Version 0.
+    pub name: StrBytes,
+    /// Version 0.
+    pub partition_indexes: Vec<i32>,
+}
+
+impl ListPartitionReassignmentsTopics {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.name = r.string(true)?;
+        m.partition_indexes = r.array(true, 4, |r| r.i32())?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.string(true, &self.name)?;
+        w.array(true, &self.partition_indexes, |w, x| Ok(w.i32(*x)))?;
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+impl Message for ListPartitionReassignmentsRequest {
+    const NAME: &'static str = "ListPartitionReassignmentsRequest";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}
+
+impl Request for ListPartitionReassignmentsRequest {
+    const API_KEY: ApiKey = ApiKey::ListPartitionReassignments;
+    type Response = super::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
+}

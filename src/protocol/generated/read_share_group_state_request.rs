@@ -1,0 +1,101 @@
+//! ReadShareGroupStateRequest, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ReadShareGroupStateRequest {
+    /// Version 0.
+    pub group_id: StrBytes,
+    /// Version 0.
+    pub topics: Vec<ReadStateData>,
+}
+
+impl ReadShareGroupStateRequest {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.group_id = r.string(true)?;
+        m.topics = r.array(true, 18, |r| ReadStateData::read(r, v))?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.string(true, &self.group_id)?;
+        w.array(true, &self.topics, |w, x| x.write(w, v))?;
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ReadStateData {
+    /// Version 0.
+    pub topic_id: TopicId,
+    /// Version 0.
+    pub partitions: Vec<PartitionData>,
+}
+
+impl ReadStateData {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.topic_id = r.uuid()?;
+        m.partitions = r.array(true, 9, |r| PartitionData::read(r, v))?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.uuid(self.topic_id);
+        w.array(true, &self.partitions, |w, x| x.write(w, v))?;
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PartitionData {
+    /// Version 0.
+    pub partition: i32,
+    /// Version 0.
+    pub leader_epoch: i32,
+}
+
+impl PartitionData {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.partition = r.i32()?;
+        m.leader_epoch = r.i32()?;
+        r.tags(|tag, r| Ok(false))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.i32(self.partition);
+        w.i32(self.leader_epoch);
+        w.uvarint(0);
+        Ok(())
+    }
+}
+
+impl Message for ReadShareGroupStateRequest {
+    const NAME: &'static str = "ReadShareGroupStateRequest";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}
+
+impl Request for ReadShareGroupStateRequest {
+    const API_KEY: ApiKey = ApiKey::ReadShareGroupState;
+    type Response = super::read_share_group_state_response::ReadShareGroupStateResponse;
+}

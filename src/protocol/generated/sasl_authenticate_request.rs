@@ -1,0 +1,53 @@
+//! SaslAuthenticateRequest, versions 0 to 2.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SaslAuthenticateRequest {
+    /// Versions 0 to 2.
+    pub auth_bytes: Bytes,
+}
+
+impl SaslAuthenticateRequest {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let flex = v >= 2;
+        let mut m = Self::default();
+        m.auth_bytes = r.bytes(flex)?;
+        if flex {
+            r.tags(|tag, r| Ok(false))?;
+        }
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        let flex = v >= 2;
+        w.bytes(flex, &self.auth_bytes)?;
+        if flex {
+            w.uvarint(0);
+        }
+        Ok(())
+    }
+}
+
+impl Message for SaslAuthenticateRequest {
+    const NAME: &'static str = "SaslAuthenticateRequest";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 2;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}
+
+impl Request for SaslAuthenticateRequest {
+    const API_KEY: ApiKey = ApiKey::SaslAuthenticate;
+    type Response = super::sasl_authenticate_response::SaslAuthenticateResponse;
+}

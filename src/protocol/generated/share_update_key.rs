@@ -1,0 +1,48 @@
+//! ShareUpdateKey, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ShareUpdateKey {
+    /// Version 0.
+    pub group_id: StrBytes,
+    /// Version 0.
+    pub topic_id: TopicId,
+    /// Version 0.
+    pub partition: i32,
+}
+
+impl ShareUpdateKey {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.group_id = r.string(false)?;
+        m.topic_id = r.uuid()?;
+        m.partition = r.i32()?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.string(false, &self.group_id)?;
+        w.uuid(self.topic_id);
+        w.i32(self.partition);
+        Ok(())
+    }
+}
+
+impl Message for ShareUpdateKey {
+    const NAME: &'static str = "ShareUpdateKey";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}

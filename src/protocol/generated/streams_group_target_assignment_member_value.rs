@@ -1,0 +1,85 @@
+//! StreamsGroupTargetAssignmentMemberValue, version 0.
+
+use super::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct StreamsGroupTargetAssignmentMemberValue {
+    /// Version 0.
+    pub active_tasks: Vec<TaskIds>,
+    /// Version 0.
+    pub standby_tasks: Vec<TaskIds>,
+    /// Version 0.
+    pub warmup_tasks: Vec<TaskIds>,
+    /// Tagged fields of a later Kafka, ascending.
+    pub unknown_tagged_fields: Vec<(u32, Bytes)>,
+}
+
+impl StreamsGroupTargetAssignmentMemberValue {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.active_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
+        m.standby_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
+        m.warmup_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
+        r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.array(true, &self.active_tasks, |w, x| x.write(w, v))?;
+        w.array(true, &self.standby_tasks, |w, x| x.write(w, v))?;
+        w.array(true, &self.warmup_tasks, |w, x| x.write(w, v))?;
+        let mut t = w.begin_tags();
+        let mut unknown = self.unknown_tagged_fields.as_slice();
+        w.unknown_tags(&mut t, &mut unknown, None)?;
+        w.end_tags(t);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct TaskIds {
+    /// Version 0.
+    pub subtopology_id: StrBytes,
+    /// Version 0.
+    pub partitions: Vec<i32>,
+    /// Tagged fields of a later Kafka, ascending.
+    pub unknown_tagged_fields: Vec<(u32, Bytes)>,
+}
+
+impl TaskIds {
+    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        let mut m = Self::default();
+        m.subtopology_id = r.string(true)?;
+        m.partitions = r.array(true, 4, |r| r.i32())?;
+        r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
+        Ok(m)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        w.string(true, &self.subtopology_id)?;
+        w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
+        let mut t = w.begin_tags();
+        let mut unknown = self.unknown_tagged_fields.as_slice();
+        w.unknown_tags(&mut t, &mut unknown, None)?;
+        w.end_tags(t);
+        Ok(())
+    }
+}
+
+impl Message for StreamsGroupTargetAssignmentMemberValue {
+    const NAME: &'static str = "StreamsGroupTargetAssignmentMemberValue";
+    const MIN_VERSION: i16 = 0;
+    const MAX_VERSION: i16 = 0;
+    fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(DecodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        Self::read(r, v)
+    }
+    fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+        if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {
+            return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version: v });
+        }
+        self.write(w, v)
+    }
+}
