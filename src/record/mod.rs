@@ -88,4 +88,6 @@ impl BatchError {
 }
 
 #[cfg(test)]
+mod kafka_tests;
+#[cfg(test)]
 mod tests;

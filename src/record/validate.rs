@@ -243,13 +243,13 @@ impl Validator {
             }
             Stage::Rebuild(mut rebuild) => {
                 let done = rebuild.advance(std::mem::take(left))?;
-                self.check_message_size(rebuild.written())?;
+                self.check_rebuilt_size(rebuild.written())?;
                 if !done {
                     self.stage = Stage::Rebuild(rebuild);
                     return Ok(None);
                 }
                 let bytes = rebuild.finish(self.options.timestamp_type, self.max_timestamp());
-                self.check_message_size(bytes.len())?;
+                self.check_rebuilt_size(bytes.len())?;
                 return self.finish(bytes).map(Some);
             }
             Stage::Done => panic!("the validation has answered already"),
@@ -303,6 +303,16 @@ impl Validator {
             return Ok(());
         }
         Err(RecordsError::new(ErrorCode::MessageTooLarge, format!("the batch takes {size} bytes, the most allowed is {max}")))
+    }
+
+    /// The size counts again once a batch has been rebuilt, and bounds what rebuilding takes.
+    fn check_rebuilt_size(&self, size: usize) -> Result<(), RecordsError> {
+        let max = self.options.max_message_bytes;
+        if size <= max {
+            return Ok(());
+        }
+        let message = format!("compressed as the topic asks, the batch takes more than the {max} bytes that are allowed");
+        Err(RecordsError::new(ErrorCode::MessageTooLarge, message))
     }
 
     fn check_crc(&mut self, position: usize, crc: u32, left: &mut usize) -> Result<(), RecordsError> {
