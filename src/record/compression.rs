@@ -5,6 +5,7 @@
 //! at most), zstd a window (128 MiB at most, its default ceiling, of which only what was written to becomes resident).
 
 use super::Codec;
+use super::lz4::Lz4Reader;
 use super::snappy::{SnappyReader, SnappyWriter};
 use bytes::Bytes;
 use bytes::buf::{Buf, Reader};
@@ -72,7 +73,7 @@ enum Decoder {
     None(Reader<Bytes>),
     Gzip(Box<flate2::bufread::MultiGzDecoder<Reader<Bytes>>>),
     Snappy(Box<SnappyReader>),
-    Lz4(Box<lz4_flex::frame::FrameDecoder<Reader<Bytes>>>),
+    Lz4(Box<Lz4Reader>),
     Zstd(Box<zstd::stream::read::Decoder<'static, Reader<Bytes>>>),
 }
 
@@ -94,14 +95,14 @@ impl Decompressor {
     /// A stream of what `payload` (the bytes after a batch header) holds, `limit` bytes at most.
     ///
     /// # Errors
-    /// The codec has no memory for its tables.
+    /// The codec has no memory for its tables, or the stream does not begin as one.
     pub fn new(codec: Codec, payload: Bytes, limit: usize) -> Result<Self, CompressionError> {
         let malformed = |source| CompressionError::Malformed { codec, source };
         let decoder = match codec {
             Codec::None => Decoder::None(payload.reader()),
             Codec::Gzip => Decoder::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(payload.reader()))),
             Codec::Snappy => Decoder::Snappy(Box::new(SnappyReader::new(payload))),
-            Codec::Lz4 => Decoder::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(payload.reader()))),
+            Codec::Lz4 => Decoder::Lz4(Box::new(Lz4Reader::new(payload).map_err(malformed)?)),
             Codec::Zstd => Decoder::Zstd(Box::new(zstd_decoder(payload).map_err(malformed)?)),
         };
         Ok(Self { decoder, codec, limit, left: limit })

@@ -10,7 +10,7 @@
 //! checking a compressed batch holds a window of it, never the whole, and a bomb costs no memory. Batches of our own, and
 //! those that have to be rebuilt, come from [`BatchBuilder`]. [`Validator`] applies Kafka's rules to what a client produced.
 //!
-//! **Where to look.** A field of the header: `header`. Records: `record`. The codecs: `compression`, `snappy`. Markers and
+//! **Where to look.** A field of the header: `header`. Records: `record`. The codecs: `compression`, `lz4`, `snappy`. Markers and
 //! other control records: `control`. A new check of produced batches: `validate` for a rule about the batch and for the order
 //! of all rules, `rules` for one about each record.
 //!
@@ -22,6 +22,7 @@ mod builder;
 mod compression;
 mod control;
 mod header;
+mod lz4;
 mod rebuild;
 mod record;
 mod rules;
@@ -91,3 +92,5 @@ impl BatchError {
 mod kafka_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validate_tests;

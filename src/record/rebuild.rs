@@ -72,7 +72,13 @@ impl Rebuild {
     /// The new batch.
     pub(super) fn finish(self, timestamp_type: TimestampType, max_timestamp: i64) -> Bytes {
         let header = BatchHeader {
-            attributes: self.header.attributes.with_codec(self.target.codec).with_timestamp_type(timestamp_type).known(),
+            attributes: self
+                .header
+                .attributes
+                .with_codec(self.target.codec)
+                .with_timestamp_type(timestamp_type)
+                .with_delete_horizon(false)
+                .known(),
             last_offset_delta: self.writer.index - 1,
             base_timestamp: self.writer.base_timestamp.expect("a validated batch has records"),
             max_timestamp,

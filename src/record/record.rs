@@ -70,16 +70,6 @@ pub struct Headers<'a> {
 impl<'a> Headers<'a> {
     /// No headers.
     pub const EMPTY: Self = Self { left: 0, bytes: &[] };
-
-    /// How many are left.
-    pub fn len(&self) -> usize {
-        self.left as usize
-    }
-
-    /// Whether none is left.
-    pub fn is_empty(&self) -> bool {
-        self.left == 0
-    }
 }
 
 impl<'a> Iterator for Headers<'a> {
@@ -96,7 +86,13 @@ impl<'a> Iterator for Headers<'a> {
         self.bytes = &self.bytes[position..];
         Some((key, value))
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
 }
+
+impl ExactSizeIterator for Headers<'_> {}
 
 /// What checking a batch needs of a record: the rest is skipped, though its sizes are checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

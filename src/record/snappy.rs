@@ -12,6 +12,7 @@ use std::io;
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const VERSION: i32 = 1;
 const STREAM_HEADER_BYTES: usize = 16;
+const _: () = assert!(STREAM_HEADER_BYTES == MAGIC.len() + 8);
 /// Uncompressed bytes in a block that we write; what snappy-java does.
 const BLOCK_BYTES: usize = 32 * 1024;
 /// A snappy block grows by less than this factor: its best element makes 64 bytes out of 3.
@@ -55,7 +56,10 @@ impl SnappyReader {
             if self.input.len() < STREAM_HEADER_BYTES {
                 return Err(malformed("the stream header is cut"));
             }
-            self.input.advance(STREAM_HEADER_BYTES);
+            self.input.advance(MAGIC.len() + 4);
+            if self.input.get_i32() < VERSION {
+                return Err(malformed("a stream of an older format"));
+            }
         }
         if self.input.is_empty() {
             return Ok(None);

@@ -21,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 /// Produce version from which zstd may be sent (KIP-110).
 const ZSTD_MIN_PRODUCE_VERSION: i16 = 7;
 /// Default of [`ValidateOptions::max_decompressed_bytes`].
-pub const DEFAULT_MAX_DECOMPRESSED_BYTES: usize = 256 * 1024 * 1024;
+pub const DEFAULT_MAX_DECOMPRESSED_BYTES: usize = 128 * 1024 * 1024;
 /// Most that the limit can be set to, so that the size of a record, numbered anew, still fits its field.
 const MAX_RECORDS_BYTES: usize = i32::MAX as usize - 64;
 const _: () = assert!(DEFAULT_MAX_DECOMPRESSED_BYTES < MAX_RECORDS_BYTES);
@@ -179,6 +179,10 @@ enum Stage {
 }
 
 /// A validation under way: call [`Validator::step`] until it answers.
+///
+/// Memory: nothing for batches that are not compressed, else a window and the codec's own, which for zstd follows what has
+/// been decompressed, up to 128 MiB for a hostile batch. So a core should have few of them under way at a time. A rebuild
+/// takes `max.message.bytes` more.
 pub struct Validator {
     records: Bytes,
     options: ValidateOptions,

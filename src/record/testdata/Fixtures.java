@@ -2,7 +2,7 @@
 // the class path):
 //
 //     java -cp '<jars>/*' Fixtures.java batches > batches.txt
-//     java -cp '<jars>/*' Fixtures.java verdicts 42 400 > verdicts.txt
+//     java -cp '<jars>/*' Fixtures.java verdicts 42 250 > verdicts.txt
 //
 // batches.txt:  name hex                                   batches as Kafka's client writes them
 // verdicts.txt: input options | input hex | error code | output hex
