@@ -23,6 +23,7 @@ macro_rules! each {
 mod core;
 mod counters;
 mod file;
+mod handover;
 mod local;
 mod mailbox;
 mod net;
@@ -34,6 +35,7 @@ mod wake;
 pub use core::{Io, Mono, Signal};
 pub use counters::Counters;
 pub use file::{DirEntry, File, FileLock, FileSlice, OpenOptions};
+pub use handover::Handover;
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
 pub use net::{Accepted, Listener, Piece, Socket};
