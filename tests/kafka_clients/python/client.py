@@ -1,0 +1,101 @@
+"""librdkafka through confluent-kafka as a test peer: JSON lines in, JSON lines out, as the Java and Go peers do.
+
+The tasks and answers are described in tests/support/peers.rs.
+"""
+import json
+import sys
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition, TIMESTAMP_NOT_AVAILABLE
+
+SECONDS = 60
+
+
+def unhex(text):
+    return None if text is None else bytes.fromhex(text)
+
+
+def tohex(data):
+    if data is None:
+        return None
+    return (data.encode() if isinstance(data, str) else data).hex()
+
+
+def produce(bootstrap, task):
+    acks = [None] * len(task["records"])
+    failures = []
+
+    def delivered(index):
+        def report(error, message):
+            if error is not None:
+                failures.append(str(error))
+            else:
+                acks[index] = [message.partition(), -1 if message.offset() is None else message.offset()]
+        return report
+
+    producer = Producer({
+        "bootstrap.servers": bootstrap, "compression.type": task["codec"], "acks": task["acks"],
+        "enable.idempotence": task["idempotent"], "linger.ms": 5, "message.timeout.ms": SECONDS * 1000, **task.get("librdkafka", {}),
+    })
+    for index, record in enumerate(task["records"]):
+        producer.produce(
+            task["topic"], value=unhex(record["value"]), key=unhex(record["key"]), partition=record["partition"],
+            timestamp=record["timestamp"], headers=[(name, unhex(value)) for name, value in record["headers"]],
+            on_delivery=delivered(index),
+        )
+        producer.poll(0)
+    left = producer.flush(SECONDS)
+    if left or failures or None in acks:
+        raise RuntimeError(f"{left} records undelivered, failures: {failures[:3]}")
+    return {"topic": task["topic"], "acks": acks}
+
+
+def consume(bootstrap, task):
+    # librdkafka wants a group id even where no group is used; nothing is committed and the partitions are assigned.
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "enable.auto.offset.store": False,
+        "auto.offset.reset": "error", "check.crcs": True, "enable.partition.eof": False, **task.get("librdkafka", {}),
+    })
+    ends = {(part["topic"], part["partition"]): part["end"] for part in task["partitions"]}
+    starts = []
+    for part in task["partitions"]:
+        start = TopicPartition(part["topic"], part["partition"], part.get("from", 0))
+        if part.get("from_timestamp") is not None:
+            asked = TopicPartition(part["topic"], part["partition"], part["from_timestamp"])
+            start = consumer.offsets_for_times([asked], timeout=SECONDS)[0]
+            if start.error is not None:
+                raise KafkaException(start.error)
+        starts.append(start)
+    waiting = {(start.topic, start.partition) for start in starts if start.offset < ends[(start.topic, start.partition)]}
+    consumer.assign(starts)
+    deadline = time.monotonic() + task.get("seconds", SECONDS)
+    while waiting:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"time is up, waiting for {sorted(waiting)}")
+        for message in consumer.consume(500, timeout=0.5):
+            if message.error() is not None:
+                raise KafkaException(message.error())
+            place = (message.topic(), message.partition())
+            kind, timestamp = message.timestamp()
+            yield {
+                "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
+                "timestamp": -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+                "key": tohex(message.key()), "value": tohex(message.value()),
+                "headers": [[name, tohex(value)] for name, value in message.headers() or []],
+            }
+            if message.offset() + 1 >= ends[place]:
+                waiting.discard(place)
+    consumer.close()
+    yield {"done": True}
+
+
+def main():
+    for line in sys.stdin:
+        task = json.loads(line)
+        answers = [produce(sys.argv[1], task)] if task["do"] == "produce" else consume(sys.argv[1], task)
+        for answer in answers:
+            print(json.dumps(answer))
+        sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,50 @@
+//! Where the runner put the foreign clients and Apache Kafka's tools.
+
+use super::process;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A JVM on a busy machine with two cores.
+const TOOL_LIMIT: Duration = Duration::from_secs(120);
+
+fn tool(part: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools").join(part);
+    assert!(path.exists(), "{} is missing: `tests/run tools` installs it", path.display());
+    path
+}
+
+pub fn python() -> PathBuf {
+    tool("python/bin/python")
+}
+
+pub fn go_client() -> PathBuf {
+    tool("go/client")
+}
+
+pub fn clients_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka_clients")
+}
+
+/// A JVM that starts fast and stays small, with Kafka's jars and our peers on its class path.
+pub fn java(main: &str, heap_mib: u32, log_level: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args([format!("-Xmx{heap_mib}m"), format!("-Dtest.log.level={log_level}")])
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"])
+        .arg(format!("-Dlog4j2.configurationFile={}", clients_dir().join("java/log4j2.properties").display()))
+        .arg("-cp")
+        .arg(format!("{}:{}/*", tool("java").display(), tool("kafka/libs").display()))
+        .arg(main);
+    command
+}
+
+/// Runs one of Kafka's command line tools; its standard output. Panics when it fails.
+pub fn kafka_tool(main: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    process::run_ok(java(main, 256, "warn").args(arguments), input, TOOL_LIMIT)
+}
+
+/// As [`kafka_tool`], for a call that may fail: everything that it said, and how it ended.
+pub fn kafka_tool_finished(main: &str, arguments: &[&str], input: &[u8]) -> process::Finished {
+    process::run(java(main, 256, "warn").args(arguments), input, TOOL_LIMIT)
+}
