@@ -75,6 +75,7 @@ TOOL = {
     "kcat": Tool(["kcat"]),
     "strace": Tool(["strace"]),
     "ip": Tool(["ip"]),
+    "maven": Tool(["java", "mvn"]),
     "kafka": Tool(["java", "mvn"], ["java/pom.xml", "java/jars.sha256"], make_kafka),
     "java": Tool(["java", "javac"], ["java/pom.xml", "java/jars.sha256", "java/*.java"], make_java, after=["kafka"]),
     "python": Tool(["python3"], ["python/requirements.txt"], make_python),

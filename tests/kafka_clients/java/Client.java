@@ -123,7 +123,12 @@ public final class Client {
             long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(task.path("seconds").asInt(SECONDS));
             while (ends.entrySet().stream().anyMatch(end -> consumer.position(end.getKey()) < end.getValue())) {
                 if (System.nanoTime() > deadline) {
-                    throw new IllegalStateException("time is up; wanted " + ends);
+                    ends.forEach((partition, end) -> {
+                        if (consumer.position(partition) < end) {
+                            System.err.println(partition + " is at " + consumer.position(partition) + ", wanted " + end);
+                        }
+                    });
+                    throw new IllegalStateException("time is up");
                 }
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
                     out.println(dump(record));
