@@ -1,8 +1,10 @@
 //! Consecutive batches in a buffer: what a produce request, a fetch response, or a piece of a segment holds.
 
 use super::header::{BatchHeader, HEADER_UP_TO_MAGIC_BYTES, LOG_OVERHEAD_BYTES};
-use super::record::{Record, Records};
-use super::{BATCH_HEADER_BYTES, BatchError, CURRENT_MAGIC, crc_is_valid};
+use super::records::{Record, Records};
+use super::{BATCH_HEADER_BYTES, BatchError, CURRENT_MAGIC, Codec, CompressionError, crc_is_valid, decompress};
+use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Least batch length in any format (a v0 message without key or value); less is a corrupt size whatever the magic says.
 const MIN_LENGTH_OF_ANY_FORMAT: i32 = 14;
@@ -42,7 +44,19 @@ impl<'a> Batch<'a> {
         crc_is_valid(self.bytes)
     }
 
-    /// The records, if they are not compressed; otherwise [`super::decompress`] the payload first.
+    /// The uncompressed payload, for [`Records::new`]: borrowed if it is not compressed, else at most `limit` bytes.
+    ///
+    /// # Errors
+    /// An unknown codec or a malformed stream; more than `limit`.
+    pub fn uncompressed_payload(&self, limit: usize) -> Result<Cow<'a, [u8]>, CompressionError> {
+        match self.header.attributes.codec() {
+            Ok(Codec::None) => Ok(Cow::Borrowed(self.payload())),
+            Ok(codec) => decompress(codec, Bytes::copy_from_slice(self.payload()), limit).map(Cow::Owned),
+            Err(_) => Err(CompressionError::UnknownCodec),
+        }
+    }
+
+    /// The records, if they are not compressed; otherwise see [`Batch::uncompressed_payload`].
     pub fn records(&self) -> Option<Records<'a>> {
         (!self.header.attributes.is_compressed()).then(|| Records::new(self.payload(), self.header.records_count))
     }

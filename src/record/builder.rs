@@ -4,7 +4,7 @@ use super::compression::{Compression, Compressor};
 use super::header::{
     Attributes, BATCH_HEADER_BYTES, BatchHeader, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, TimestampType, seal,
 };
-use super::record::{Header, write_record};
+use super::records::{Header, write_record};
 use crate::model::{LeaderEpoch, Offset, ProducerId};
 use bytes::Bytes;
 
@@ -196,14 +196,13 @@ impl BatchBuilder {
 }
 
 /// A batch without records that keeps the offsets and the producer state of `header`: what compaction leaves of the last
-/// batch of a producer. Not compressed, no timestamps.
+/// batch of a producer. Not compressed; of the timestamps, only the greatest stays.
 pub fn empty_batch(header: &BatchHeader) -> Bytes {
     let kept = Attributes::default()
         .with_timestamp_type(header.attributes.timestamp_type())
         .with_transactional(header.attributes.is_transactional())
         .with_control(header.attributes.is_control());
-    let empty =
-        BatchHeader { attributes: kept, base_timestamp: NO_TIMESTAMP, max_timestamp: NO_TIMESTAMP, records_count: 0, ..*header };
+    let empty = BatchHeader { attributes: kept, base_timestamp: NO_TIMESTAMP, records_count: 0, ..*header };
     let mut batch = empty.encode().to_vec();
     seal(&mut batch);
     Bytes::from(batch)

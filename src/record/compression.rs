@@ -25,6 +25,9 @@ pub enum CompressionError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The attributes of the batch name no codec.
+    #[error("unknown compression type")]
+    UnknownCodec,
     /// The stream is malformed or cut.
     #[error("malformed {} stream: {source}", codec.name())]
     Malformed {

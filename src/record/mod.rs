@@ -10,7 +10,7 @@
 //! checking a compressed batch holds a window of it, never the whole, and a bomb costs no memory. Batches of our own, and
 //! those that have to be rebuilt, come from [`BatchBuilder`]. [`Validator`] applies Kafka's rules to what a client produced.
 //!
-//! **Where to look.** A field of the header: `header`. Records: `record`. The codecs: `compression`, `lz4`, `snappy`. Markers and
+//! **Where to look.** A field of the header: `header`. Records: `records`. The codecs: `compression`, `lz4`, `snappy`. Markers and
 //! other control records: `control`. A new check of produced batches: `validate` for a rule about the batch and for the order
 //! of all rules, `rules` for one about each record.
 //!
@@ -24,7 +24,7 @@ mod control;
 mod header;
 mod lz4;
 mod rebuild;
-mod record;
+mod records;
 mod rules;
 mod snappy;
 mod stream;
@@ -40,7 +40,7 @@ pub use header::{
     LOG_OVERHEAD_BYTES, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, TimestampType, compute_crc, crc_is_valid,
     increment_sequence, numbered_head, patch_base_offset, patch_leader_epoch, patch_max_timestamp, seal,
 };
-pub use record::{Header, Headers, Record, RecordFormatError, RecordShape, Records, read_record, read_shape, write_record};
+pub use records::{Header, Headers, Record, RecordFormatError, RecordShape, Records, read_record, read_shape, write_record};
 pub use rules::MAX_RECORD_ERRORS;
 pub use validate::{
     DEFAULT_MAX_DECOMPRESSED_BYTES, RecordError, RecordsError, ValidateOptions, ValidatedBatch, Validator, validate,
@@ -79,10 +79,11 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    /// The code that a client gets.
+    /// The code that a client gets when it asks for the batch; [`validate`] has rules of its own for what it sends.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::UnsupportedMagic(0 | 1) => ErrorCode::UnsupportedForMessageFormat,
+            Self::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
             _ => ErrorCode::CorruptMessage,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Codec;
 use super::compression::{CompressionError, Decompressor};
-use super::record::RecordFormatError;
+use super::records::RecordFormatError;
 use super::varint::{MAX_VARINT_BYTES, MAX_VARLONG_BYTES, VarintError, read_varint, read_varlong};
 use bytes::Bytes;
 

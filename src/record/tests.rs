@@ -60,7 +60,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), count: i32) {
         let mut batches = Batches::new(&bytes);
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             if let Ok(batch) = batch && let Some(records) = batch.records() {
                 for record in records.flatten() {
                     record.headers.for_each(drop);
@@ -111,14 +111,83 @@ fn a_buffer_of_batches_ends_before_the_partial_one() {
     }
 }
 
-fn options() -> ValidateOptions {
-    ValidateOptions::new(4_000_000_000_000)
+#[test]
+fn sequences_wrap_to_zero() {
+    assert_eq!(increment_sequence(i32::MAX, 0), i32::MAX);
+    assert_eq!(increment_sequence(i32::MAX, 1), 0);
+    assert_eq!(increment_sequence(i32::MAX - 2, 10), 7);
+    let mut header = BatchHeader::parse(&build(Codec::None, &[(1, None, None, vec![])])).unwrap();
+    header.base_sequence = NO_SEQUENCE;
+    header.last_offset_delta = 5;
+    assert_eq!(header.last_sequence(), NO_SEQUENCE);
 }
 
 #[test]
-fn the_common_path_returns_the_same_bytes() {
-    let batch = build(Codec::None, &[(1, None, Some(b"a".to_vec()), vec![]), (2, None, None, vec![])]);
-    let validated = validate(batch.clone(), &options()).unwrap();
-    assert_eq!(validated.bytes.as_ptr(), batch.as_ptr());
-    assert_eq!(validated.max_timestamp, 2);
+fn timestamps_are_patched_with_the_crc() {
+    let batch = build(Codec::Gzip, &[(5, None, None, vec![]), (9, None, None, vec![])]);
+    let mut patched = batch.to_vec();
+    patch_max_timestamp(&mut patched, TimestampType::CreateTime, 9);
+    assert_eq!(patched, batch);
+    patch_max_timestamp(&mut patched, TimestampType::LogAppendTime, 1000);
+    assert!(crc_is_valid(&patched));
+    let header = BatchHeader::parse(&patched).unwrap();
+    assert_eq!((header.attributes.timestamp_type(), header.max_timestamp), (TimestampType::LogAppendTime, 1000));
+    assert_eq!(header.attributes.codec(), Ok(Codec::Gzip));
+}
+
+#[test]
+fn compaction_leaves_gaps_and_empty_batches() {
+    let mut builder = BatchBuilder::new(Compression::of(Codec::Lz4)).base_offset(Offset(100)).delete_horizon(77);
+    builder.append_at(3, 1000, Some(b"k"), None, &[]).append_at(8, 900, Some(b"l"), Some(b"v"), &[]);
+    let bytes = builder.build_until(9);
+    let batch = Batch::parse(&bytes).unwrap();
+    assert_eq!((batch.header.last_offset(), batch.header.next_offset()), (Offset(109), Offset(110)));
+    assert_eq!((batch.header.delete_horizon_ms(), batch.header.records_count), (Some(77), 2));
+    assert!(batch.records().is_none(), "compressed");
+    let payload = batch.uncompressed_payload(1000).unwrap();
+    let read: Vec<_> = Records::new(&payload, 2).map(|record| record.unwrap()).collect();
+    assert_eq!(read.iter().map(|record| batch.offset_of(record)).collect::<Vec<_>>(), [Offset(103), Offset(108)]);
+    assert_eq!(read.iter().map(|record| 77 + record.timestamp_delta).collect::<Vec<_>>(), [1000, 900]);
+
+    let last = BatchHeader::parse(&build(Codec::Zstd, &[(5, None, None, vec![])])).unwrap();
+    let empty = empty_batch(&last);
+    assert!(crc_is_valid(&empty));
+    let header = BatchHeader::parse(&empty).unwrap();
+    assert_eq!((empty.len(), header.records_count), (BATCH_HEADER_BYTES, 0));
+    assert_eq!((header.last_offset(), header.producer_id), (last.last_offset(), last.producer_id));
+    assert_eq!((header.base_timestamp, header.max_timestamp), (NO_TIMESTAMP, 5));
+    assert_eq!((header.producer_epoch, header.last_sequence()), (last.producer_epoch, last.last_sequence()));
+}
+
+#[test]
+fn control_keys() {
+    for id in 0..=6 {
+        let kind = ControlRecordType::from_id(id).unwrap();
+        assert_eq!(ControlRecordType::parse_key(Some(&kind.key())), Ok(Some(kind)));
+    }
+    assert_eq!(ControlRecordType::parse_key(Some(&[0, 9, 0, 1, 5])), Ok(Some(ControlRecordType::Commit)), "a newer key");
+    assert_eq!(ControlRecordType::parse_key(Some(&[0, 0, 0, 7])), Ok(None));
+    assert_eq!(ControlRecordType::parse_key(Some(&[0xff, 0xff, 0, 1])), Err(ControlKeyError::Version(-1)));
+    assert_eq!(ControlRecordType::parse_key(None), Err(ControlKeyError::Size(0)));
+    let key = ControlRecordType::Commit.key();
+    assert_eq!(EndTransactionMarker::parse(Some(&key), Some(&[0, 0, 0, 0, 0])), None);
+    assert_eq!(EndTransactionMarker::parse(Some(&ControlRecordType::KRaftVoters.key()), Some(&[0; 6])), None);
+}
+
+#[test]
+fn a_corrupt_size_ends_the_walk_with_one_error() {
+    let one = build(Codec::None, &[(1, None, Some(b"a".to_vec()), vec![])]);
+    for (at, byte) in [(8, 0xff), (11, 13), (16, 9), (16, 0)] {
+        let mut second = one.to_vec();
+        second[at] = byte;
+        if at == 11 {
+            second[8..11].fill(0);
+        }
+        let buffer = [&one[..], &second, &one].concat();
+        let mut batches = Batches::new(&buffer);
+        assert!(batches.next().unwrap().is_ok());
+        assert!(batches.next().unwrap().is_err());
+        assert!(batches.next().is_none());
+        assert_eq!(batches.position(), one.len());
+    }
 }

@@ -11,7 +11,7 @@ use super::batches::Batches;
 use super::compression::{Compression, CompressionError};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader, CURRENT_MAGIC, Codec, TimestampType, crc_part, patch_max_timestamp};
 use super::rebuild::Rebuild;
-use super::record::{RecordFormatError, read_shape};
+use super::records::{RecordFormatError, read_shape};
 use super::rules::RecordRules;
 use super::stream::{RecordStream, StreamError};
 use super::{BatchError, LOG_OVERHEAD_BYTES};
@@ -133,7 +133,11 @@ impl RecordsError {
 
 impl From<BatchError> for RecordsError {
     fn from(error: BatchError) -> Self {
-        Self::new(ErrorCode::CorruptMessage, error.to_string())
+        let code = match error {
+            BatchError::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
+            _ => ErrorCode::CorruptMessage,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -147,6 +151,7 @@ impl From<CompressionError> for RecordsError {
     fn from(error: CompressionError) -> Self {
         let code = match error {
             CompressionError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            CompressionError::UnknownCodec => ErrorCode::UnsupportedCompressionType,
             CompressionError::Malformed { .. } => ErrorCode::InvalidRecord,
         };
         Self::new(code, error.to_string())
@@ -280,8 +285,7 @@ impl Validator {
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(first)) => first,
         };
-        let codec = first.header.attributes.codec()?;
-        if codec == Codec::Zstd && self.options.produce_version < ZSTD_MIN_PRODUCE_VERSION {
+        if first.header.attributes.codec() == Ok(Codec::Zstd) && self.options.produce_version < ZSTD_MIN_PRODUCE_VERSION {
             let message = format!("zstd needs Produce version {ZSTD_MIN_PRODUCE_VERSION}");
             return Err(RecordsError::new(ErrorCode::UnsupportedCompressionType, message));
         }
@@ -333,6 +337,7 @@ impl Validator {
         if crc != stored {
             return Err(BatchError::BadCrc { stored, computed: crc }.into());
         }
+        self.header().attributes.codec()?;
         self.check_header()?;
         self.rules = Some(RecordRules::new(&self.options, self.header()));
         self.stage = if self.header().attributes.is_compressed() {

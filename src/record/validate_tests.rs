@@ -9,7 +9,10 @@ fn options() -> ValidateOptions {
     ValidateOptions::new(NOW)
 }
 
-fn batch_of(compression: Compression, records: &[(i64, Option<&[u8]>, Option<&[u8]>)]) -> Bytes {
+/// Timestamp, key, value.
+type Plain<'a> = (i64, Option<&'a [u8]>, Option<&'a [u8]>);
+
+fn batch_of(compression: Compression, records: &[Plain<'_>]) -> Bytes {
     let mut builder = BatchBuilder::new(compression);
     for (timestamp, key, value) in records {
         builder.append(*timestamp, *key, *value);
@@ -112,7 +115,7 @@ fn rules_of_the_header() {
         assert_eq!(code(&with_header(&good, change), &options()), ErrorCode::InvalidRecord);
     }
     let unknown_codec = with_header(&good, |header| header.attributes = Attributes(header.attributes.0 | 5));
-    assert_eq!(code(&unknown_codec, &options()), ErrorCode::CorruptMessage);
+    assert_eq!(code(&unknown_codec, &options()), ErrorCode::UnsupportedCompressionType);
 }
 
 #[test]
