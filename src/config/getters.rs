@@ -1,0 +1,121 @@
+//! The broker's settings as typed values, one method a key. A test holds this list against the table: each honoured key is read by
+//! a method here, by the topic configs, or by the checks of listeners and roles.
+
+use super::BrokerConfig;
+use super::key::Value;
+use crate::model::BrokerId;
+use std::path::PathBuf;
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident = $key:literal;)*) => {
+        impl BrokerConfig {
+            $(
+                #[doc = concat!("`", $key, "`")]
+                $(#[$doc])*
+                pub fn $name(&self) -> getters!(@type $kind) {
+                    getters!(@read $kind, self.value($key), $key)
+                }
+            )*
+        }
+
+        /// Keys that a method reads.
+        #[cfg(test)]
+        pub(super) const READ_KEYS: &[&str] = &[$($key,)*];
+
+        #[cfg(test)]
+        pub(super) fn read_all(config: &BrokerConfig) {
+            $(let _ = config.$name();)*
+        }
+    };
+    (@type Bool) => { bool };
+    (@type I32) => { i32 };
+    (@type I64) => { i64 };
+    (@type Count) => { usize };
+    (@type OptionalText) => { Option<String> };
+    (@read Bool, $value:expr, $key:literal) => {
+        match $value { Some(Value::Bool(value)) => value, other => unreachable!("{} is {other:?}", $key) }
+    };
+    (@read I32, $value:expr, $key:literal) => {
+        match $value { Some(Value::Int(value)) => value as i32, other => unreachable!("{} is {other:?}", $key) }
+    };
+    (@read I64, $value:expr, $key:literal) => {
+        match $value { Some(Value::Int(value)) => value, other => unreachable!("{} is {other:?}", $key) }
+    };
+    (@read Count, $value:expr, $key:literal) => {
+        match $value {
+            Some(Value::Int(value)) => usize::try_from(value).expect("the rule of the key excludes negative numbers"),
+            other => unreachable!("{} is {other:?}", $key),
+        }
+    };
+    (@read OptionalText, $value:expr, $key:literal) => {
+        match $value { Some(Value::Text(value)) => Some(value), None => None, other => unreachable!("{} is {other:?}", $key) }
+    };
+}
+
+getters! {
+    /// 0: as many as the process may use.
+    cores: Count = "flumen.cores";
+    /// Time that an idle core spins before it sleeps.
+    busy_poll_us: Count = "flumen.busy.poll.us";
+    broker_rack: OptionalText = "broker.rack";
+    num_partitions: I32 = "num.partitions";
+    default_replication_factor: I32 = "default.replication.factor";
+    auto_create_topics_enable: Bool = "auto.create.topics.enable";
+    delete_topic_enable: Bool = "delete.topic.enable";
+    socket_request_max_bytes: I32 = "socket.request.max.bytes";
+    /// -1: the system's default.
+    socket_send_buffer_bytes: I32 = "socket.send.buffer.bytes";
+    /// -1: the system's default.
+    socket_receive_buffer_bytes: I32 = "socket.receive.buffer.bytes";
+    socket_listen_backlog_size: Count = "socket.listen.backlog.size";
+    max_connections: Count = "max.connections";
+    max_connections_per_ip: Count = "max.connections.per.ip";
+    connections_max_idle_ms: I64 = "connections.max.idle.ms";
+    queued_max_requests: Count = "queued.max.requests";
+    /// Not positive: no limit.
+    queued_max_request_bytes: I64 = "queued.max.request.bytes";
+    fetch_max_bytes: I32 = "fetch.max.bytes";
+    max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
+    max_request_partition_size_limit: Count = "max.request.partition.size.limit";
+    request_timeout_ms: I32 = "request.timeout.ms";
+    log_initial_task_delay_ms: I64 = "log.initial.task.delay.ms";
+    log_retention_check_interval_ms: I64 = "log.retention.check.interval.ms";
+    log_flush_scheduler_interval_ms: I64 = "log.flush.scheduler.interval.ms";
+    log_flush_offset_checkpoint_interval_ms: I64 = "log.flush.offset.checkpoint.interval.ms";
+    log_flush_start_offset_checkpoint_interval_ms: I64 = "log.flush.start.offset.checkpoint.interval.ms";
+    replica_high_watermark_checkpoint_interval_ms: I64 = "replica.high.watermark.checkpoint.interval.ms";
+    producer_id_expiration_ms: I64 = "producer.id.expiration.ms";
+    producer_id_expiration_check_interval_ms: I64 = "producer.id.expiration.check.interval.ms";
+}
+
+impl BrokerConfig {
+    /// `node.id`, or `broker.id` if that is what was set.
+    pub fn node_id(&self) -> BrokerId {
+        let key = if self.explicit("node.id").is_some() { "node.id" } else { "broker.id" };
+        match self.value(key) {
+            Some(Value::Int(id)) => BrokerId(id as i32),
+            other => unreachable!("{key} is {other:?}"),
+        }
+    }
+
+    /// `log.dirs`, or `log.dir`, without repetitions.
+    pub fn log_dirs(&self) -> Vec<PathBuf> {
+        let items = [self.value("log.dirs"), self.value("log.dir")].into_iter().flatten().next();
+        let Some(Value::List(items)) = items else { return vec![] };
+        let mut dirs: Vec<PathBuf> = vec![];
+        for dir in items.iter().filter(|item| !item.is_empty()).map(PathBuf::from) {
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        dirs
+    }
+
+    /// `metadata.log.dir`, or the first log dir: where `__cluster_metadata-0` is.
+    pub fn metadata_log_dir(&self) -> PathBuf {
+        match self.value("metadata.log.dir") {
+            Some(Value::Text(dir)) if !dir.is_empty() => PathBuf::from(dir),
+            _ => self.log_dirs().swap_remove(0),
+        }
+    }
+}
