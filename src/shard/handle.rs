@@ -1,20 +1,27 @@
 //! [`Shards`]: the partitions of all cores, seen from one of them.
 
+use super::core::{Core, FIRST_CORE};
+use super::gather::Asker;
+use super::message::Message;
 use super::seam::{BrokerConfig, ControllerCommand, ControllerReply, MetadataImage};
+use super::start::Seats;
 use super::{
-    Budget, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, ListOffset, ListedOffset, LogSize, ProduceResult,
-    ProduceSlice, placement,
+    Budget, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
+    ProduceResult, ProduceSlice, placement,
 };
-use crate::io::{Accepted, Io, Mono};
-use crate::model::{Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
+use crate::io::{Accepted, Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
+use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// This core's handle to the partitions, wherever they live. Clone freely; it stays on its core.
 #[derive(Clone)]
 pub struct Shards {
-    _todo: Rc<()>,
+    core: Rc<Core>,
+    budget: Budget,
 }
 
 /// Why a call got no answer: the broker is stopping.
@@ -22,35 +29,112 @@ pub struct Shards {
 #[error("the broker is stopping")]
 pub struct Stopping;
 
-/// Counts one connection of this core until it is dropped.
+/// Counts one connection of a core until it is dropped.
 pub struct ConnectionGuard {
-    _todo: Rc<()>,
+    seats: Seats,
+    core: usize,
+}
+
+impl ConnectionGuard {
+    /// For a connection that is in the count already.
+    pub(super) fn counted(seats: Seats, core: usize) -> Self {
+        Self { seats, core }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.seats.connection_ended(self.core);
+    }
+}
+
+/// One request's slices by owner core, with their places in the request.
+type ByOwner<T> = BTreeMap<usize, (Vec<usize>, Vec<T>)>;
+
+/// An answer on its way, from this core or another.
+enum Answer<T: Send + 'static> {
+    /// Work of this core, done by whoever waits for it.
+    Here(Pin<Box<dyn Future<Output = Vec<T>>>>),
+    Local(LocalReceiver<Vec<T>>),
+    Remote(ReplyReceiver<Vec<T>>),
+}
+
+impl<T: Send + 'static> Answer<T> {
+    async fn get(self) -> Option<Vec<T>> {
+        match self {
+            Self::Here(work) => Some(work.await),
+            Self::Local(answer) => answer.await.ok(),
+            Self::Remote(answer) => answer.await.ok(),
+        }
+    }
 }
 
 impl Shards {
+    pub(super) fn new(core: Rc<Core>) -> Self {
+        let budget = Budget::new(core.settings.request_bytes);
+        Self { core, budget }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
     /// The devices of this core.
     pub fn io(&self) -> &Io {
-        todo!()
+        &self.core.io
     }
 
     /// The broker's settings.
     pub fn config(&self) -> &Arc<BrokerConfig> {
-        todo!()
+        &self.core.config
     }
 
     /// Memory for requests of this core; `server` reserves before it reads a request.
     pub fn budget(&self) -> &Budget {
-        todo!()
+        &self.budget
     }
 
     /// The metadata that this core has applied.
     pub fn image(&self) -> Arc<MetadataImage> {
-        todo!()
+        self.core.image.borrow().clone()
     }
 
     /// The core that owns a partition.
     pub fn owner(&self, topic_id: TopicId, partition: PartitionIndex) -> usize {
-        placement::owner(topic_id, partition, self.io().cores())
+        placement::owner(topic_id, partition, self.core.cores())
+    }
+
+    fn split<T>(&self, items: Vec<T>, id: impl Fn(&T) -> TopicIdPartition) -> ByOwner<T> {
+        let mut by_owner = ByOwner::new();
+        for (place, item) in items.into_iter().enumerate() {
+            let (places, list) = by_owner.entry(self.core.owner(id(&item))).or_default();
+            places.push(place);
+            list.push(item);
+        }
+        by_owner
+    }
+
+    /// Asks other cores by a message each; this core's part is done by whoever awaits the answer.
+    fn ask<Q, T, F>(
+        &self,
+        by_owner: ByOwner<Q>,
+        here: impl Fn(Rc<Core>, Vec<Q>) -> F,
+        message: impl Fn(Vec<Q>, crate::io::ReplySender<Vec<T>>) -> Message,
+    ) -> Vec<(Vec<usize>, Answer<T>)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Vec<T>> + 'static,
+    {
+        let ask_one = |(owner, (places, list))| {
+            if owner == self.core.index {
+                (places, Answer::Here(Box::pin(here(self.core.clone(), list))))
+            } else {
+                let (sender, answer) = reply();
+                self.core.send(owner, message(list, sender));
+                (places, Answer::Remote(answer))
+            }
+        };
+        by_owner.into_iter().map(ask_one).collect()
     }
 
     /// Appends batches; the results are in the order of `slices`. The slices are on their way when this returns: the order of calls
@@ -62,31 +146,62 @@ impl Shards {
         acks: i16,
         deadline: Mono,
     ) -> impl Future<Output = Vec<ProduceResult>> + 'static {
-        let _ = (slices, acks, deadline);
-        async { todo!() }
+        let count = slices.len();
+        let by_owner = self.split(slices, |slice| TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition });
+        let mut answers = Vec::with_capacity(by_owner.len());
+        for (owner, (places, slices)) in by_owner {
+            if owner == self.core.index {
+                let (sender, answer) = local_reply();
+                self.core.produce(slices, acks, deadline, Asker::Local(sender));
+                answers.push((places, Answer::Local(answer)));
+            } else {
+                let (reply, answer) = reply();
+                self.core.send(owner, Message::Produce { slices, acks, deadline, reply });
+                answers.push((places, Answer::Remote(answer)));
+            }
+        }
+        merge(count, answers, || ProduceResult::failed(ErrorCode::NotLeaderOrFollower, None))
     }
 
     /// Reads; the results are in the order of `read.partitions`.
     pub fn fetch(&self, read: FetchRead) -> impl Future<Output = Vec<FetchResult>> + 'static {
-        let _ = read;
-        async { todo!() }
+        let count = read.partitions.len();
+        let FetchRead { partitions, isolation, max_bytes, replica_id } = read;
+        let part = move |partitions| FetchRead { partitions, isolation, max_bytes, replica_id };
+        let by_owner = self.split(partitions, |p| TopicIdPartition { topic_id: p.topic_id, partition: p.partition });
+        let answers = self.ask(
+            by_owner,
+            move |core, partitions| async move { core.fetch(part(partitions)).await },
+            |partitions, reply| Message::Fetch { read: part(partitions), reply },
+        );
+        merge(count, answers, || FetchResult::failed(ErrorCode::NotLeaderOrFollower))
     }
 
-    /// Finds offsets by time; the results are in the order of `queries`.
+    /// Finds offsets by time; the results are in the order of `queries`. `replica_id` is -1 for a client.
     pub fn list_offsets(
         &self,
         queries: Vec<ListOffset>,
-        isolation: super::Isolation,
-        replica_id: crate::model::BrokerId,
+        isolation: Isolation,
+        replica_id: BrokerId,
     ) -> impl Future<Output = Vec<ListedOffset>> + 'static {
-        let _ = (queries, isolation, replica_id);
-        async { todo!() }
+        let count = queries.len();
+        let answers = self.ask(
+            self.split(queries, |query| query.id),
+            move |core, queries| async move { core.list_offsets(queries, isolation, replica_id).await },
+            |queries, reply| Message::ListOffsets { queries, isolation, replica_id, reply },
+        );
+        merge(count, answers, || ListedOffset::nothing(ErrorCode::NotLeaderOrFollower))
     }
 
     /// Finds the ends of leader epochs; the results are in the order of `queries`.
     pub fn epoch_end_offsets(&self, queries: Vec<EpochEnd>) -> impl Future<Output = Vec<EpochEndOffset>> + 'static {
-        let _ = queries;
-        async { todo!() }
+        let count = queries.len();
+        let answers = self.ask(
+            self.split(queries, |query| query.id),
+            |core, queries| async move { core.epoch_ends(&queries) },
+            |queries, reply| Message::EpochEnds { queries, reply },
+        );
+        merge(count, answers, || EpochEndOffset::nothing(ErrorCode::NotLeaderOrFollower))
     }
 
     /// Deletes the records before an offset (-1: before the high watermark); the results are in the order of `partitions`.
@@ -94,42 +209,90 @@ impl Shards {
         &self,
         partitions: Vec<(TopicIdPartition, Offset)>,
     ) -> impl Future<Output = Vec<DeletedRecords>> + 'static {
-        let _ = partitions;
-        async { todo!() }
+        let count = partitions.len();
+        let answers = self.ask(
+            self.split(partitions, |(id, _)| *id),
+            |core, partitions| async move { core.delete_records(partitions).await },
+            |partitions, reply| Message::DeleteRecords { partitions, reply },
+        );
+        merge(count, answers, || DeletedRecords { error: ErrorCode::NotLeaderOrFollower, low_watermark: Offset(-1) })
     }
 
     /// Sizes of all logs of the broker.
     pub fn log_sizes(&self) -> impl Future<Output = Vec<LogSize>> + 'static {
-        async { todo!() }
+        let answers: Vec<_> = (0..self.core.cores())
+            .map(|core| {
+                let (reply, answer) = reply();
+                self.core.send(core, Message::LogSizes { reply });
+                answer
+            })
+            .collect();
+        async move {
+            let mut all = Vec::new();
+            for answer in answers {
+                all.extend(answer.await.unwrap_or_default());
+            }
+            all.sort_by_key(|size| size.id);
+            all
+        }
     }
 
     /// Lets the controller decide and commit. When the answer comes, every core of this broker has applied the decision: new
     /// partitions take records.
     pub fn controller(&self, command: ControllerCommand) -> impl Future<Output = Result<ControllerReply, Stopping>> + 'static {
-        let _ = command;
-        async { todo!() }
+        let (reply, answer) = reply();
+        self.core.send(FIRST_CORE, Message::Controller { command, reply });
+        async move { answer.await.unwrap_or(Err(Stopping)) }
     }
 
     /// A producer id that nobody has had. Each core hands out a block; a new block is a controller's decision.
     pub fn producer_id(&self) -> impl Future<Output = Result<ProducerId, Stopping>> + 'static {
-        async { todo!() }
+        let core = self.core.clone();
+        async move { core.next_producer_id().await }
     }
 
     /// The core with the fewest connections.
     pub fn least_loaded(&self) -> usize {
-        todo!()
+        self.core.seats.least_loaded()
     }
 
     /// Gives an accepted connection to another core (or this one): the handler that was registered there gets it. `listener` is the
     /// listener's index in the broker's list. Counts as one of that core's connections from now on, see [`ConnectionGuard`].
     pub fn hand_off(&self, core: usize, accepted: Accepted, listener: usize) {
-        let _ = (core, accepted, listener);
-        todo!()
+        self.core.seats.connection_began(core);
+        self.core.send(core, Message::Connection { accepted, listener });
     }
 
     /// Registers what gets the connections that are handed to this core. The guard is to be kept as long as the connection lives.
     pub fn on_connection(&self, handler: impl Fn(Accepted, usize, ConnectionGuard) + 'static) {
-        let _ = handler;
-        todo!()
+        self.core.set_connection_handler(handler);
     }
+
+    /// Waits until the broker cannot go on (the last log dir, or that of the metadata, has failed) and says why.
+    pub async fn fatal(&self) -> String {
+        loop {
+            let changed = self.core.changed.notified();
+            if let Some(reason) = self.core.fatal.borrow().clone() {
+                return reason;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Puts the answers of all owners in the order of the request. An owner that is gone leaves `lost`.
+async fn merge<T: Send + 'static>(count: usize, answers: Vec<(Vec<usize>, Answer<T>)>, lost: impl Fn() -> T) -> Vec<T> {
+    if answers.len() == 1 {
+        let (places, answer) = answers.into_iter().next().expect("one answer");
+        assert!(places.len() == count, "one owner has all");
+        let results = answer.get().await;
+        return results.unwrap_or_else(|| (0..count).map(|_| lost()).collect());
+    }
+    let mut merged: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for (places, answer) in answers {
+        for (place, result) in places.into_iter().zip(answer.get().await.unwrap_or_default()) {
+            merged[place] = Some(result);
+        }
+    }
+    merged.into_iter().map(|result| result.unwrap_or_else(&lost)).collect()
 }

@@ -1,28 +1,57 @@
 //! What one core runs: its partitions and everything around them, and a handle to the partitions of all cores.
 //!
-//! **The problem.** A partition must be changed by one core only, without locks, but a client's request names partitions of any core.
+//! **The problem.** A partition must be changed by one core only, without locks, but a client's request names partitions of any core;
+//! and a write must be decided at once, in order, while the write before it is still on its way to the disk.
 //!
 //! **The design that follows.** [`Shards`] is the same on every core: it finds the owner of a partition ([`placement`]), calls it when
 //! that is this core, and sends one message with all its slices when it is another. Asking is synchronous, answering is a future, so
-//! the order of calls on one core is the order in each partition.
+//! the order of calls on one core is the order in each partition. A partition decides tentatively, one writer at a time carries out,
+//! and the replica machine says what may be answered and read.
 //!
-//! **Files.** `requests` what is asked and answered; `handle` the calls; `watch` long polling; `placement` who owns what; `budget` the
-//! bound on memory; `start` opening, recovery and clean stop.
+//! **A turn of a core**, in order:
+//! 1. connections and the mailbox hand slices to partitions: each is judged, numbered, queued (`core`, `partition`);
+//! 2. the writer of each partition that has a queue puts all of it into the log in one write (`write`);
+//! 3. what the write made true goes to `replica`, which answers produces and raises the high watermark (`partition`);
+//! 4. readers that wait for those bytes are told (`watch`), and read them (`read`).
+//!
+//! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered, `budget` the bound on memory; `message` all
+//! that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
+//! `partition`, `write`, `read`, `watch` as above; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
+//! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `ticks` what happens
+//! without anybody asking; `settings` what of the configuration matters here.
 
+mod apply;
 mod budget;
+mod control;
+mod core;
+mod dirs;
+mod gather;
 mod handle;
+mod load;
+mod message;
+mod metadata;
+mod partition;
 pub mod placement;
+mod read;
 mod requests;
 mod seam;
+mod settings;
 mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod ticks;
 mod watch;
+mod write;
 
+pub use crate::record::ValidatedBatch;
 pub use budget::{Budget, Reservation};
 pub use handle::{ConnectionGuard, Shards, Stopping};
 pub use requests::{
     AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
     FetchResult, Isolation, ListOffset, ListedOffset, LogSize, ProduceResult, ProduceSlice,
 };
-pub use seam::{BrokerConfig, ControllerCommand, ControllerReply, MetadataImage, ValidatedBatch};
+pub use seam::{BrokerConfig, ControllerCommand, ControllerReply, MetadataImage};
+pub use settings::Settings;
 pub use start::{OpenError, Seats};
 pub use watch::{Watch, WatchPartition, Woken};

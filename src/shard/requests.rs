@@ -1,8 +1,8 @@
 //! What the api asks of the partitions and what they answer: plain owned values that may cross cores.
 
-use super::seam::ValidatedBatch;
 use crate::io::FileSlice;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
+use crate::record::ValidatedBatch;
 
 /// Who leads a partition, told to a client that asked the wrong broker (KIP-951).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

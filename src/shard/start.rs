@@ -1,14 +1,34 @@
-//! From log dirs on a disk to partitions that take requests, and back at a clean stop.
+//! From log dirs on a disk to partitions that take requests.
+//!
+//! Every core answers messages from its first moment; core 0 leads the start by them, step by step: log dirs are opened by their
+//! homes, metadata are recovered on core 0, every core opens its partitions, and only then any core returns from [`Shards::open`].
 
 use super::Shards;
-use super::seam::BrokerConfig;
-use crate::io::Io;
+use super::core::{Core, FIRST_CORE};
+use super::dirs::{DirReport, OpenDirError, home_of};
+use super::message::Message;
+use super::seam::{BrokerConfig, Control, MetadataImage};
+use crate::io::{Handover, Io, Receiver, Sender, mailbox, reply};
+use crate::log::{LogDir, MetaProperties};
+use crate::model::TopicId;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The mailboxes of all cores, made before the cores start; each core takes its own with [`Shards::open`].
+/// The mailboxes of all cores and what they count together, made before they start; each core takes its own with [`Shards::open`].
 #[derive(Clone)]
 pub struct Seats {
-    _todo: Arc<()>,
+    inner: Arc<SeatsInner>,
+}
+
+struct SeatsInner {
+    senders: Vec<Sender<Message>>,
+    receivers: Handover<Receiver<Message>>,
+    /// Connections of each core.
+    connections: Vec<AtomicUsize>,
+    /// Partitions in each log dir, over all cores.
+    partitions: Vec<AtomicUsize>,
 }
 
 /// Why the broker cannot start; the text says what to do.
@@ -16,11 +36,64 @@ pub struct Seats {
 #[error("{0}")]
 pub struct OpenError(pub String);
 
+/// Log dirs that are counted at most; more of them are filled in turn.
+const MAX_COUNTED_DIRS: usize = 64;
+
 impl Seats {
     /// One seat for each of `cores` cores.
     pub fn new(cores: usize) -> Self {
-        let _ = cores;
-        todo!()
+        assert!(cores > 0, "a broker has a core");
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
+        let zeros = |count| (0..count).map(|_| AtomicUsize::new(0)).collect();
+        Self {
+            inner: Arc::new(SeatsInner {
+                senders,
+                receivers: Handover::new(receivers),
+                connections: zeros(cores),
+                partitions: zeros(MAX_COUNTED_DIRS),
+            }),
+        }
+    }
+
+    pub(super) fn send(&self, core: usize, message: Message) {
+        self.inner.senders[core].send(message);
+    }
+
+    pub(super) fn cores(&self) -> usize {
+        self.inner.senders.len()
+    }
+
+    pub(super) fn least_loaded(&self) -> usize {
+        let loads = self.inner.connections.iter().map(|count| count.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|&(_, load)| load).expect("a broker has a core").0
+    }
+
+    pub(super) fn connection_began(&self, core: usize) {
+        self.inner.connections[core].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn connection_ended(&self, core: usize) {
+        self.inner.connections[core].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The log dir with the fewest partitions out of those that are usable, counted in already; Kafka's rule.
+    pub(super) fn choose_dir(&self, dirs: usize, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let dirs = (0..dirs.min(MAX_COUNTED_DIRS)).filter(|&dir| usable(dir));
+        let dir = dirs.min_by_key(|&dir| self.inner.partitions[dir].load(Ordering::Relaxed))?;
+        self.enter_dir(dir);
+        Some(dir)
+    }
+
+    pub(super) fn enter_dir(&self, dir: usize) {
+        if let Some(count) = self.inner.partitions.get(dir) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn leave_dir(&self, dir: usize) {
+        if let Some(count) = self.inner.partitions.get(dir) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -32,13 +105,120 @@ impl Shards {
     /// A log dir that is locked by another process or belongs to another broker, no log dir left, unreadable metadata: every core
     /// returns an error then.
     pub async fn open(io: Io, seats: Seats, config: Arc<BrokerConfig>) -> Result<Self, OpenError> {
-        let _ = (io, seats, config);
-        todo!()
+        let receiver = seats.inner.receivers.take(io.core());
+        let core = Core::new(io.clone(), seats, config);
+        io.spawn(core.clone().serve(receiver));
+        if core.index == FIRST_CORE {
+            let outcome = core.lead_start().await;
+            for other in 0..core.cores() {
+                core.send(other, Message::Ready(outcome.clone()));
+            }
+        }
+        loop {
+            let changed = core.changed.notified();
+            if let Some(outcome) = core.ready.take() {
+                return match outcome {
+                    Ok(()) => Ok(Self::new(core)),
+                    Err(error) => {
+                        core.halted.set(true);
+                        core.send(core.index, Message::Halt);
+                        Err(OpenError(error))
+                    }
+                };
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Core {
+    async fn lead_start(self: &Rc<Self>) -> Result<(), String> {
+        let begun = self.io.now();
+        let cluster_id = self.format_where_needed().await?;
+        let dirs = self.open_dirs(&cluster_id).await?;
+        let (control, image) = Control::open(self, &cluster_id).await?;
+        let logs = self.load_all(Arc::new(image), Arc::new(dirs)).await?;
+        self.ask_all(|reply| Message::InUse { reply }).await;
+        let core = self.clone();
+        self.io.spawn(async move { control.run(core).await });
+        let seconds = self.io.now().since(begun).as_secs_f64();
+        tracing::info!(cluster_id, logs, cores = self.cores(), seconds, "all partitions are ready");
+        Ok(())
     }
 
-    /// Stops cleanly: refuses new work, finishes writes, flushes and closes logs, writes checkpoints and, when every log is flushed,
-    /// the clean-shutdown marker. To be called on every core, after its connections have ended; returns when all cores have stopped.
-    pub async fn stop(&self) {
-        todo!()
+    /// The cluster's id, out of the log dirs that have one; dirs without `meta.properties` are formatted for it.
+    async fn format_where_needed(&self) -> Result<String, String> {
+        let mut cluster_id = None;
+        let mut fresh = Vec::new();
+        for (index, path) in self.settings.log_dirs.iter().enumerate() {
+            match LogDir::read_meta(&self.io, path).await {
+                Ok(Some(meta)) => {
+                    cluster_id.get_or_insert(meta.cluster_id);
+                }
+                Ok(None) => fresh.push(index),
+                // Met again, and judged, when the dir is opened.
+                Err(error) => tracing::warn!(dir = %path.display(), %error, "cannot read meta.properties"),
+            }
+        }
+        let cluster_id = cluster_id.unwrap_or_else(|| self.fresh_id().to_string());
+        for index in fresh {
+            let path = &self.settings.log_dirs[index];
+            let meta =
+                MetaProperties { cluster_id: cluster_id.clone(), node_id: self.settings.node_id, directory_id: self.fresh_id() };
+            match LogDir::format(&self.io, path, &meta).await {
+                Ok(()) => tracing::info!(dir = %path.display(), cluster_id, directory_id = %meta.directory_id, "formatted"),
+                Err(error) => tracing::error!(dir = %path.display(), %error, "cannot be formatted"),
+            }
+        }
+        Ok(cluster_id)
+    }
+
+    fn fresh_id(&self) -> TopicId {
+        loop {
+            if let Some(id) = TopicId::from_random(self.io.random()) {
+                return id;
+            }
+        }
+    }
+
+    /// Opens every log dir at its home. One that has failed is `None` and offline; without the metadata's there is no start.
+    async fn open_dirs(self: &Rc<Self>, cluster_id: &str) -> Result<Vec<Option<DirReport>>, String> {
+        let mut reports = Vec::new();
+        let mut ids = BTreeSet::new();
+        for dir in 0..self.settings.log_dirs.len() {
+            let (sender, answer) = reply();
+            self.send(home_of(dir, self.cores()), Message::OpenDir { dir, cluster_id: cluster_id.to_owned(), reply: sender });
+            match answer.await {
+                Ok(Ok(report)) => {
+                    if !ids.insert(report.meta.directory_id) {
+                        return Err(format!("two log dirs have the directory id {}: one is a copy", report.meta.directory_id));
+                    }
+                    reports.push(Some(report));
+                }
+                Ok(Err(OpenDirError::Refused(error))) => return Err(error),
+                Ok(Err(OpenDirError::Offline(error))) => {
+                    self.dir_failed(dir, &error);
+                    reports.push(None);
+                }
+                Err(_) => return Err("a core ended during the start".to_owned()),
+            }
+        }
+        match self.fatal.borrow().clone() {
+            Some(reason) => Err(reason),
+            None => Ok(reports),
+        }
+    }
+
+    async fn load_all(&self, image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>) -> Result<usize, String> {
+        let reports = self.ask_all(|reply| Message::Load { image: image.clone(), dirs: dirs.clone(), reply }).await;
+        let mut logs = 0;
+        for report in reports {
+            let report = report.ok_or("a core ended during the start")?;
+            if let Some(error) = report.error {
+                return Err(error);
+            }
+            logs += report.logs;
+        }
+        Ok(logs)
     }
 }

@@ -1,0 +1,106 @@
+//! Taking a metadata image into use: logs are opened before anybody sees the image, and deleted after.
+
+use super::core::Core;
+use super::dirs::home_of;
+use super::message::Message;
+use super::metadata::Assigned;
+use super::partition::Partition;
+use super::seam::MetadataImage;
+use crate::log::{Log, LogError, OpenLog};
+use crate::model::{Offset, TopicIdPartition};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Kafka's `file.delete.delay.ms` for the directory of a deleted partition when the topic says nothing.
+const DELETE_DELAY_MS: u64 = 60_000;
+
+impl Core {
+    /// The image's partitions that are this core's, by id.
+    pub(super) fn assigned(&self, image: &MetadataImage) -> BTreeMap<TopicIdPartition, Assigned> {
+        image.assigned_to(self.broker_id()).filter(|a| self.owner(a.id) == self.index).map(|a| (a.id, a)).collect()
+    }
+
+    /// First half of a change: the logs of new partitions are created, on every core, before any core shows the image to a client.
+    pub(super) async fn prepare(self: Rc<Self>, image: Arc<MetadataImage>) {
+        for (id, assigned) in self.assigned(&image) {
+            if self.partition(id).is_none() {
+                self.create(&assigned).await;
+            }
+        }
+    }
+
+    /// Creates the log of a new partition in the log dir with the fewest.
+    async fn create(self: &Rc<Self>, assigned: &Assigned) {
+        let Some(dir) = self.seats.choose_dir(self.settings.log_dirs.len(), |dir| !self.is_offline(dir)) else {
+            tracing::error!(partition = %assigned.name, "no log dir is left for a new partition");
+            return;
+        };
+        let path = self.settings.log_dirs[dir].join(assigned.name.to_string());
+        let open = OpenLog {
+            dir: path,
+            partition: assigned.name.clone(),
+            topic_id: assigned.id.topic_id,
+            config: assigned.log_config.clone(),
+            recovery_point: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            clean_shutdown: false,
+            progress: None,
+        };
+        match Log::open(self.io.clone(), open).await {
+            Ok(log) => self.insert(assigned, dir, log, Offset::ZERO),
+            Err(error) => self.open_failed(assigned, dir, &error),
+        }
+    }
+
+    /// A log that has been opened becomes a partition.
+    pub(super) fn insert(self: &Rc<Self>, assigned: &Assigned, dir: usize, log: Log, high_watermark: Offset) {
+        let partition = Partition::new(self, assigned.id, assigned.name.clone(), dir, Rc::new(log), high_watermark);
+        let before = self.partitions.borrow_mut().insert(assigned.id, partition);
+        assert!(before.is_none(), "partition {} is opened once", assigned.name);
+    }
+
+    pub(super) fn open_failed(self: &Rc<Self>, assigned: &Assigned, dir: usize, error: &LogError) {
+        self.seats.leave_dir(dir);
+        tracing::error!(partition = %assigned.name, %error, "the log cannot be opened");
+        if error.is_storage() {
+            self.dir_failed(dir, &error.to_string());
+        }
+    }
+
+    /// Second half of a change: the image is what clients see; roles and configurations follow it; what it lacks is deleted.
+    pub(super) async fn apply(self: Rc<Self>, image: Arc<MetadataImage>) {
+        let assigned = self.assigned(&image);
+        *self.image.borrow_mut() = image;
+        for (id, assigned) in &assigned {
+            if let Some(partition) = self.partition(*id) {
+                partition.log.set_config(assigned.log_config.clone());
+                partition.assign(&self, assigned.assignment.clone(), assigned.min_insync_replicas);
+            }
+        }
+        let gone: Vec<_> = self.all_partitions().into_iter().filter(|partition| !assigned.contains_key(&partition.id)).collect();
+        for partition in gone {
+            self.delete(&partition).await;
+        }
+    }
+
+    async fn delete(self: &Rc<Self>, partition: &Rc<Partition>) {
+        self.partitions.borrow_mut().remove(&partition.id);
+        partition.on_deleted(self);
+        self.seats.leave_dir(partition.dir);
+        let delay_ms = u64::try_from(partition.log.config().file_delete_delay_ms).unwrap_or(DELETE_DELAY_MS);
+        match partition.log.delete().await {
+            Ok(path) => {
+                tracing::info!(partition = %partition.name, path = %path.display(), "deleted");
+                let home = home_of(partition.dir, self.cores());
+                self.send(home, Message::RemoveDir { dir: partition.dir, path, delay_ms });
+            }
+            Err(error) => {
+                tracing::error!(partition = %partition.name, %error, "the log cannot be deleted");
+                if error.is_storage() {
+                    self.dir_failed(partition.dir, &error.to_string());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The state of one core, and what it does with each message.
+
+use super::dirs::Homes;
+use super::gather::{Asker, slots};
+use super::handle::ConnectionGuard;
+use super::message::Message;
+use super::metadata::Leadership;
+use super::partition::Partition;
+use super::placement;
+use super::requests::ProduceSlice;
+use super::seam::{BrokerConfig, MetadataImage};
+use super::settings::Settings;
+use super::start::Seats;
+use super::watch::Watches;
+use crate::io::{Accepted, Io, Mono, Notify, Receiver};
+use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The core that runs the controller and the start and stop of all.
+pub(super) const FIRST_CORE: usize = 0;
+/// How often waiting `acks=all` produces are looked at for their deadline.
+const DEADLINE_TICK: Duration = Duration::from_millis(20);
+
+type ConnectionHandler = Rc<dyn Fn(Accepted, usize, ConnectionGuard)>;
+
+/// One core. Nothing in it is borrowed across an await.
+pub(super) struct Core {
+    pub(super) io: Io,
+    pub(super) index: usize,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) settings: Settings,
+    pub(super) seats: Seats,
+    pub(super) image: RefCell<Arc<MetadataImage>>,
+    pub(super) partitions: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
+    /// Log dirs that are offline, by index.
+    pub(super) offline: RefCell<BTreeMap<usize, String>>,
+    /// The log dirs of which this core is the home.
+    pub(super) homes: Homes,
+    pub(super) watches: RefCell<Watches>,
+    pub(super) next_watch: Cell<u64>,
+    on_connection: RefCell<Option<ConnectionHandler>>,
+    early_connections: RefCell<Vec<(Accepted, usize, ConnectionGuard)>>,
+    /// Partitions with produces that have a deadline.
+    deadlines: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
+    stopping: Cell<bool>,
+    /// Notified when something that start or stop waits for has changed.
+    pub(super) changed: Notify,
+    pub(super) ready: RefCell<Option<Result<(), String>>>,
+    pub(super) closed_cores: Cell<usize>,
+    pub(super) closed_clean: Cell<bool>,
+    pub(super) halted: Cell<bool>,
+    pub(super) control_ended: Cell<bool>,
+    pub(super) fatal: RefCell<Option<String>>,
+    pub(super) controller: super::control::ControllerQueue,
+    pub(super) producer_ids: super::control::ProducerIdBlock,
+}
+
+impl Core {
+    pub(super) fn new(io: Io, seats: Seats, config: Arc<BrokerConfig>) -> Rc<Self> {
+        let index = io.core();
+        assert!(index < seats.cores() && seats.cores() == io.cores(), "one mailbox a core");
+        Rc::new(Self {
+            index,
+            settings: Settings::from(&*config),
+            config,
+            seats,
+            image: RefCell::default(),
+            partitions: RefCell::default(),
+            offline: RefCell::default(),
+            homes: Homes::default(),
+            watches: RefCell::default(),
+            next_watch: Cell::new(0),
+            on_connection: RefCell::default(),
+            early_connections: RefCell::default(),
+            deadlines: RefCell::default(),
+            stopping: Cell::new(false),
+            changed: Notify::new(),
+            ready: RefCell::default(),
+            closed_cores: Cell::new(0),
+            closed_clean: Cell::new(true),
+            halted: Cell::new(false),
+            control_ended: Cell::new(false),
+            fatal: RefCell::default(),
+            controller: super::control::ControllerQueue::default(),
+            producer_ids: super::control::ProducerIdBlock::default(),
+            io,
+        })
+    }
+
+    pub(super) fn cores(&self) -> usize {
+        self.seats.cores()
+    }
+
+    pub(super) fn owner(&self, id: TopicIdPartition) -> usize {
+        placement::owner(id.topic_id, id.partition, self.cores())
+    }
+
+    pub(super) fn broker_id(&self) -> BrokerId {
+        BrokerId(self.settings.node_id)
+    }
+
+    /// A message to another core, or to this one by way of its mailbox.
+    pub(super) fn send(&self, core: usize, message: Message) {
+        self.seats.send(core, message);
+    }
+
+    pub(super) fn partition(&self, id: TopicIdPartition) -> Option<Rc<Partition>> {
+        self.partitions.borrow().get(&id).cloned()
+    }
+
+    pub(super) fn all_partitions(&self) -> Vec<Rc<Partition>> {
+        self.partitions.borrow().values().cloned().collect()
+    }
+
+    /// Why a partition that should be here is not.
+    pub(super) fn missing(&self, id: TopicIdPartition) -> ErrorCode {
+        let image = self.image.borrow().clone();
+        match image.partition_leader(id) {
+            Leadership::UnknownTopic => ErrorCode::UnknownTopicId,
+            Leadership::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Leadership::Leader(leader) if leader == Some(self.broker_id()) => ErrorCode::KafkaStorageError,
+            Leadership::Leader(_) => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Nothing new is accepted from here.
+    pub(super) fn begin_stop(&self) {
+        self.stopping.set(true);
+        self.wake_all_watches();
+        self.changed.notify_all();
+    }
+
+    /// Empties the mailbox until the broker has stopped.
+    pub(super) async fn serve(self: Rc<Self>, mut mailbox: Receiver<Message>) {
+        while !self.halted.get()
+            && let Some(message) = mailbox.recv().await
+        {
+            self.on_message(message);
+            self.io.yield_if_needed().await;
+        }
+    }
+
+    fn on_message(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Produce { slices, acks, deadline, reply } => self.produce(slices, acks, deadline, Asker::Remote(reply)),
+            Message::Watch { watch, partitions, isolation } => self.watch(watch, partitions, isolation),
+            Message::Unwatch { watch, partitions } => self.unwatch(watch, &partitions),
+            Message::Growth { watch, bytes } => self.on_growth(watch, bytes),
+            Message::Fetch { read, reply } => self.answer(reply, |core| async move { core.fetch(read).await }),
+            Message::ListOffsets { queries, isolation, replica_id, reply } => {
+                self.answer(reply, move |core| async move { core.list_offsets(queries, isolation, replica_id).await });
+            }
+            Message::EpochEnds { queries, reply } => reply.send(self.epoch_ends(&queries)),
+            Message::DeleteRecords { partitions, reply } => {
+                self.answer(reply, |core| async move { core.delete_records(partitions).await });
+            }
+            Message::LogSizes { reply } => reply.send(self.log_sizes()),
+            Message::Controller { command, reply } => self.enqueue_command(command, reply),
+            Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
+            Message::Prepare { image, reply } => self.answer(reply, |core| async move { core.prepare(image).await }),
+            Message::Image { image, reply } => self.answer(reply, |core| async move { core.apply(image).await }),
+            Message::Connection { accepted, listener } => self.on_handed_connection(accepted, listener),
+            Message::OpenDir { dir, cluster_id, reply } => {
+                self.answer(reply, move |core| async move { core.open_dir(dir, &cluster_id).await });
+            }
+            Message::Load { image, dirs, reply } => self.answer(reply, |core| async move { core.load(image, dirs).await }),
+            Message::InUse { reply } => self.answer(reply, |core| async move { core.dirs_in_use().await }),
+            Message::Ready(outcome) => {
+                if outcome.is_ok() {
+                    self.start_ticks();
+                }
+                *self.ready.borrow_mut() = Some(outcome);
+                self.changed.notify_all();
+            }
+            Message::Offsets { dir, from, offsets, write } => self.on_offsets(dir, from, offsets, write),
+            Message::DirFailed { dir, reason } => self.on_dir_failed(dir, &reason),
+            Message::RemoveDir { dir, path, delay_ms } => self.homes.remove_later(dir, path, Duration::from_millis(delay_ms)),
+            Message::Closed { clean } => {
+                self.closed_cores.set(self.closed_cores.get() + 1);
+                self.closed_clean.set(self.closed_clean.get() && clean);
+                self.changed.notify_all();
+            }
+            Message::CloseDirs { clean, reply } => self.answer(reply, move |core| async move { core.close_dirs(clean).await }),
+            Message::Halt => {
+                self.halted.set(true);
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    /// Answers by a task of its own, so that what waits does not hold up the mailbox.
+    fn answer<T: Send + 'static, F: Future<Output = T> + 'static>(
+        self: &Rc<Self>,
+        reply: crate::io::ReplySender<T>,
+        work: impl FnOnce(Rc<Self>) -> F + 'static,
+    ) {
+        let core = self.clone();
+        self.io.spawn(async move { reply.send(work(core).await) });
+    }
+
+    /// Hands slices to their partitions, in order.
+    pub(super) fn produce(self: &Rc<Self>, slices: Vec<ProduceSlice>, acks: i16, deadline: Mono, asker: Asker) {
+        let slots = slots(slices.len(), asker);
+        for (slice, slot) in slices.into_iter().zip(slots) {
+            let id = TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition };
+            match self.partition(id) {
+                _ if self.is_stopping() => slot.refuse(ErrorCode::NotLeaderOrFollower, None),
+                Some(partition) => partition.produce(self, slice.batch, acks, deadline, slot),
+                None => slot.refuse(self.missing(id), None),
+            }
+        }
+    }
+
+    // ---- connections -------------------------------------------------------------------------------------------------------
+
+    pub(super) fn set_connection_handler(&self, handler: impl Fn(Accepted, usize, ConnectionGuard) + 'static) {
+        let handler: ConnectionHandler = Rc::new(handler);
+        *self.on_connection.borrow_mut() = Some(handler.clone());
+        for (accepted, listener, guard) in self.early_connections.take() {
+            handler(accepted, listener, guard);
+        }
+    }
+
+    fn on_handed_connection(&self, accepted: Accepted, listener: usize) {
+        // Counted by the sender already, so that its next choice knows.
+        let guard = ConnectionGuard::counted(self.seats.clone(), self.index);
+        let handler = self.on_connection.borrow().clone();
+        match handler {
+            _ if self.is_stopping() => drop((accepted, guard)),
+            Some(handler) => handler(accepted, listener, guard),
+            None => self.early_connections.borrow_mut().push((accepted, listener, guard)),
+        }
+    }
+
+    // ---- deadlines ---------------------------------------------------------------------------------------------------------
+
+    /// The partition has produces that wait for other replicas or a flush: look at their deadlines from time to time.
+    pub(super) fn await_deadlines(self: &Rc<Self>, partition: &Rc<Partition>) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        let idle = deadlines.is_empty();
+        deadlines.insert(partition.id, partition.clone());
+        if idle {
+            let core = self.clone();
+            self.io.spawn(async move { core.watch_deadlines().await });
+        }
+    }
+
+    async fn watch_deadlines(self: Rc<Self>) {
+        loop {
+            self.io.sleep(DEADLINE_TICK).await;
+            let waiting: Vec<_> = self.deadlines.borrow().values().cloned().collect();
+            for partition in waiting {
+                if partition.state().replica.next_deadline_ms().is_some() {
+                    partition.on_event(&self, crate::replica::Input::Tick);
+                }
+            }
+            let mut deadlines = self.deadlines.borrow_mut();
+            deadlines.retain(|_, partition| partition.state().replica.waiting() > 0);
+            if deadlines.is_empty() {
+                return;
+            }
+        }
+    }
+}

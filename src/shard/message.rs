@@ -1,0 +1,89 @@
+//! Everything that one core may say to another.
+//!
+//! Mailboxes are unbounded and lose nothing while both cores run; what may be under way is bounded where requests are admitted. Each
+//! kind says what happens when the receiver is stopping or gone (its mailbox is dropped, and with it the reply halves in it).
+
+use super::dirs::{DirReport, OpenDirError, PartitionOffsets};
+use super::handle::Stopping;
+use super::load::LoadReport;
+use super::requests::{
+    DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
+    ProduceResult, ProduceSlice,
+};
+use super::seam::{ControllerCommand, ControllerReply, MetadataImage};
+use super::watch::{WatchId, WatchPartition};
+use crate::io::{Accepted, Mono, ReplySender};
+use crate::log::CheckpointKind;
+use crate::model::{BrokerId, Offset, ProducerId, TopicIdPartition, TopicPartition};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A message between cores.
+pub(super) enum Message {
+    // ---- requests of clients ----
+    /// Append to partitions of the receiver. Lost: the asker answers NOT_LEADER_OR_FOLLOWER, the client retries.
+    Produce { slices: Vec<ProduceSlice>, acks: i16, deadline: Mono, reply: ReplySender<Vec<ProduceResult>> },
+    /// Read partitions of the receiver. Lost: NOT_LEADER_OR_FOLLOWER.
+    Fetch { read: FetchRead, reply: ReplySender<Vec<FetchResult>> },
+    /// Find offsets by time. Lost: NOT_LEADER_OR_FOLLOWER.
+    ListOffsets { queries: Vec<ListOffset>, isolation: Isolation, replica_id: BrokerId, reply: ReplySender<Vec<ListedOffset>> },
+    /// Find ends of leader epochs. Lost: NOT_LEADER_OR_FOLLOWER.
+    EpochEnds { queries: Vec<EpochEnd>, reply: ReplySender<Vec<EpochEndOffset>> },
+    /// Delete records. Lost: NOT_LEADER_OR_FOLLOWER; the records may be gone.
+    DeleteRecords { partitions: Vec<(TopicIdPartition, Offset)>, reply: ReplySender<Vec<DeletedRecords>> },
+    /// Tell the sizes of the receiver's logs. Lost: they are missing from the answer.
+    LogSizes { reply: ReplySender<Vec<LogSize>> },
+
+    // ---- long polling ----
+    /// Report growth of partitions of the receiver to `watch`. Lost: the watch ends at its deadline.
+    Watch { watch: WatchId, partitions: Vec<WatchPartition>, isolation: Isolation },
+    /// The watch is over. Lost: the receiver is gone and its watches with it.
+    Unwatch { watch: WatchId, partitions: Vec<TopicIdPartition> },
+    /// `bytes` more can be read ([`super::watch::WAKE`]: read again, whatever the size). Lost: the watch ends at its deadline.
+    Growth { watch: WatchId, bytes: u64 },
+
+    // ---- metadata ----
+    /// Decide and commit; to the controller's core. Lost: the asker gets [`Stopping`].
+    Controller { command: ControllerCommand, reply: ReplySender<Result<ControllerReply, Stopping>> },
+    /// Give out a block of producer ids; to the controller's core. Lost: the asker gets [`Stopping`].
+    ProducerIds { reply: ReplySender<Result<Range<ProducerId>, Stopping>> },
+    /// Create the logs of partitions that are new in an image. Lost: the receiver is stopping and needs it no more.
+    Prepare { image: Arc<MetadataImage>, reply: ReplySender<()> },
+    /// Apply a committed image, show it to clients, delete what it lacks. Lost: the receiver is stopping and needs it no more.
+    Image { image: Arc<MetadataImage>, reply: ReplySender<()> },
+
+    // ---- connections ----
+    /// Serve an accepted connection. Lost: it is closed, the client connects again.
+    Connection { accepted: Accepted, listener: usize },
+
+    // ---- log dirs ----
+    /// Open, lock and list a log dir of which the receiver is the home. Lost: the broker does not start.
+    OpenDir { dir: usize, cluster_id: String, reply: ReplySender<Result<DirReport, OpenDirError>> },
+    /// Open the receiver's partitions. Lost: the broker does not start.
+    Load { image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>, reply: ReplySender<LoadReport> },
+    /// All logs are loaded: the dirs of which the receiver is the home are in use from here. Lost: the broker does not start.
+    InUse { reply: ReplySender<()> },
+    /// Everything is (or is not) ready: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
+    Ready(Result<(), String>),
+    /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `reply`, write `write` now.
+    /// Lost: the checkpoints stay older than they could be; recovery reads more of the log.
+    Offsets {
+        dir: usize,
+        from: usize,
+        offsets: Arc<Vec<(TopicPartition, PartitionOffsets)>>,
+        write: Option<(CheckpointKind, ReplySender<()>)>,
+    },
+    /// A device failed: the log dir is offline for everybody. Lost: the receiver is stopping.
+    DirFailed { dir: usize, reason: String },
+    /// A deleted partition's directory is to be removed; to the dir's home. Lost: removed at the next start.
+    RemoveDir { dir: usize, path: std::path::PathBuf, delay_ms: u64 },
+
+    // ---- the end ----
+    /// All logs of the sender are closed (`clean`: without an error); to core 0. Lost: cannot be, core 0 stops last.
+    Closed { clean: bool },
+    /// Every core has closed its logs: write the last checkpoints and, if all went well, the clean-shutdown markers. Lost: the next
+    /// start recovers.
+    CloseDirs { clean: bool, reply: ReplySender<()> },
+    /// The broker has stopped: no more messages. Lost: cannot be, every core waits for it.
+    Halt,
+}

@@ -1,0 +1,428 @@
+//! One partition on the core that owns it: decide, append, commit.
+//!
+//! A batch is judged at the offset that it will get, while earlier ones are still being written: `producer` checks its sequence and
+//! remembers it tentatively, `replica` gives the leader epoch and, once the write has ended, says when it may be answered. Everything
+//! between the decision and the end of the write is in [`State::in_flight`], in offset order; when a write fails all of it fails, so
+//! that nothing tentative survives.
+//!
+//! Nothing here waits: `write` moves the queue into the log, `read` looks into it.
+
+use super::core::Core;
+use super::gather::Slot;
+use super::requests::{CurrentLeader, ProduceResult};
+use super::watch::Watchers;
+use crate::io::Mono;
+use crate::log::{AppendBatch, Log};
+use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
+use crate::producer::{Origin, ProducerBatch, Verdict};
+use crate::record::ValidatedBatch;
+use crate::replica::{Acks, Assignment, Effect, Input, LogState, Replica, Ticket};
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// A partition and everything that belongs to it.
+pub(super) struct Partition {
+    pub(super) id: TopicIdPartition,
+    pub(super) name: TopicPartition,
+    /// Index of its log dir in `log.dirs`.
+    pub(super) dir: usize,
+    pub(super) log: Rc<Log>,
+    state: RefCell<State>,
+    /// Clones of the handle must not keep a deleted partition answering.
+    deleted: Cell<bool>,
+}
+
+/// What changes; never borrowed across an await.
+pub(super) struct State {
+    pub(super) replica: Replica,
+    pub(super) watchers: Watchers,
+    /// Offset that the next batch gets: the log end offset and all that is queued or being written.
+    pub(super) next_offset: Offset,
+    /// Batches that wait for the next write.
+    pub(super) queue: VecDeque<AppendBatch>,
+    /// Produces whose batches are queued or being written, by the offset behind their last record.
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// Produces that are in the log and wait for replica's word.
+    waiting: BTreeMap<Ticket, Waiter>,
+    next_ticket: u64,
+    /// A task is writing, and goes on while there is something in the queue.
+    pub(super) writing: bool,
+    /// A task is flushing, and goes on while something is to be flushed.
+    pub(super) flushing: bool,
+    /// Ends of writes above the high watermark and their bytes: by how much the readable part will grow.
+    growth: VecDeque<(Offset, u64)>,
+    /// Last readable ends that watchers know.
+    high_watermark: Offset,
+    last_stable: Offset,
+    effects: Vec<Effect>,
+}
+
+/// A produce that is on its way into the log.
+pub(super) struct InFlight {
+    /// Offset behind its last record.
+    end: Offset,
+    acks: Acks,
+    waiter: Waiter,
+}
+
+struct Waiter {
+    base_offset: Offset,
+    log_append_time: i64,
+    deadline: Mono,
+    slot: Slot,
+}
+
+impl Partition {
+    /// A partition whose log has been opened; it leads nothing before [`Partition::assign`].
+    pub(super) fn new(
+        core: &Core,
+        id: TopicIdPartition,
+        name: TopicPartition,
+        dir: usize,
+        log: Rc<Log>,
+        high_watermark: Offset,
+    ) -> Rc<Self> {
+        let log_state = LogState {
+            log_start: log.log_start_offset(),
+            log_end: log.log_end_offset(),
+            flushed: log.recovery_point().min(log.log_end_offset()),
+            high_watermark,
+        };
+        let replica = Replica::new(core.broker_id(), log_state);
+        let (next_offset, high_watermark) = (replica.log_end(), replica.high_watermark());
+        let state = State {
+            replica,
+            watchers: Watchers::default(),
+            next_offset,
+            queue: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            next_ticket: 0,
+            writing: false,
+            flushing: false,
+            growth: VecDeque::new(),
+            high_watermark,
+            last_stable: high_watermark,
+            effects: Vec::new(),
+        };
+        Rc::new(Self { id, name, dir, log, state: RefCell::new(state), deleted: Cell::new(false) })
+    }
+
+    pub(super) fn state(&self) -> Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    pub(super) fn state_mut(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Decides about a batch and queues it; `slot` is answered now or when acks are fulfilled.
+    pub(super) fn produce(self: &Rc<Self>, core: &Rc<Core>, batch: ValidatedBatch, acks: i16, deadline: Mono, slot: Slot) {
+        match self.decide(&batch, acks) {
+            Err((error, message)) => {
+                let current_leader = self.leader_hint(error);
+                slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, message) });
+            }
+            Ok(Decision::Append { acks, leader_epoch }) => self.enqueue(core, batch, acks, leader_epoch, deadline, slot),
+            Ok(Decision::Duplicate { acks, base_offset, end }) => {
+                let waiter = Waiter { base_offset, log_append_time: batch.log_append_time, deadline, slot };
+                self.enter_duplicate(core, InFlight { end, acks, waiter });
+            }
+        }
+    }
+
+    fn decide(&self, batch: &ValidatedBatch, acks: i16) -> Result<Decision, (ErrorCode, Option<String>)> {
+        if self.deleted.get() {
+            return Err((ErrorCode::UnknownTopicOrPartition, None));
+        }
+        let plain = |error| (error, None);
+        let acks = Acks::from_wire(acks).map_err(plain)?;
+        let state = self.state();
+        let leader_epoch = state.replica.admit_produce(acks).map_err(plain)?;
+        if let Some(failure) = self.log.failure() {
+            return Err((failure.code(), Some(failure.to_string())));
+        }
+        // There is no transaction coordinator yet, so no producer can be in a transaction.
+        if batch.header.attributes.is_transactional() {
+            let message = "transactional writes need a transaction that was begun with a coordinator".to_owned();
+            return Err((ErrorCode::InvalidTxnState, Some(message)));
+        }
+        let segment_bytes = self.log.config().segment_bytes;
+        if batch.bytes.len() > segment_bytes as usize {
+            let message = format!("{} bytes are more than segment.bytes {segment_bytes}", batch.bytes.len());
+            return Err((ErrorCode::RecordListTooLarge, Some(message)));
+        }
+        if !batch.header.has_producer_id() {
+            return Ok(Decision::Append { acks, leader_epoch });
+        }
+        let tentative = producer_batch(batch, state.next_offset);
+        match self.log.producers().borrow().check(&tentative, Origin::Client) {
+            Ok(Verdict::Append) => Ok(Decision::Append { acks, leader_epoch }),
+            Ok(Verdict::Duplicate(first) | Verdict::DuplicateInFlight(first)) => {
+                Ok(Decision::Duplicate { acks, base_offset: first.base_offset(), end: first.last_offset.plus(1) })
+            }
+            Err(error) => Err((error.code(), Some(error.to_string()))),
+        }
+    }
+
+    fn enqueue(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        batch: ValidatedBatch,
+        acks: Acks,
+        leader_epoch: LeaderEpoch,
+        deadline: Mono,
+        slot: Slot,
+    ) {
+        let mut state = self.state_mut();
+        let base_offset = state.next_offset;
+        if batch.header.has_producer_id() {
+            self.log.producers().borrow_mut().append(producer_batch(&batch, base_offset));
+        }
+        let append = AppendBatch::new(batch.bytes, &batch.header, base_offset, leader_epoch);
+        let end = append.last_offset.plus(1);
+        assert!(end > base_offset, "a validated batch takes at least one offset");
+        state.next_offset = end;
+        state.queue.push_back(append);
+        let waiter = Waiter { base_offset, log_append_time: batch.log_append_time, deadline, slot };
+        state.in_flight.push_back(InFlight { end, acks, waiter });
+        let start = !std::mem::replace(&mut state.writing, true);
+        drop(state);
+        if start {
+            self.start_writing(core);
+        }
+    }
+
+    /// The original is in the log, or in flight: the duplicate waits for what the original waits for.
+    fn enter_duplicate(self: &Rc<Self>, core: &Rc<Core>, duplicate: InFlight) {
+        let mut state = self.state_mut();
+        if duplicate.end > state.replica.log_end() {
+            let at = state.in_flight.partition_point(|other| other.end <= duplicate.end);
+            assert!(at > 0 && state.in_flight[at - 1].end == duplicate.end, "the original is in flight");
+            state.in_flight.insert(at, duplicate);
+            return;
+        }
+        state.produced(core.io.now(), duplicate);
+        self.carry_out(core, state);
+    }
+
+    /// Hands an input to `replica` and carries out what follows.
+    pub(super) fn on_event(self: &Rc<Self>, core: &Rc<Core>, input: Input) {
+        let mut state = self.state_mut();
+        state.on_event(core.io.now(), input);
+        self.carry_out(core, state);
+    }
+
+    /// The log has been written up to `end`: `bytes` more than before.
+    pub(super) fn on_written(self: &Rc<Self>, core: &Rc<Core>, end: Offset, bytes: u64) {
+        let now = core.io.now();
+        let mut state = self.state_mut();
+        state.growth.push_back((end, bytes));
+        state.on_event(now, Input::Appended { end });
+        while state.in_flight.front().is_some_and(|produce| produce.end <= end) {
+            let produce = state.in_flight.pop_front().expect("looked at");
+            state.produced(now, produce);
+        }
+        self.carry_out(core, state);
+    }
+
+    /// A write has failed: everything that is queued or was being written fails, and numbering goes back to the log's end.
+    pub(super) fn on_write_failed(self: &Rc<Self>, core: &Rc<Core>, error: ErrorCode, message: &str) {
+        let mut state = self.state_mut();
+        state.queue.clear();
+        state.next_offset = self.log.log_end_offset();
+        assert!(state.next_offset == state.replica.log_end(), "a failed write leaves the log where it was");
+        let failed = std::mem::take(&mut state.in_flight);
+        drop(state);
+        for produce in failed {
+            produce.waiter.slot.refuse(error, Some(message.to_owned()));
+        }
+        self.wake_watchers(core);
+    }
+
+    /// The log dir is offline: nobody leads here until a restart.
+    pub(super) fn on_dir_failed(self: &Rc<Self>, core: &Rc<Core>) {
+        self.on_event(core, Input::StorageFailed);
+        self.wake_watchers(core);
+    }
+
+    /// Takes what the metadata say into use.
+    pub(super) fn assign(self: &Rc<Self>, core: &Rc<Core>, assignment: Assignment, min_insync_replicas: usize) {
+        let flush_gated = self.log.config().sync_every_append();
+        let mut state = self.state_mut();
+        let known = state.replica.leader_epoch();
+        let now = core.io.now();
+        state.on_event(now, Input::SetPolicy { min_insync_replicas, flush_gated });
+        state.on_event(now, Input::Metadata(assignment));
+        let changed = state.replica.leader_epoch() != known;
+        let log_end = state.replica.log_end();
+        let unflushed = flush_gated && self.log.recovery_point() < log_end;
+        self.carry_out(core, state);
+        if unflushed {
+            self.start_flushing(core);
+        }
+        if changed {
+            self.wake_watchers(core);
+        }
+    }
+
+    /// The partition is deleted: whoever waits is told, and nothing more is accepted.
+    pub(super) fn on_deleted(self: &Rc<Self>, core: &Rc<Core>) {
+        self.deleted.set(true);
+        let mut state = self.state_mut();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for (_, waiter) in waiting {
+            waiter.slot.refuse(ErrorCode::UnknownTopicOrPartition, None);
+        }
+        self.wake_watchers(core);
+    }
+
+    /// Nothing more is accepted, what is in flight goes on: the broker is stopping.
+    pub(super) fn close(&self) {
+        self.deleted.set(true);
+    }
+
+    /// Whether something is being written or flushed.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.writing || state.flushing
+    }
+
+    /// Whether it was deleted or is stopping.
+    pub(super) fn is_closed(&self) -> bool {
+        self.deleted.get()
+    }
+
+    /// End of what `read_committed` readers may see.
+    pub(super) fn last_stable_offset(&self, state: &State) -> Offset {
+        let (start, hw) = (state.replica.log_start(), state.replica.high_watermark());
+        self.log.producers().borrow_mut().last_stable_offset(start, hw)
+    }
+
+    /// KIP-951: with these errors the client learns who leads.
+    pub(super) fn leader_hint(&self, error: ErrorCode) -> Option<CurrentLeader> {
+        let told = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+        told.then(|| {
+            let replica = &self.state.borrow().replica;
+            CurrentLeader { leader_id: replica.leader().unwrap_or(NO_BROKER), leader_epoch: replica.leader_epoch() }
+        })
+    }
+
+    /// Carries out what `replica` decided. Takes the borrow and lets go of it before anything that may come back here.
+    fn carry_out(self: &Rc<Self>, core: &Rc<Core>, mut state: RefMut<'_, State>) {
+        let effects = std::mem::take(&mut state.effects);
+        let mut answers = Vec::new();
+        let mut grown = false;
+        for effect in effects {
+            match effect {
+                Effect::HighWatermark(_) => grown = true,
+                Effect::Answer { ticket, error } => {
+                    // A deleted partition has answered its waiters before `replica` could.
+                    answers.extend(state.waiting.remove(&ticket).map(|waiter| (waiter, error)));
+                }
+                Effect::LeaderEpochStarted { epoch, start } => {
+                    tracing::debug!(partition = %self.name, %epoch, %start, "leads");
+                    let (partition, core) = (self.clone(), core.clone());
+                    let io = core.io.clone();
+                    io.spawn(async move { partition.note_epoch(&core, epoch, start).await });
+                }
+                Effect::BecameFollower { leader, epoch } => {
+                    tracing::debug!(partition = %self.name, ?leader, %epoch, "follows");
+                }
+            }
+        }
+        if grown {
+            self.report_growth(core, &mut state);
+        }
+        let waits = state.replica.waiting() > 0;
+        drop(state);
+        if waits {
+            core.await_deadlines(self);
+        }
+        for (waiter, error) in answers {
+            self.answer(waiter, error);
+        }
+    }
+
+    fn answer(&self, waiter: Waiter, error: ErrorCode) {
+        if error.is_error() {
+            let current_leader = self.leader_hint(error);
+            waiter.slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, None) });
+            return;
+        }
+        waiter.slot.answer(ProduceResult {
+            error: ErrorCode::None,
+            message: None,
+            base_offset: waiter.base_offset,
+            log_append_time: waiter.log_append_time,
+            log_start_offset: self.log.log_start_offset(),
+            current_leader: None,
+        });
+    }
+
+    fn report_growth(&self, core: &Core, state: &mut State) {
+        let hw = state.replica.high_watermark();
+        let mut bytes = 0;
+        while let Some(&(end, size)) = state.growth.front().filter(|(end, _)| *end <= hw) {
+            state.growth.pop_front();
+            state.high_watermark = end;
+            bytes += size;
+        }
+        // A high watermark that rises over what an earlier start wrote, or into a write, has no size that is known here.
+        let exact = state.high_watermark == hw;
+        state.high_watermark = hw;
+        let stable = self.last_stable_offset(state);
+        let committed_exact = exact && stable == hw;
+        let stable_grown = stable > state.last_stable;
+        state.last_stable = stable;
+        state.watchers.grown(core, bytes, exact, stable_grown, committed_exact);
+    }
+
+    /// Readers that wait are to read again, whatever for.
+    pub(super) fn wake_watchers(&self, core: &Core) {
+        self.state_mut().watchers.wake_all(core);
+    }
+}
+
+enum Decision {
+    Append { acks: Acks, leader_epoch: LeaderEpoch },
+    Duplicate { acks: Acks, base_offset: Offset, end: Offset },
+}
+
+/// "No broker" on the wire.
+pub(super) const NO_BROKER: crate::model::BrokerId = crate::model::BrokerId(-1);
+
+impl State {
+    fn on_event(&mut self, now: Mono, input: Input) {
+        self.replica.on_event(input, millis(now), &mut self.effects);
+    }
+
+    fn produced(&mut self, now: Mono, produce: InFlight) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let deadline_ms = millis(produce.waiter.deadline);
+        self.waiting.insert(ticket, produce.waiter);
+        self.on_event(now, Input::Produced { ticket, acks: produce.acks, end: produce.end, deadline_ms });
+    }
+}
+
+/// The clock that `replica` gets.
+fn millis(instant: Mono) -> u64 {
+    instant.0 / 1_000_000
+}
+
+fn producer_batch(batch: &ValidatedBatch, base_offset: Offset) -> ProducerBatch {
+    let header = &batch.header;
+    ProducerBatch {
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+        last_sequence: header.last_sequence(),
+        base_offset,
+        last_offset: base_offset.plus(i64::from(header.last_offset_delta)),
+        max_timestamp: batch.max_timestamp,
+        transactional: header.attributes.is_transactional(),
+    }
+}

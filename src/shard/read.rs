@@ -1,0 +1,304 @@
+//! Looking into a partition: fetch, offsets by time, ends of epochs; and moving its start.
+
+use super::core::Core;
+use super::partition::Partition;
+use super::requests::{
+    AbortedTransaction, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead, FetchResult,
+    Isolation, ListOffset, ListedOffset, LogSize,
+};
+use crate::log::{LogError, ReadRequest};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use crate::replica::Input;
+use std::rc::Rc;
+
+/// ListOffsets' special timestamps (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023).
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// The offsets of a partition at one moment, taken before anything is read.
+struct View {
+    log_start: Offset,
+    high_watermark: Offset,
+    last_stable: Offset,
+    readable: Offset,
+}
+
+impl Core {
+    /// Reads partitions of this core, in order, within the budget of the whole fetch.
+    pub(super) async fn fetch(self: &Rc<Self>, read: FetchRead) -> Vec<FetchResult> {
+        let mut results = Vec::with_capacity(read.partitions.len());
+        let mut left = read.max_bytes;
+        let mut empty = true;
+        for wanted in &read.partitions {
+            let id = TopicIdPartition { topic_id: wanted.topic_id, partition: wanted.partition };
+            let result = match self.partition(id) {
+                Some(partition) => partition.fetch(self, wanted, &read, left, empty).await,
+                None => FetchResult::failed(self.missing(id)),
+            };
+            left = left.saturating_sub(result.bytes);
+            empty &= result.bytes == 0;
+            results.push(result);
+        }
+        results
+    }
+
+    pub(super) async fn list_offsets(
+        self: &Rc<Self>,
+        queries: Vec<ListOffset>,
+        isolation: Isolation,
+        replica_id: BrokerId,
+    ) -> Vec<ListedOffset> {
+        let mut results = Vec::with_capacity(queries.len());
+        for query in queries {
+            results.push(match self.partition(query.id) {
+                Some(partition) => partition.list_offset(self, &query, isolation, replica_id).await,
+                None => ListedOffset::nothing(self.missing(query.id)),
+            });
+        }
+        results
+    }
+
+    pub(super) fn epoch_ends(&self, queries: &[EpochEnd]) -> Vec<EpochEndOffset> {
+        queries
+            .iter()
+            .map(|query| match self.partition(query.id) {
+                Some(partition) => partition.epoch_end(query),
+                None => EpochEndOffset::nothing(self.missing(query.id)),
+            })
+            .collect()
+    }
+
+    pub(super) async fn delete_records(self: &Rc<Self>, partitions: Vec<(TopicIdPartition, Offset)>) -> Vec<DeletedRecords> {
+        let mut results = Vec::with_capacity(partitions.len());
+        for (id, offset) in partitions {
+            results.push(match self.partition(id) {
+                Some(partition) => partition.delete_records(self, offset).await,
+                None => DeletedRecords { error: self.missing(id), low_watermark: Offset(-1) },
+            });
+        }
+        results
+    }
+
+    pub(super) fn log_sizes(&self) -> Vec<LogSize> {
+        let partitions = self.partitions.borrow();
+        partitions.values().map(|p| LogSize { id: p.id, log_dir: p.dir, bytes: p.log.size() }).collect()
+    }
+}
+
+impl ListedOffset {
+    /// No offset: with `ErrorCode::None`, because no record is as young as asked.
+    pub fn nothing(error: ErrorCode) -> Self {
+        Self { error, timestamp: -1, offset: Offset(-1), leader_epoch: LeaderEpoch::NONE, current_leader: None }
+    }
+}
+
+impl EpochEndOffset {
+    /// No end: with `ErrorCode::None`, because no such epoch is known.
+    pub fn nothing(error: ErrorCode) -> Self {
+        Self { error, leader_epoch: LeaderEpoch::NONE, end_offset: Offset(-1) }
+    }
+}
+
+impl Partition {
+    fn view(&self, isolation: crate::replica::Isolation) -> View {
+        let state = self.state();
+        let last_stable = self.last_stable_offset(&state);
+        View {
+            log_start: state.replica.log_start(),
+            high_watermark: state.replica.high_watermark(),
+            last_stable,
+            readable: state.replica.readable_end(isolation, last_stable),
+        }
+    }
+
+    fn check(&self, epoch: LeaderEpoch) -> Result<(), ErrorCode> {
+        if self.is_closed() {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        self.state().replica.check_leader(epoch)
+    }
+
+    async fn fetch(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        wanted: &FetchPartition,
+        read: &FetchRead,
+        left: u64,
+        at_least_one_batch: bool,
+    ) -> FetchResult {
+        if let Err(error) = self.check(wanted.current_leader_epoch) {
+            return FetchResult { current_leader: self.leader_hint(error), ..FetchResult::failed(error) };
+        }
+        let isolation = if read.replica_id.0 >= 0 { crate::replica::Isolation::Replica } else { read.isolation.into() };
+        // Taken before anything is read: what is answered never says more than what these ends allow.
+        let view = self.view(isolation);
+        let mut result = FetchResult {
+            error: ErrorCode::None,
+            high_watermark: view.high_watermark,
+            last_stable_offset: view.last_stable,
+            log_start_offset: view.log_start,
+            aborted: (read.isolation == Isolation::ReadCommitted).then(Vec::new),
+            readable_end: view.readable,
+            ..FetchResult::failed(ErrorCode::UnknownServerError)
+        };
+        let outcome = match self.check_position(wanted, &view) {
+            Ok(None) => self.read_into(&mut result, wanted, &view, left, at_least_one_batch).await,
+            Ok(diverging_epoch) => {
+                result.diverging_epoch = diverging_epoch;
+                Ok(())
+            }
+            Err(error) => {
+                result.error = error;
+                Ok(())
+            }
+        };
+        if let Err(error) = outcome {
+            self.device_failed(core, "read", &error);
+            return FetchResult {
+                error: error.code(),
+                slices: Vec::new(),
+                bytes: 0,
+                first_batch_bytes: 0,
+                aborted: result.aborted.map(|_| Vec::new()),
+                ..result
+            };
+        }
+        result
+    }
+
+    /// KIP-595: tells a reader whose log parted from ours where to cut, before the fetch offset is looked at.
+    fn check_position(&self, wanted: &FetchPartition, view: &View) -> Result<Option<DivergingEpoch>, ErrorCode> {
+        if wanted.last_fetched_epoch != LeaderEpoch::NONE {
+            let end = self.log.end_offset_for_epoch(wanted.last_fetched_epoch);
+            let unknown = end.epoch == LeaderEpoch::NONE || end.end_offset < Offset::ZERO;
+            if unknown || wanted.fetch_offset < view.log_start {
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            if end.epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset {
+                return Ok(Some(DivergingEpoch { epoch: end.epoch, end_offset: end.end_offset }));
+            }
+        }
+        let log_end = self.log.log_end_offset();
+        if wanted.fetch_offset < view.log_start || wanted.fetch_offset > log_end {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        Ok(None)
+    }
+
+    async fn read_into(
+        &self,
+        result: &mut FetchResult,
+        wanted: &FetchPartition,
+        view: &View,
+        left: u64,
+        at_least_one_batch: bool,
+    ) -> Result<(), LogError> {
+        // Between the readable end and the log end there is nothing to read yet, which is no error.
+        if wanted.fetch_offset >= view.readable || (left == 0 && !at_least_one_batch) {
+            return Ok(());
+        }
+        let max_bytes = wanted.max_bytes.min(left);
+        let request = ReadRequest { offset: wanted.fetch_offset, max_bytes, upper: view.readable, at_least_one_batch };
+        let plan = self.log.read(request).await?;
+        if let Some(aborted) = &mut result.aborted
+            && plan.bytes > 0
+            && view.last_stable > wanted.fetch_offset
+        {
+            // Up to the readable end rather than to what was read: a reader skips only what it meets.
+            let found = self.log.aborted_transactions(wanted.fetch_offset, view.readable).await?;
+            aborted.extend(
+                found.iter().map(|txn| AbortedTransaction { producer_id: txn.producer_id, first_offset: txn.first_offset }),
+            );
+        }
+        result.slices = plan.slices;
+        result.bytes = plan.bytes;
+        result.first_batch_bytes = plan.first_batch_bytes;
+        Ok(())
+    }
+
+    async fn list_offset(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        query: &ListOffset,
+        isolation: Isolation,
+        replica_id: BrokerId,
+    ) -> ListedOffset {
+        if let Err(error) = self.check(query.current_leader_epoch) {
+            return ListedOffset { current_leader: self.leader_hint(error), ..ListedOffset::nothing(error) };
+        }
+        let from_client = replica_id.0 < 0;
+        let isolation = if from_client { isolation.into() } else { crate::replica::Isolation::Replica };
+        let view = self.view(isolation);
+        let (leader_epoch, lags) = {
+            let state = self.state();
+            (state.replica.leader_epoch(), from_client && state.replica.high_watermark_lags_election())
+        };
+        let special = |offset, leader_epoch| ListedOffset { offset, leader_epoch, ..ListedOffset::nothing(ErrorCode::None) };
+        match query.timestamp {
+            EARLIEST | EARLIEST_LOCAL => special(view.log_start, self.log.epoch_for_offset(view.log_start)),
+            // Nothing is ever uploaded, so nothing is tiered and nothing pends.
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => ListedOffset::nothing(ErrorCode::None),
+            LATEST if lags => ListedOffset::nothing(ErrorCode::OffsetNotAvailable),
+            LATEST => special(view.readable, leader_epoch),
+            timestamp => {
+                let found = if timestamp == MAX_TIMESTAMP {
+                    self.log.offset_of_max_timestamp().await
+                } else {
+                    self.log.offset_for_timestamp(timestamp, view.readable).await
+                };
+                match found {
+                    Ok(Some(found)) if found.offset < view.readable => ListedOffset {
+                        timestamp: found.timestamp,
+                        offset: found.offset,
+                        leader_epoch: found.leader_epoch,
+                        ..ListedOffset::nothing(ErrorCode::None)
+                    },
+                    // The record may be there, but above what this leader knows to be safe.
+                    Ok(_) if lags => ListedOffset::nothing(ErrorCode::OffsetNotAvailable),
+                    Ok(_) => ListedOffset::nothing(ErrorCode::None),
+                    Err(error) => {
+                        self.device_failed(core, "search by timestamp", &error);
+                        ListedOffset::nothing(error.code())
+                    }
+                }
+            }
+        }
+    }
+
+    fn epoch_end(&self, query: &EpochEnd) -> EpochEndOffset {
+        if let Err(error) = self.check(query.current_leader_epoch) {
+            return EpochEndOffset::nothing(error);
+        }
+        let end = self.log.end_offset_for_epoch(query.leader_epoch);
+        EpochEndOffset { error: ErrorCode::None, leader_epoch: end.epoch, end_offset: end.end_offset }
+    }
+
+    async fn delete_records(self: &Rc<Self>, core: &Rc<Core>, offset: Offset) -> DeletedRecords {
+        let refused = |error| DeletedRecords { error, low_watermark: Offset(-1) };
+        if let Err(error) = self.check(LeaderEpoch::NONE) {
+            return refused(error);
+        }
+        if !self.log.config().cleanup_policy.delete {
+            return refused(ErrorCode::PolicyViolation);
+        }
+        let target = match self.state().replica.check_delete_records(offset) {
+            Ok(target) => target,
+            Err(error) => return refused(error),
+        };
+        match self.log.delete_records(target) {
+            Ok(log_start) => {
+                self.on_event(core, Input::LogStartMoved { offset: log_start });
+                core.checkpoint_log_start(self.dir).await;
+                DeletedRecords { error: ErrorCode::None, low_watermark: self.state().replica.low_watermark() }
+            }
+            Err(error) => {
+                self.device_failed(core, "delete records", &error);
+                refused(error.code())
+            }
+        }
+    }
+}
