@@ -7,6 +7,8 @@
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod broker;
+pub mod dump_log;
+pub mod exchange;
 pub mod peers;
 pub mod process;
 pub mod records;
