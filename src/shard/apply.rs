@@ -32,7 +32,7 @@ impl Core {
 
     /// Creates the log of a new partition in the log dir with the fewest.
     async fn create(self: &Rc<Self>, assigned: &Assigned) {
-        let Some(dir) = self.seats.choose_dir(self.settings.log_dirs.len(), |dir| !self.is_offline(dir)) else {
+        let Some(dir) = self.seats.choose_dir(self.settings.partition_dirs, |dir| !self.is_offline(dir)) else {
             tracing::error!(partition = %assigned.name, "no log dir is left for a new partition");
             return;
         };

@@ -8,10 +8,11 @@ use super::metadata::Leadership;
 use super::partition::Partition;
 use super::placement;
 use super::requests::ProduceSlice;
-use super::seam::{BrokerConfig, MetadataImage};
+use super::seam::MetadataImage;
 use super::settings::Settings;
 use super::start::Seats;
 use super::watch::Watches;
+use crate::config::BrokerConfig;
 use crate::io::{Accepted, Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
 use std::cell::{Cell, RefCell};
@@ -100,7 +101,7 @@ impl Core {
     }
 
     pub(super) fn broker_id(&self) -> BrokerId {
-        BrokerId(self.settings.node_id)
+        self.settings.node_id
     }
 
     /// A message to another core, or to this one by way of its mailbox.

@@ -136,7 +136,7 @@ impl Core {
     /// Opens and locks a log dir of which this core is the home, and lists what is in it.
     pub(super) async fn open_dir(self: &Rc<Self>, dir: usize, cluster_id: &str) -> Result<DirReport, OpenDirError> {
         let path = &self.settings.log_dirs[dir];
-        let opened = LogDir::open(self.io.clone(), path, self.settings.node_id, Some(cluster_id)).await?;
+        let opened = LogDir::open(self.io.clone(), path, self.settings.node_id.0, Some(cluster_id)).await?;
         let report = list(&opened).await?;
         let home = Home { dir: opened, state: RefCell::default() };
         self.homes.dirs.borrow_mut().insert(dir, Rc::new(home));
@@ -285,7 +285,7 @@ impl Core {
         for partition in self.all_partitions().into_iter().filter(|partition| partition.dir == dir) {
             partition.on_dir_failed(self);
         }
-        if *path == self.settings.metadata_log_dir {
+        if dir == self.settings.metadata_dir {
             self.fail(&format!("the log dir of the metadata, {}, is offline: {reason}", path.display()));
         } else if self.offline.borrow().len() == self.settings.log_dirs.len() {
             self.fail(&format!("no log dir is left; the last one failed: {reason}"));

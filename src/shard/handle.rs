@@ -3,12 +3,13 @@
 use super::core::{Core, FIRST_CORE};
 use super::gather::Asker;
 use super::message::Message;
-use super::seam::{BrokerConfig, ControllerCommand, ControllerReply, MetadataImage};
+use super::seam::{ControllerCommand, ControllerReply, MetadataImage};
 use super::start::Seats;
 use super::{
     Budget, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
     ProduceResult, ProduceSlice, placement,
 };
+use crate::config::BrokerConfig;
 use crate::io::{Accepted, Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
 use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 use std::collections::BTreeMap;

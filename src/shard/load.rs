@@ -72,7 +72,7 @@ impl Core {
                 tracing::error!(partition = %name, "not found in the log dirs that are left");
                 return;
             }
-            None => match self.seats.choose_dir(self.settings.log_dirs.len(), |dir| !self.is_offline(dir)) {
+            None => match self.seats.choose_dir(self.settings.partition_dirs, |dir| !self.is_offline(dir)) {
                 Some(dir) => dir,
                 None => return,
             },

@@ -51,7 +51,7 @@ pub use requests::{
     AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
     FetchResult, Isolation, ListOffset, ListedOffset, LogSize, ProduceResult, ProduceSlice,
 };
-pub use seam::{BrokerConfig, ControllerCommand, ControllerReply, MetadataImage};
+pub use seam::{ControllerCommand, ControllerReply, MetadataImage};
 pub use settings::Settings;
 pub use start::{OpenError, Seats};
 pub use watch::{Watch, WatchPartition, Woken};

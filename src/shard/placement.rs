@@ -8,7 +8,8 @@ use crate::model::{PartitionIndex, TopicId};
 pub fn owner(topic_id: TopicId, partition: PartitionIndex, cores: usize) -> usize {
     assert!(cores > 0, "a broker has a core");
     assert!(partition.0 >= 0, "partition indexes start at 0");
-    let start = fnv1a(&topic_id.0) % cores as u64;
+    // The upper half: the low bits of this hash depend on the low bits of each byte only.
+    let start = (fnv1a(&topic_id.0) >> 32) % cores as u64;
     ((start + u64::from(partition.0.unsigned_abs())) % cores as u64) as usize
 }
 

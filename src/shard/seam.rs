@@ -37,19 +37,6 @@ pub struct ControllerCommand(pub MetadataImage);
 #[derive(Debug)]
 pub struct ControllerReply;
 
-/// The broker's settings.
-#[derive(Debug, Default)]
-pub struct BrokerConfig {
-    /// What cores go by.
-    pub settings: super::Settings,
-}
-
-impl From<&BrokerConfig> for super::Settings {
-    fn from(config: &BrokerConfig) -> Self {
-        config.settings.clone()
-    }
-}
-
 /// The controller on its core.
 pub(super) struct Control {
     next_producer_id: i64,

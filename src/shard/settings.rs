@@ -1,49 +1,72 @@
 //! What a core takes from the broker's configuration, as plain values.
 
+use crate::config::BrokerConfig;
+use crate::model::BrokerId;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Bytes that the requests of one core may hold when `queued.max.request.bytes` says nothing.
+const DEFAULT_REQUEST_BYTES: u64 = 256 << 20;
+/// Kafka looks at `flush.ms` only every `log.flush.scheduler.interval.ms`, by default never, so that a topic that sets it gets
+/// nothing. Here it is looked at this often at least.
+const FLUSH_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The settings that cores go by, with Kafka's names.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `node.id`.
-    pub node_id: i32,
-    /// `log.dirs`.
+    pub node_id: BrokerId,
+    /// `log.dirs`, and behind them `metadata.log.dir` if it is a dir of its own.
     pub log_dirs: Vec<PathBuf>,
-    /// `metadata.log.dir`, by default the first of `log.dirs`; its index there if it is one of them.
-    pub metadata_log_dir: PathBuf,
+    /// How many of `log_dirs` take partitions.
+    pub partition_dirs: usize,
+    /// Which of `log_dirs` holds the metadata log.
+    pub metadata_dir: usize,
     /// `log.flush.offset.checkpoint.interval.ms`: recovery points.
     pub recovery_checkpoint_interval: Duration,
     /// `log.flush.start.offset.checkpoint.interval.ms`: log start offsets.
     pub log_start_checkpoint_interval: Duration,
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub high_watermark_checkpoint_interval: Duration,
-    /// `log.flush.scheduler.interval.ms`: how often `flush.ms` is looked at.
+    /// How often `flush.ms` is looked at: `log.flush.scheduler.interval.ms`, or sooner.
     pub flush_check_interval: Duration,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
     /// `producer.id.expiration.ms`.
-    pub producer_id_expiration: Duration,
+    pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
-    /// Bytes that the requests of one core may hold (`queued.max.request.bytes` over all cores, or our default).
+    /// Bytes that the requests of one core may hold (`queued.max.request.bytes`).
     pub request_bytes: u64,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl From<&BrokerConfig> for Settings {
+    fn from(config: &BrokerConfig) -> Self {
+        let mut log_dirs = config.log_dirs();
+        let partition_dirs = log_dirs.len();
+        let metadata_dir = config.metadata_log_dir();
+        let metadata_dir = log_dirs.iter().position(|dir| *dir == metadata_dir).unwrap_or_else(|| {
+            log_dirs.push(metadata_dir);
+            partition_dirs
+        });
+        let duty = |ms: i64| Duration::from_millis(ms.max(1) as u64);
+        let request_bytes = match u64::try_from(config.queued_max_request_bytes()) {
+            Ok(bytes) if bytes > 0 => bytes,
+            _ => DEFAULT_REQUEST_BYTES,
+        };
         Self {
-            node_id: 1,
-            log_dirs: vec![PathBuf::from("./flumen-data")],
-            metadata_log_dir: PathBuf::from("./flumen-data"),
-            recovery_checkpoint_interval: Duration::from_secs(60),
-            log_start_checkpoint_interval: Duration::from_secs(60),
-            high_watermark_checkpoint_interval: Duration::from_secs(5),
-            flush_check_interval: Duration::from_millis(100),
-            retention_check_interval: Duration::from_secs(300),
-            producer_id_expiration: Duration::from_secs(86_400),
-            producer_id_expiration_check_interval: Duration::from_secs(600),
-            request_bytes: 256 << 20,
+            node_id: config.node_id(),
+            log_dirs,
+            partition_dirs,
+            metadata_dir,
+            recovery_checkpoint_interval: duty(config.log_flush_offset_checkpoint_interval_ms()),
+            log_start_checkpoint_interval: duty(config.log_flush_start_offset_checkpoint_interval_ms()),
+            high_watermark_checkpoint_interval: duty(config.replica_high_watermark_checkpoint_interval_ms()),
+            flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
+            retention_check_interval: duty(config.log_retention_check_interval_ms()),
+            producer_id_expiration_ms: config.producer_id_expiration_ms(),
+            producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
+            request_bytes,
         }
     }
 }

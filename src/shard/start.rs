@@ -7,7 +7,8 @@ use super::Shards;
 use super::core::{Core, FIRST_CORE};
 use super::dirs::{DirReport, OpenDirError, home_of};
 use super::message::Message;
-use super::seam::{BrokerConfig, Control, MetadataImage};
+use super::seam::{Control, MetadataImage};
+use crate::config::BrokerConfig;
 use crate::io::{Handover, Io, Receiver, Sender, mailbox, reply};
 use crate::log::{LogDir, MetaProperties};
 use crate::model::TopicId;
@@ -163,8 +164,11 @@ impl Core {
         let cluster_id = cluster_id.unwrap_or_else(|| self.fresh_id().to_string());
         for index in fresh {
             let path = &self.settings.log_dirs[index];
-            let meta =
-                MetaProperties { cluster_id: cluster_id.clone(), node_id: self.settings.node_id, directory_id: self.fresh_id() };
+            let meta = MetaProperties {
+                cluster_id: cluster_id.clone(),
+                node_id: self.settings.node_id.0,
+                directory_id: self.fresh_id(),
+            };
             match LogDir::format(&self.io, path, &meta).await {
                 Ok(()) => tracing::info!(dir = %path.display(), cluster_id, directory_id = %meta.directory_id, "formatted"),
                 Err(error) => tracing::error!(dir = %path.display(), %error, "cannot be formatted"),
