@@ -18,10 +18,26 @@ fn real<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send
     start(&Topology { cores: 1, busy_poll: Duration::ZERO }, move |io| body(io, path.clone())).unwrap().join().unwrap();
 }
 
+/// Runs `body` on a simulated core, in worlds of several seeds.
+#[cfg(feature = "sim")]
+fn simulated<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F) {
+    use flumen::io::sim::{Options, World};
+    for seed in 0..30 {
+        let world = World::new(seed, Options::default());
+        let host = world.add_host("host", 1);
+        world.run(host, |io| async move { io.create_dir_all(Path::new("/test")).await.unwrap() });
+        world.run(host, |io| body(io, PathBuf::from("/test")));
+    }
+}
+
 macro_rules! contract {
     ($($name:ident),* $(,)?) => {
         mod real_kind {
             $(#[test] fn $name() { super::real(super::$name); })*
+        }
+        #[cfg(feature = "sim")]
+        mod simulated_kind {
+            $(#[test] fn $name() { super::simulated(super::$name); })*
         }
     };
 }

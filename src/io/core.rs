@@ -36,6 +36,8 @@ pub struct Io {
 #[derive(Clone)]
 pub(super) enum Kind {
     Real(Rc<RealCore>),
+    #[cfg(feature = "sim")]
+    Sim(Rc<super::sim::SimCore>),
 }
 
 /// A request to end the process.

@@ -47,6 +47,15 @@ pub struct File {
 #[derive(Clone)]
 pub(super) enum FileKind {
     Real(Arc<RealFile>),
+    #[cfg(feature = "sim")]
+    Sim(Arc<super::sim::SimFile>),
+}
+
+#[cfg(feature = "sim")]
+impl From<Arc<super::sim::SimFile>> for File {
+    fn from(file: Arc<super::sim::SimFile>) -> Self {
+        Self { kind: FileKind::Sim(file) }
+    }
 }
 
 impl From<Arc<RealFile>> for File {
@@ -74,7 +83,20 @@ pub struct FileLock {
 }
 
 enum LockKind {
-    Real { _held: RealLock },
+    Real {
+        _held: RealLock,
+    },
+    #[cfg(feature = "sim")]
+    Sim {
+        _held: super::sim::SimLock,
+    },
+}
+
+#[cfg(feature = "sim")]
+impl From<super::sim::SimLock> for FileLock {
+    fn from(lock: super::sim::SimLock) -> Self {
+        Self { _kind: LockKind::Sim { _held: lock } }
+    }
 }
 
 impl From<RealLock> for FileLock {
@@ -88,6 +110,10 @@ macro_rules! file_each {
     ($file:expr, $io:expr, $it:ident, $core:ident => $call:expr) => {
         match (&$file.kind, &$io.kind) {
             (FileKind::Real($it), Kind::Real($core)) => $call.await,
+            #[cfg(feature = "sim")]
+            (FileKind::Sim($it), Kind::Sim($core)) => $call.await,
+            #[cfg(feature = "sim")]
+            _ => unreachable!("a file of one kind, a core of the other"),
         }
     };
 }

@@ -16,6 +16,8 @@ macro_rules! each {
     ($on:expr, $kind:ident, $it:ident => $call:expr) => {
         match $on {
             $kind::Real($it) => $call,
+            #[cfg(feature = "sim")]
+            $kind::Sim($it) => $call,
         }
     };
 }

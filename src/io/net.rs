@@ -15,6 +15,15 @@ pub struct Listener {
 
 enum ListenerKind {
     Real(RealListener),
+    #[cfg(feature = "sim")]
+    Sim(super::sim::SimListener),
+}
+
+#[cfg(feature = "sim")]
+impl From<super::sim::SimListener> for Listener {
+    fn from(it: super::sim::SimListener) -> Self {
+        Self { kind: ListenerKind::Sim(it) }
+    }
 }
 
 impl From<RealListener> for Listener {
@@ -30,6 +39,15 @@ pub struct Accepted {
 
 enum AcceptedKind {
     Real(RealAccepted),
+    #[cfg(feature = "sim")]
+    Sim(super::sim::SimAccepted),
+}
+
+#[cfg(feature = "sim")]
+impl From<super::sim::SimAccepted> for Accepted {
+    fn from(it: super::sim::SimAccepted) -> Self {
+        Self { kind: AcceptedKind::Sim(it) }
+    }
 }
 
 impl From<RealAccepted> for Accepted {
@@ -47,6 +65,15 @@ pub struct Socket {
 #[derive(Clone)]
 enum SocketKind {
     Real(Rc<RealSocket>),
+    #[cfg(feature = "sim")]
+    Sim(Rc<super::sim::SimSocket>),
+}
+
+#[cfg(feature = "sim")]
+impl From<Rc<super::sim::SimSocket>> for Socket {
+    fn from(it: Rc<super::sim::SimSocket>) -> Self {
+        Self { kind: SocketKind::Sim(it) }
+    }
 }
 
 impl From<Rc<RealSocket>> for Socket {
@@ -92,6 +119,10 @@ impl Accepted {
     pub fn attach(self, io: &Io) -> Result<Socket> {
         match (self.kind, &io.kind) {
             (AcceptedKind::Real(it), Kind::Real(core)) => it.attach(core).map(Socket::from),
+            #[cfg(feature = "sim")]
+            (AcceptedKind::Sim(it), Kind::Sim(core)) => it.attach(core).map(Socket::from),
+            #[cfg(feature = "sim")]
+            _ => unreachable!("a connection of one kind, a core of the other"),
         }
     }
 }

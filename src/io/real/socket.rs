@@ -176,7 +176,11 @@ impl RealSocket {
     }
 
     async fn send_file(&self, slice: &FileSlice, more: bool) -> Result<()> {
-        let FileKind::Real(file) = &slice.file.kind;
+        let file = match &slice.file.kind {
+            FileKind::Real(file) => file,
+            #[cfg(feature = "sim")]
+            FileKind::Sim(_) => unreachable!("a file of one kind, a socket of the other"),
+        };
         let mut position = slice.position;
         let end = slice.position + slice.len;
         while position < end {
