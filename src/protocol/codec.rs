@@ -2,7 +2,7 @@
 //! data inside a message.
 
 use super::generated::ApiKey;
-use super::{Reader, Writer};
+use super::{Chunk, Reader, Writer};
 use bytes::Bytes;
 
 /// Most heap that the arrays of one decoded frame may take, in bytes; see [`Reader`].
@@ -44,6 +44,13 @@ pub trait Message: Sized + Default {
         let mut writer = Writer::contiguous();
         self.encode(&mut writer, version)?;
         Ok(writer.into_bytes())
+    }
+
+    /// The message with gaps where [`Records::External`] stands; longer record data is shared, not copied.
+    fn to_chunks(&self, version: i16) -> Result<Vec<Chunk>, EncodeError> {
+        let mut writer = Writer::new();
+        self.encode(&mut writer, version)?;
+        Ok(writer.into_chunks())
     }
 }
 

@@ -13,11 +13,15 @@
 //! allocates, and bounds what one frame may take.
 //!
 //! Where to enter:
+//! - an API or version that we serve: [`api::SERVED`];
+//! - a frame, its header, and what closes a connection: [`frame`];
 //! - a field of a message: its file in [`generated`]; fields have the schema's names and defaults;
 //! - how a primitive looks on the wire: [`Reader`] and [`Writer`];
 //! - the envelope of cluster metadata records: [`metadata`]; the coordinators' records: [`generated`]'s `coordinator_record`.
 
+pub mod api;
 pub mod codec;
+pub mod frame;
 pub mod generated;
 pub mod metadata;
 mod reader;
@@ -25,6 +29,7 @@ mod str_bytes;
 mod writer;
 
 pub use codec::{DecodeError, EncodeError, Message, Records, Request};
+pub use frame::{FrameError, RequestFrame};
 pub use generated::{ApiKey, MetadataRecord};
 pub use reader::Reader;
 pub use str_bytes::StrBytes;

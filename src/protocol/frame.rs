@@ -1,0 +1,139 @@
+//! A frame: four bytes of size, a header, a message. Takes requests apart and puts answers together.
+
+use super::codec::{DecodeError, EncodeError, Message, Request};
+use super::generated::{ApiKey, RequestHeader, ResponseHeader};
+use super::str_bytes::StrBytes;
+use super::{Chunk, Reader, Writer};
+use bytes::Bytes;
+
+/// Bytes of the size before each frame.
+pub const SIZE_PREFIX: usize = 4;
+
+/// A frame that cannot be answered; the connection is closed, as Kafka does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The size is negative.
+    #[error("a frame of {0} bytes")]
+    NegativeSize(i32),
+    /// The size is above `socket.request.max.bytes`.
+    #[error("a frame of {size} bytes, above socket.request.max.bytes = {limit}")]
+    TooLarge { size: usize, limit: usize },
+    /// The header does not fit the frame or is malformed.
+    #[error("the request header is malformed: {0}")]
+    Header(#[from] DecodeError),
+    /// Kafka 4.2 has no such API.
+    #[error("API key {0} is not known")]
+    UnknownApi(i16),
+    /// An API or version that we do not advertise. ApiVersions never meets this: its unknown versions have an answer.
+    #[error("{} version {version} is not served", api_key.name())]
+    NotServed { api_key: ApiKey, version: i16 },
+}
+
+/// How many bytes follow a size prefix, at most `limit` (`socket.request.max.bytes`).
+pub fn frame_size(prefix: [u8; SIZE_PREFIX], limit: usize) -> Result<usize, FrameError> {
+    let size = i32::from_be_bytes(prefix);
+    let size = usize::try_from(size).map_err(|_| FrameError::NegativeSize(size))?;
+    if size > limit { Err(FrameError::TooLarge { size, limit }) } else { Ok(size) }
+}
+
+/// A request whose header has been read and whose message has not.
+#[derive(Clone, Debug)]
+pub struct RequestFrame {
+    /// What is asked.
+    pub api_key: ApiKey,
+    /// In which version; served, but for ApiVersions, whose unknown versions are answered in version 0 with
+    /// UNSUPPORTED_VERSION (see [`RequestFrame::is_version_served`]).
+    pub version: i16,
+    /// The client's number for this request, returned with the answer.
+    pub correlation_id: i32,
+    /// `client.id`; null from some clients.
+    pub client_id: Option<StrBytes>,
+    body: Reader,
+}
+
+impl RequestFrame {
+    /// Reads the header of `frame` (the bytes after the size prefix) and judges API and version.
+    pub fn parse(frame: Bytes) -> Result<Self, FrameError> {
+        let mut peek = Reader::new(frame.clone());
+        let (code, version) = (peek.i16()?, peek.i16()?);
+        let api_key = ApiKey::from_code(code).ok_or(FrameError::UnknownApi(code))?;
+        let mut body = Reader::new(frame);
+        let header = RequestHeader::decode(&mut body, api_key.request_header_version(version))?;
+        let request = Self { api_key, version, correlation_id: header.correlation_id, client_id: header.client_id, body };
+        if request.is_version_served() || api_key == ApiKey::ApiVersions {
+            Ok(request)
+        } else {
+            Err(FrameError::NotServed { api_key, version })
+        }
+    }
+
+    /// Whether [`RequestFrame::decode`] makes sense.
+    pub fn is_version_served(&self) -> bool {
+        self.api_key.is_served(self.version)
+    }
+
+    /// Bytes of the message, header excluded.
+    pub fn body_len(&self) -> usize {
+        self.body.remaining()
+    }
+
+    /// Reads the message. Bytes after it are ignored, as Kafka does. Panics if `R` is another API's request.
+    pub fn decode<R: Request>(&self) -> Result<R, DecodeError> {
+        assert_eq!(R::API_KEY, self.api_key, "a {} decoded as {}", self.api_key.name(), R::NAME);
+        R::decode(&mut self.body.clone(), self.version)
+    }
+
+    /// The answer's frame, size prefix included, with gaps for external records.
+    pub fn encode_response<M: Message>(&self, response: &M) -> Result<Vec<Chunk>, EncodeError> {
+        encode_response(self.api_key, self.version, self.correlation_id, response)
+    }
+}
+
+/// The frame of an answer, size prefix included, with gaps for external records.
+pub fn encode_response<M: Message>(
+    api_key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &M,
+) -> Result<Vec<Chunk>, EncodeError> {
+    let mut writer = Writer::new();
+    writer.i32(0);
+    let header = ResponseHeader { correlation_id };
+    header.encode(&mut writer, api_key.response_header_version(version))?;
+    response.encode(&mut writer, version)?;
+    set_size(&mut writer)?;
+    Ok(writer.into_chunks())
+}
+
+/// The frame of a request of our own, size prefix included.
+pub fn encode_request<R: Request>(
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<StrBytes>,
+    request: &R,
+) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::contiguous();
+    writer.i32(0);
+    let header = RequestHeader { request_api_key: R::API_KEY as i16, request_api_version: version, correlation_id, client_id };
+    header.encode(&mut writer, R::API_KEY.request_header_version(version))?;
+    request.encode(&mut writer, version)?;
+    set_size(&mut writer)?;
+    Ok(writer.into_bytes())
+}
+
+/// Reads an answer to a request `R` of `version` (the bytes after the size prefix): its correlation id and the message.
+pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
+    let mut reader = Reader::new(frame);
+    let header = ResponseHeader::decode(&mut reader, R::API_KEY.response_header_version(version))?;
+    Ok((header.correlation_id, R::Response::decode(&mut reader, version)?))
+}
+
+fn set_size(writer: &mut Writer) -> Result<(), EncodeError> {
+    let size = writer.len() - SIZE_PREFIX;
+    writer.set_first_i32(i32::try_from(size).map_err(|_| EncodeError::TooLong(size))?);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;
