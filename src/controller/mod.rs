@@ -1,1 +1,196 @@
+//! The cluster's metadata and the decisions that change them.
 //!
+//! Topics, partitions, leaders, brokers and configs must be agreed upon, survive restarts, and be readable by Apache Kafka's tools. So
+//! they are KRaft's records in a log, and what a broker serves is the [`MetadataImage`] that the committed records give, immutable and
+//! shared by all cores. A decision ([`decide`]) is a pure function of an image and a [`Command`]: it says which records to commit
+//! and what to answer once they are; [`Loader`] turns committed records into the next image, live and at start alike.
+//!
+//! Kafka's controller decides on state that is not committed yet, and rolls back when it loses its leadership. Here **one decision is in
+//! flight at a time**: the next one sees an image that holds the last one's records. That costs latency under a flood of admin calls,
+//! which batching inside a request absorbs, and saves the roll-back. A broker's epoch is the offset at which its registration is
+//! committed, which is known beforehand for the same reason.
+//!
+//! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
+//!
+//! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does; `topics` and `brokers` the decisions; `placement`
+//! which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, reassignment), changing configs, access control, quotas.
+
+mod apply;
+mod brokers;
+mod delete;
+mod image;
+mod loader;
+mod partitions;
+mod placement;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+pub use apply::{ApplyError, MetadataDelta};
+pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
+pub use loader::Loader;
+
+use crate::model::{BrokerId, ErrorCode, TopicId};
+use crate::protocol::MetadataRecord;
+use crate::protocol::generated::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, FeatureLevelRecord,
+};
+
+/// Directory of a replica whose broker has several and has not said which: partition records without directories.
+pub const DIRECTORY_MIGRATING: TopicId = TopicId::ZERO;
+/// Directory of a replica that its broker is yet to place.
+pub const DIRECTORY_UNASSIGNED: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// The feature that says which records may be written.
+pub const METADATA_VERSION: &str = "metadata.version";
+/// 3.7-IV2: partitions know their directories. Older metadata are refused: their records would need other versions.
+pub const MIN_METADATA_VERSION: i16 = 17;
+/// 4.2-IV1, the newest of Kafka 4.2.
+pub const MAX_METADATA_VERSION: i16 = 29;
+/// Metadata version from which partition records carry eligible leader replicas (4.0-IV1).
+const ELR_METADATA_VERSION: i16 = 23;
+const _: () = assert!(MIN_METADATA_VERSION < ELR_METADATA_VERSION && ELR_METADATA_VERSION < MAX_METADATA_VERSION);
+
+/// Features with the levels that this broker serves, for registration and ApiVersions. A client that reads `transaction.version` 2 or
+/// `group.version` 1 uses protocols that are not served yet, so neither these nor `share.version`, `streams.version` and
+/// `eligible.leader.replicas.version` may be named or finalized before they are.
+pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION)];
+
+/// Most records of one decision, as in Kafka: they are committed as one batch.
+pub const MAX_RECORDS_PER_BATCH: usize = 10_000;
+/// Most partitions that one CreateTopics may ask for.
+pub const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
+
+/// What can be asked of the controller.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Create topics. Configs are not in the answer: the caller adds what the client may see.
+    CreateTopics(CreateTopicsRequest),
+    /// Delete topics by name or id.
+    DeleteTopics(DeleteTopicsRequest),
+    /// Add partitions to topics.
+    CreatePartitions(CreatePartitionsRequest),
+    /// Give a broker the next block of producer ids.
+    AllocateProducerIds {
+        /// Who asks.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// A broker has started. It comes in fenced.
+    RegisterBroker(BrokerRegistration),
+    /// A registered broker has caught up and recovered its logs: it may lead.
+    UnfenceBroker {
+        /// The broker.
+        broker: BrokerId,
+        /// Its epoch.
+        epoch: i64,
+        /// Whether its last stop was clean. If not, its logs may have lost their ends, and whatever it leads gets a new leader epoch, by
+        /// which consumers find out (KIP-320).
+        clean_restart: bool,
+    },
+}
+
+/// The answer to a [`Command`], to be given once the records are committed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To [`Command::CreateTopics`].
+    CreateTopics(CreateTopicsResponse),
+    /// To [`Command::DeleteTopics`].
+    DeleteTopics(DeleteTopicsResponse),
+    /// To [`Command::CreatePartitions`].
+    CreatePartitions(CreatePartitionsResponse),
+    /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
+    ProducerIds(Result<ProducerIdBlock, ErrorCode>),
+    /// To [`Command::RegisterBroker`]: the broker's epoch.
+    Registered(i64),
+    /// To [`Command::UnfenceBroker`].
+    Unfenced(Result<(), ErrorCode>),
+}
+
+/// What to commit, and then to answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decision {
+    /// Batches to commit one after the other, each of them as a whole; none if nothing changes.
+    pub batches: Vec<Vec<MetadataRecord>>,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// Judges the configs `(name, value)` of a new topic; the text goes with `INVALID_CONFIG`.
+pub type JudgeConfigs<'a> = &'a dyn Fn(&[(&str, Option<&str>)]) -> Result<(), String>;
+
+/// What a decision needs beside the image.
+pub struct Context<'a> {
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i32,
+    /// Rules of topic configs.
+    pub judge_configs: JudgeConfigs<'a>,
+    /// Gives 16 random bytes.
+    pub random: &'a mut dyn FnMut() -> [u8; 16],
+}
+
+impl Context<'_> {
+    fn topic_id(&mut self) -> TopicId {
+        loop {
+            if let Some(id) = TopicId::from_random((self.random)()) {
+                return id;
+            }
+        }
+    }
+}
+
+/// Decides on `command`. The image must hold every record that was committed before.
+pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_>) -> Decision {
+    let decision = match command {
+        Command::CreateTopics(request) => topics::create_topics(image, request, context),
+        Command::DeleteTopics(request) => delete::delete_topics(image, request),
+        Command::CreatePartitions(request) => partitions::create_partitions(image, request, context),
+        Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
+        Command::RegisterBroker(registration) => brokers::register(image, registration),
+        Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),
+    };
+    assert!(decision.batches.iter().all(|batch| !batch.is_empty() && batch.len() <= MAX_RECORDS_PER_BATCH));
+    decision
+}
+
+/// The records that a new cluster begins with.
+pub fn bootstrap_records() -> Vec<MetadataRecord> {
+    let version = FeatureLevelRecord {
+        name: METADATA_VERSION.into(),
+        feature_level: MAX_METADATA_VERSION,
+        ..FeatureLevelRecord::default()
+    };
+    vec![MetadataRecord::from(version)]
+}
+
+/// The version in which a record is written under the metadata version in force. Before ELR (KIP-966), partition records had none.
+pub fn record_version(record: &MetadataRecord, metadata_version: i16) -> i16 {
+    match record {
+        MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) if metadata_version < ELR_METADATA_VERSION => 1,
+        other => other.max_version(),
+    }
+}
+
+fn batches(records: Vec<MetadataRecord>) -> Vec<Vec<MetadataRecord>> {
+    let mut rest = records.into_iter().peekable();
+    let mut batches = vec![];
+    while rest.peek().is_some() {
+        batches.push(rest.by_ref().take(MAX_RECORDS_PER_BATCH).collect());
+    }
+    batches
+}
+
+/// An error code with its text, as it goes into the answer for one topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Refusal(ErrorCode, Option<String>);
+
+impl Refusal {
+    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        Self(code, Some(text.into()))
+    }
+}
