@@ -1,327 +1,265 @@
-//! One partition's log: its public face.
+//! The state of one partition's log, and what can be asked of it without touching a file.
 
-use super::{LogConfig, LogError};
-use crate::io::{FileSlice, Io};
+use super::epochs::Epochs;
+use super::segment::Segment;
+use super::turn::Turnstile;
+use super::{EpochEndOffset, LogConfig, LogError, SegmentInfo};
+use crate::io::{Io, Mono, Notify};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::producer::ProducerStates;
-use crate::record::BatchHeader;
-use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-/// How far a recovery is; handed to [`OpenLog::progress`] after each slice of work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct RecoveryProgress {
-    /// Log bytes that have been read and checked.
-    pub done_bytes: u64,
-    /// Log bytes that have to be.
-    pub total_bytes: u64,
-}
-
-/// What a log is opened with.
-pub struct OpenLog {
-    /// `<log dir>/<topic>-<partition>`; created if it is absent.
-    pub dir: PathBuf,
-    /// The partition.
-    pub partition: TopicPartition,
-    /// Id of the topic; written to `partition.metadata` before any data, or compared with it.
-    pub topic_id: TopicId,
-    /// Topic configuration.
-    pub config: LogConfig,
-    /// From the recovery-point checkpoint (0 if absent): everything before it is known to be on the device.
-    pub recovery_point: Offset,
-    /// From the log-start checkpoint (0 if absent).
-    pub log_start_offset: Offset,
-    /// The broker stopped cleanly: no recovery.
-    pub clean_shutdown: bool,
-    /// Told about the progress of a recovery.
-    pub progress: Option<Rc<dyn Fn(RecoveryProgress)>>,
-}
-
-/// A validated batch on its way into the log.
-#[derive(Clone, Debug)]
-pub struct AppendBatch {
-    /// The whole batch. Its first 16 bytes (base offset, length, leader epoch) are replaced when it is written; the rest is written
-    /// from this buffer.
-    pub bytes: Bytes,
-    /// Offset of its first record, assigned by the leader: the log end offset, or what follows the batch before.
-    pub base_offset: Offset,
-    /// Offset of its last record.
-    pub last_offset: Offset,
-    /// Epoch of the leader that appends.
-    pub leader_epoch: LeaderEpoch,
-    /// Greatest timestamp of its records in milliseconds since 1970, or -1.
-    pub max_timestamp: i64,
-}
-
-impl AppendBatch {
-    /// A validated batch with the header `header`, to be numbered from `base_offset` on.
-    pub fn new(bytes: Bytes, header: &BatchHeader, base_offset: Offset, leader_epoch: LeaderEpoch) -> Self {
-        let last_offset = base_offset.plus(i64::from(header.last_offset_delta));
-        Self { bytes, base_offset, last_offset, leader_epoch, max_timestamp: header.max_timestamp }
-    }
-}
-
-/// What an append did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Appended {
-    /// Log end offset behind the batches of this append.
-    pub log_end_offset: Offset,
-    /// Whether a new segment was begun, so that the recovery point may move soon.
-    pub rolled: bool,
-}
-
-/// What a fetch asks of a log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReadRequest {
-    /// First offset wanted; the batch that contains it comes whole.
-    pub offset: Offset,
-    /// At most this many bytes.
-    pub max_bytes: u64,
-    /// Nothing at or above this offset (high watermark, last stable offset, or log end offset).
-    pub upper: Offset,
-    /// The first batch comes whole even if it is larger than `max_bytes`.
-    pub at_least_one_batch: bool,
-}
-
-/// Where the answer to a fetch lies. Holds descriptors, so it stays good when the segments are deleted meanwhile.
-#[derive(Clone)]
-pub struct ReadPlan {
-    /// Pieces of segment files, in offset order; empty if there is nothing between `offset` and `upper`.
-    pub slices: Vec<FileSlice>,
-    /// Base offset of the first batch; `offset` itself if there are no slices.
-    pub base_offset: Offset,
-    /// Size of the first batch, which a budget must not cut when it is the first of a response; 0 if there are no slices.
-    pub first_batch_bytes: u64,
-    /// Sum of the slices.
-    pub bytes: u64,
-}
-
-/// A record found by its timestamp.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TimestampAndOffset {
-    /// Timestamp of the record in milliseconds since 1970.
-    pub timestamp: i64,
-    /// Its offset.
-    pub offset: Offset,
-    /// Leader epoch of its batch.
-    pub leader_epoch: LeaderEpoch,
-}
-
-/// Answer to OffsetForLeaderEpoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EpochEndOffset {
-    /// Largest epoch that is not larger than the one asked for; -1 if unknown.
-    pub epoch: LeaderEpoch,
-    /// Where the next larger epoch begins, or the log end offset; -1 if unknown.
-    pub end_offset: Offset,
-}
-
-/// One segment, for DescribeLogDirs and tests.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SegmentInfo {
-    /// First offset, which names the files.
-    pub base_offset: Offset,
-    /// Bytes of the `.log` file.
-    pub bytes: u64,
-    /// Greatest record timestamp, -1 if none.
-    pub max_timestamp: i64,
-}
-
-/// An aborted transaction that a `read_committed` fetch must know (transaction index).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AbortedTxn {
-    /// Producer.
-    pub producer_id: crate::model::ProducerId,
-    /// First offset of the transaction.
-    pub first_offset: Offset,
-    /// Offset of the abort marker.
-    pub last_offset: Offset,
-    /// Last stable offset when it was aborted.
-    pub last_stable_offset: Offset,
-}
-
-/// One partition's log on the core that owns it. Put it in an `Rc`: reads plan while an append waits.
+/// One partition's log on the core that owns it. Clones are the same log; reads plan while an append waits.
 ///
 /// What is durable when: `append` returns when the bytes are in the page cache (they survive SIGKILL); `flush(up_to)` returns when
 /// everything below `up_to` is on the device. The recovery point moves only by flush.
+#[derive(Clone)]
 pub struct Log {
-    _io: Io,
+    state: Rc<LogState>,
+}
+
+impl std::ops::Deref for Log {
+    type Target = LogState;
+
+    fn deref(&self) -> &LogState {
+        &self.state
+    }
+}
+
+/// What a [`Log`] consists of; only this room sees the fields.
+pub struct LogState {
+    /// For tasks that outlive the call that starts them.
+    this: Weak<LogState>,
+    pub(super) io: Io,
+    pub(super) partition: TopicPartition,
+    pub(super) topic_id: TopicId,
+    pub(super) dir: Rc<PathBuf>,
+    pub(super) config: RefCell<Rc<LogConfig>>,
+    /// By base offset; never empty. The last one is active.
+    pub(super) segments: RefCell<BTreeMap<Offset, Rc<Segment>>>,
+    /// Inactive segments whose descriptors are open, least recently used first.
+    pub(super) open_segments: RefCell<VecDeque<Rc<Segment>>>,
+    pub(super) log_start: Cell<Offset>,
+    pub(super) log_end: Cell<Offset>,
+    pub(super) epochs: RefCell<Epochs>,
+    pub(super) producers: RefCell<ProducerStates>,
+    /// Held by whoever changes the log.
+    pub(super) writer: Turnstile,
+    pub(super) recovery_point: Cell<Offset>,
+    pub(super) flushing: Cell<bool>,
+    pub(super) flushed: Notify,
+    pub(super) last_flush: Cell<Mono>,
+    /// Counts truncations, so that a flush that overlaps one does not claim what was cut.
+    pub(super) truncations: Cell<u64>,
+    /// Files were made since the directory was last synced.
+    pub(super) dir_unsynced: Cell<bool>,
+    pub(super) failure: RefCell<Option<LogError>>,
+    pub(super) closed: Cell<bool>,
+}
+
+/// What recovery found, and a log begins with.
+pub(super) struct Recovered {
+    pub(super) segments: BTreeMap<Offset, Rc<Segment>>,
+    pub(super) log_start: Offset,
+    pub(super) log_end: Offset,
+    pub(super) recovery_point: Offset,
+    pub(super) epochs: Epochs,
+    pub(super) producers: ProducerStates,
 }
 
 impl Log {
-    /// Creates the directory or recovers what is there.
-    pub async fn open(io: Io, open: OpenLog) -> Result<Self, LogError> {
-        let _ = (io, open);
-        todo!()
+    pub(super) fn assemble(
+        io: Io,
+        partition: TopicPartition,
+        topic_id: TopicId,
+        dir: Rc<PathBuf>,
+        config: LogConfig,
+        recovered: Recovered,
+    ) -> Self {
+        assert!(!recovered.segments.is_empty(), "a log has a segment");
+        assert!(recovered.log_start <= recovered.log_end, "a log does not start behind its end");
+        let now = io.now();
+        let state = Rc::new_cyclic(|this| LogState {
+            this: this.clone(),
+            io,
+            partition,
+            topic_id,
+            dir,
+            config: RefCell::new(Rc::new(config)),
+            segments: RefCell::new(recovered.segments),
+            open_segments: RefCell::new(VecDeque::new()),
+            log_start: Cell::new(recovered.log_start),
+            log_end: Cell::new(recovered.log_end),
+            epochs: RefCell::new(recovered.epochs),
+            producers: RefCell::new(recovered.producers),
+            writer: Turnstile::default(),
+            recovery_point: Cell::new(recovered.recovery_point),
+            flushing: Cell::new(false),
+            flushed: Notify::new(),
+            last_flush: Cell::new(now),
+            truncations: Cell::new(0),
+            dir_unsynced: Cell::new(true),
+            failure: RefCell::new(None),
+            closed: Cell::new(false),
+        });
+        Self { state }
+    }
+}
+
+impl LogState {
+    pub(super) fn clone_handle(&self) -> Log {
+        Log { state: self.this.upgrade().expect("whoever calls holds the log") }
     }
 
     /// The partition.
     pub fn partition(&self) -> &TopicPartition {
-        todo!()
+        &self.partition
     }
 
     /// Id of the topic.
     pub fn topic_id(&self) -> TopicId {
-        todo!()
+        self.topic_id
     }
 
     /// Its directory.
     pub fn dir(&self) -> &Path {
-        todo!()
+        &self.dir
     }
 
     /// Current topic configuration.
     pub fn config(&self) -> Rc<LogConfig> {
-        todo!()
+        self.config.borrow().clone()
     }
 
     /// Takes a changed topic configuration into use.
     pub fn set_config(&self, config: LogConfig) {
-        let _ = config;
-        todo!()
+        *self.config.borrow_mut() = Rc::new(config);
     }
 
     /// First offset that may be read.
     pub fn log_start_offset(&self) -> Offset {
-        todo!()
+        self.log_start.get()
     }
 
     /// Offset behind the last record that was written. Moves after the write.
     pub fn log_end_offset(&self) -> Offset {
-        todo!()
+        self.log_end.get()
     }
 
     /// Everything below is on the device.
     pub fn recovery_point(&self) -> Offset {
-        todo!()
+        self.recovery_point.get()
     }
 
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.segments.borrow().values().map(|segment| segment.size.get()).sum()
     }
 
     /// The segments in offset order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        todo!()
+        let info = |segment: &Rc<Segment>| SegmentInfo {
+            base_offset: segment.base,
+            bytes: segment.size.get(),
+            max_timestamp: segment.largest_timestamp.get().map_or(-1, |(timestamp, _)| timestamp),
+        };
+        self.segments.borrow().values().map(info).collect()
     }
 
     /// State of the idempotent producers. The partition judges a batch with [`ProducerStates::check`] and enters it tentatively with
-    /// [`ProducerStates::append`] before [`Log::append`]; the log commits it when the write has ended and rolls it back when the
-    /// write has failed, so nobody else calls `commit` or `rollback`. Never keep the borrow across an await.
+    /// [`ProducerStates::append`] before [`Log::append`]; the log commits it when the write has ended and rolls everything tentative
+    /// back when an append has failed, so nobody else calls `commit` or `rollback`. Never keep the borrow across an await.
     pub fn producers(&self) -> &RefCell<ProducerStates> {
-        todo!()
+        &self.producers
     }
 
     /// Why the log takes no more appends, if the device failed.
     pub fn failure(&self) -> Option<LogError> {
-        todo!()
+        self.failure.borrow().clone()
     }
 
-    /// Writes the batches, in order, behind the log end offset as one sequential write (more only where a segment is rolled
-    /// between them). Calls that overlap are done in the order in which they were first polled.
-    ///
-    /// On an error none of the batches is in the log: the file is cut back to the last good end, or, if that fails too, the log is
-    /// [`Log::failure`] for good.
-    pub async fn append(&self, batches: Vec<AppendBatch>) -> Result<Appended, LogError> {
-        let _ = batches;
-        todo!()
+    /// The device failed in a way after which nothing is certain: no more appends, no more flushes.
+    pub(super) fn fail(&self, error: &LogError) {
+        let mut failure = self.failure.borrow_mut();
+        if failure.is_none() {
+            tracing::error!(partition = %self.partition, %error, "the log has failed and takes no more records");
+            *failure = Some(error.clone());
+        }
     }
 
-    /// Returns when everything below `up_to` (at most the log end offset) is on the device. Many callers share one `fdatasync`.
-    /// A failed one is never retried: the log fails for good.
-    pub async fn flush(&self, up_to: Offset) -> Result<(), LogError> {
-        let _ = up_to;
-        todo!()
+    /// Neither closed nor failed.
+    pub(super) fn check_writable(&self) -> Result<(), LogError> {
+        if self.closed.get() {
+            return Err(LogError::Closed);
+        }
+        self.failure.borrow().clone().map_or(Ok(()), Err)
     }
 
-    /// Flushes if `flush.messages` or `flush.ms` say that it is time; called at ticks. Returns whether it flushed.
-    pub async fn flush_if_due(&self) -> Result<bool, LogError> {
-        todo!()
+    pub(super) fn active(&self) -> Rc<Segment> {
+        self.segments.borrow().last_key_value().expect("a log has a segment").1.clone()
     }
 
-    /// Where the batches from the one that contains `offset` on lie. Reads no file when the batch is one of the last written.
-    pub async fn read(&self, request: ReadRequest) -> Result<ReadPlan, LogError> {
-        let _ = request;
-        todo!()
+    /// The segment that holds `offset`, if any does.
+    pub(super) fn segment_of(&self, offset: Offset) -> Option<Rc<Segment>> {
+        self.segments.borrow().range(..=offset).next_back().map(|(_, segment)| segment.clone())
     }
 
-    /// First record (in offset order) whose timestamp is at least `timestamp`, at or above the log start offset and below `upper`.
-    pub async fn offset_for_timestamp(&self, timestamp: i64, upper: Offset) -> Result<Option<TimestampAndOffset>, LogError> {
-        let _ = (timestamp, upper);
-        todo!()
+    /// The segment behind the one that begins at `base`.
+    pub(super) fn segment_after(&self, base: Offset) -> Option<Rc<Segment>> {
+        let behind = (std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded);
+        self.segments.borrow().range(behind).next().map(|(_, segment)| segment.clone())
     }
 
-    /// First record with the greatest timestamp of the log; `None` if the log is empty.
-    pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LogError> {
-        todo!()
+    /// First offset behind `segment`: the next one's base offset, or the log end offset.
+    pub(super) fn end_of(&self, segment: &Segment) -> Offset {
+        self.segment_after(segment.base).map_or(self.log_end.get(), |next| next.base)
     }
 
-    /// Epoch of the last batch; -1 if there is none.
+    /// All segments from the one that holds `offset` on.
+    pub(super) fn segments_from(&self, offset: Offset) -> Vec<Rc<Segment>> {
+        let segments = self.segments.borrow();
+        let from = segments.range(..=offset).next_back().map_or(Offset::ZERO, |(&base, _)| base);
+        segments.range(from..).map(|(_, segment)| segment.clone()).collect()
+    }
+
+    /// Epoch of the last batch (or assigned since); -1 if there is none.
     pub fn latest_epoch(&self) -> LeaderEpoch {
-        todo!()
+        self.epochs.borrow().latest()
     }
 
     /// Epoch of the batch at `offset`; -1 if unknown.
     pub fn epoch_for_offset(&self, offset: Offset) -> LeaderEpoch {
-        let _ = offset;
-        todo!()
+        self.epochs.borrow().at(offset)
     }
 
     /// Where `epoch` ends (KIP-101, KIP-279).
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> EpochEndOffset {
-        let _ = epoch;
-        todo!()
+        self.epochs.borrow().end_offset(epoch, self.log_end.get())
+    }
+
+    /// Where `epoch` begins, if it is known.
+    pub fn epoch_start_offset(&self, epoch: LeaderEpoch) -> Option<Offset> {
+        self.epochs.borrow().entries().iter().find(|&&(other, _)| other == epoch).map(|&(_, start)| start)
     }
 
     /// A leader enters its epoch at the log end offset, before its first append.
     pub async fn assign_epoch_start(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
-        let _ = (epoch, start);
-        todo!()
+        let _turn = self.writer.enter().await;
+        self.check_writable()?;
+        self.assign_epoch(epoch, start).await
     }
 
-    /// Aborted transactions that overlap `from..upper`.
-    pub async fn aborted_transactions(&self, from: Offset, upper: Offset) -> Result<Vec<AbortedTxn>, LogError> {
-        let _ = (from, upper);
-        todo!()
+    pub(super) async fn assign_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
+        let changed = self.epochs.borrow_mut().assign(epoch, start);
+        if changed { self.save_epochs().await } else { Ok(()) }
     }
 
-    /// Cuts everything at and above `offset`.
-    pub async fn truncate_to(&self, offset: Offset) -> Result<(), LogError> {
-        let _ = offset;
-        todo!()
-    }
-
-    /// Drops everything and begins again at `offset`.
-    pub async fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), LogError> {
-        let _ = offset;
-        todo!()
-    }
-
-    /// Moves the log start offset up (DeleteRecords, or a leader's); whole segments below it go at the next retention pass. The
-    /// caller has checked it against the high watermark and checkpoints it before it answers.
-    pub fn delete_records(&self, new_log_start: Offset) -> Result<Offset, LogError> {
-        let _ = new_log_start;
-        todo!()
-    }
-
-    /// Deletes segments by `retention.ms`, `retention.bytes` and log start offset, none that reaches above the high watermark.
-    /// Returns how many went.
-    pub async fn apply_retention(&self, high_watermark: Offset) -> Result<usize, LogError> {
-        let _ = high_watermark;
-        todo!()
-    }
-
-    /// Flushes, trims the files, writes the producer snapshot and closes. The log answers [`LogError::Closed`] afterwards.
-    pub async fn close(&self) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Closes and renames the directory to `<topic>-<partition>.<uuid>-delete`; returns the new path, which [`super::LogDir`]
-    /// removes later.
-    pub async fn delete(&self) -> Result<PathBuf, LogError> {
-        todo!()
+    pub(super) async fn save_epochs(&self) -> Result<(), LogError> {
+        let content = super::checkpoint::format_epochs(self.epochs.borrow().entries());
+        let path = self.dir.join(super::checkpoint::EPOCH_FILE);
+        self.io.replace_file(&path, content.into()).await.map_err(|e| LogError::storage(&path, "replace", &e))
     }
 }

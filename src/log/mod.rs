@@ -6,20 +6,43 @@
 //! **The design that follows.** One core owns a [`Log`]. Batches are written behind each other into segment files; the log end
 //! offset moves after the write, the recovery point after `fdatasync`. Small sparse indexes lead from offset and time to a
 //! position; reads only *plan*: they return slices of files that a socket sends. After an unclean stop everything behind the
-//! recovery point is walked again, and the log is cut at the first batch that is not whole.
+//! recovery point is walked again, and the log is cut at the first batch that is not whole. Nothing that can be checked is
+//! believed: an index entry counts only if the batch that it leads to is the one that it names.
 //!
-//! Enter by [`Log`]; a log dir with its lock, identity and checkpoints is [`LogDir`].
+//! **Where to look.** Enter by [`Log`] (`log`, `types`). Writing: `append`, `flush`. Reading: `read`, `lookup`. Opening: `startup`,
+//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
+//! A log dir with its lock, identity and checkpoints is [`LogDir`] (`dir`).
 
+mod append;
+mod checkpoint;
 mod config;
 mod dir;
+mod epochs;
 mod error;
+mod flush;
 #[allow(clippy::module_inception)] // a log is what the room is about
 mod log;
+mod lookup;
+mod offset_index;
+mod read;
+mod recovery;
+mod replay;
+mod retention;
+mod scan;
+mod segment;
+mod startup;
+mod time_index;
+mod truncate;
+mod turn;
+mod txn_index;
+mod types;
 
+pub use checkpoint::{OffsetCheckpoint, format_offsets, parse_offsets};
 pub use config::{CleanupPolicy, LogConfig};
-pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, OffsetCheckpoint, PartitionDir, PartitionDirKind};
+pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind};
 pub use error::{LogError, StorageFailure};
-pub use log::{
-    AbortedTxn, AppendBatch, Appended, EpochEndOffset, Log, OpenLog, ReadPlan, ReadRequest, RecoveryProgress, SegmentInfo,
+pub use log::{Log, LogState};
+pub use types::{
+    AbortedTxn, AppendBatch, Appended, EpochEndOffset, OpenLog, ReadPlan, ReadRequest, RecoveryProgress, SegmentInfo,
     TimestampAndOffset,
 };

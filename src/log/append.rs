@@ -1,0 +1,188 @@
+//! Writing behind the end: one gathered write for all that waits, rolls in between.
+
+use super::segment::{Located, SNAPSHOT_SUFFIX, Segment, file_path};
+use super::types::{AppendBatch, Appended};
+use super::log::LogState;
+use super::{LogConfig, LogError};
+use crate::io::OpenOptions;
+use crate::model::Offset;
+use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, numbered_head};
+use bytes::{Bytes, BytesMut};
+use std::rc::Rc;
+
+impl LogState {
+    /// Writes the batches, in order, behind the log end offset as one sequential write (more only where a segment is rolled
+    /// between them). Calls that overlap are done in the order in which they were first polled.
+    ///
+    /// On an error, batches below [`LogState::log_end_offset`] are in the log (where a segment was rolled between them and the
+    /// ones that failed) and the others are not: the file is cut back to the last good end, or, if that fails too, the log has
+    /// [`LogState::failure`] for good. Everything tentative in [`LogState::producers`] is forgotten then.
+    pub async fn append(&self, batches: Vec<AppendBatch>) -> Result<Appended, LogError> {
+        let _turn = self.writer.enter().await;
+        let result = self.append_in_turn(&batches).await;
+        if result.is_err() {
+            self.producers.borrow_mut().rollback();
+        }
+        result
+    }
+
+    async fn append_in_turn(&self, batches: &[AppendBatch]) -> Result<Appended, LogError> {
+        self.check_writable()?;
+        let config = self.config();
+        self.check_batches(batches, &config)?;
+        let mut rolled = false;
+        let mut rest = batches;
+        while let Some(first) = rest.first() {
+            if self.must_roll(first, &config) {
+                self.roll(first.base_offset, &config).await?;
+                rolled = true;
+            }
+            let active = self.active();
+            active.open_indexes(&self.io, &config).await?;
+            active.write_indexes(&self.io, false).await?;
+            let (group, behind) = rest.split_at(self.fitting(rest, &active, &config));
+            self.write_group(group, &active, &config).await?;
+            rest = behind;
+        }
+        let unflushed = self.log_end.get().0 - self.recovery_point.get().0;
+        Ok(Appended { log_end_offset: self.log_end.get(), rolled, flush_due: unflushed >= config.flush_messages })
+    }
+
+    fn check_batches(&self, batches: &[AppendBatch], config: &LogConfig) -> Result<(), LogError> {
+        let mut expected = self.log_end.get();
+        for batch in batches {
+            if batch.base_offset != expected {
+                return Err(LogError::UnexpectedAppendOffset { offset: batch.base_offset, expected });
+            }
+            assert!(batch.bytes.len() >= BATCH_HEADER_BYTES, "a batch has a header");
+            assert!(batch.last_offset >= batch.base_offset, "a batch covers an offset");
+            if batch.bytes.len() > config.segment_bytes as usize {
+                return Err(LogError::RecordListTooLarge { bytes: batch.bytes.len(), limit: config.segment_bytes });
+            }
+            expected = batch.last_offset.plus(1);
+        }
+        Ok(())
+    }
+
+    /// Kafka's `LogSegment.shouldRoll`.
+    fn must_roll(&self, batch: &AppendBatch, config: &LogConfig) -> bool {
+        let active = self.active();
+        let size = active.size.get();
+        let full = size + batch.bytes.len() as u64 > u64::from(config.segment_bytes);
+        let overflow = batch.last_offset.0 - active.base.0 > i64::from(i32::MAX);
+        let aged = size > 0 && age(&active, batch, self.io.wall_clock_ms()) > config.segment_ms - active.roll_jitter_ms;
+        full || overflow || aged || (size > 0 && active.index_room(config) == 0)
+    }
+
+    /// How many of the batches the active segment takes; the first one always.
+    fn fitting(&self, batches: &[AppendBatch], active: &Segment, config: &LogConfig) -> usize {
+        let mut size = active.size.get();
+        let first_timestamp = active.first_timestamp.get().unwrap_or(batches[0].max_timestamp);
+        let mut count = 0;
+        for batch in batches.iter().take(active.index_room(config).max(1)) {
+            size += batch.bytes.len() as u64;
+            let overflow = batch.last_offset.0 - active.base.0 > i64::from(i32::MAX);
+            let aged = first_timestamp >= 0
+                && batch.max_timestamp.saturating_sub(first_timestamp) > config.segment_ms - active.roll_jitter_ms;
+            if count > 0 && (overflow || aged || size > u64::from(config.segment_bytes)) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// One gathered write, then the new end.
+    async fn write_group(&self, group: &[AppendBatch], active: &Segment, config: &LogConfig) -> Result<(), LogError> {
+        for batch in group.iter().filter(|batch| batch.leader_epoch > self.latest_epoch()) {
+            self.assign_epoch(batch.leader_epoch, batch.base_offset).await?;
+        }
+        let position = active.size.get();
+        let (pieces, bytes) = gather(group);
+        let file = active.file(&self.io).await?;
+        active.reserve(&self.io, &file, bytes, config).await?;
+        if let Err(error) = file.write_at(&self.io, position, &pieces).await {
+            let error = LogError::storage(&active.path(super::segment::LOG_SUFFIX), "write", &error);
+            // An unknown part has been written. What a reader of the file must never find goes now, or the log is of no use.
+            if let Err(cut) = active.trim_log(&self.io).await {
+                self.fail(&cut);
+            }
+            return Err(error);
+        }
+        let mut position = position;
+        for batch in group {
+            let size = batch.bytes.len() as u64;
+            let (base, last, max_timestamp) = (batch.base_offset, batch.last_offset, batch.max_timestamp);
+            active.wrote(Located { base, last, position, size, max_timestamp }, config);
+            position += size;
+        }
+        let end = group.last().expect("a group has a batch").last_offset.plus(1);
+        self.log_end.set(end);
+        self.producers.borrow_mut().commit(end);
+        Ok(())
+    }
+
+    /// Begins a new segment at `base`, the log end offset. The old one is finished here and synced in the background.
+    pub(super) async fn roll(&self, base: Offset, config: &LogConfig) -> Result<(), LogError> {
+        assert_eq!(base, self.log_end.get(), "a segment begins at the log end offset");
+        let old = self.active();
+        assert!(base > old.base, "a segment without records is not rolled");
+        old.finish(&self.io, config).await?;
+        *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
+        let new = Segment::create(&self.io, self.dir.clone(), base, config, self.jitter(config)).await?;
+        self.segments.borrow_mut().insert(base, Rc::new(new));
+        self.dir_unsynced.set(true);
+        self.touch(&old);
+        let log = self.clone_handle();
+        self.io.spawn(async move {
+            // A failure is kept by the log, whose next append or flush tells.
+            let _ = log.flush(base).await;
+        });
+        Ok(())
+    }
+
+    /// Writes the committed producer state to `<offset>.snapshot`; it is on the device when the returned file is synced.
+    pub(super) async fn write_snapshot(&self, offset: Offset) -> Result<crate::io::File, LogError> {
+        let content = {
+            let producers = self.producers.borrow();
+            assert_eq!(producers.end_offset(), offset, "a snapshot holds what was written before its offset");
+            producers.snapshot()
+        };
+        let path = file_path(&self.dir, offset, SNAPSHOT_SUFFIX);
+        let options = OpenOptions { write: true, create: true, exclusive: false, truncate: true };
+        let file = self.io.open(&path, options).await.map_err(|e| LogError::storage(&path, "create", &e))?;
+        file.write_at(&self.io, 0, &[content.into()]).await.map_err(|e| LogError::storage(&path, "write", &e))?;
+        self.dir_unsynced.set(true);
+        Ok(file)
+    }
+
+    /// A random part of `segment.jitter.ms`.
+    pub(super) fn jitter(&self, config: &LogConfig) -> i64 {
+        super::recovery::roll_jitter(&self.io, config)
+    }
+}
+
+/// Time that the oldest records of the segment have waited for a roll: record time if they have it, else the clock's.
+fn age(active: &Segment, batch: &AppendBatch, now_ms: i64) -> i64 {
+    match active.first_timestamp.get() {
+        Some(first) if first >= 0 => batch.max_timestamp.saturating_sub(first),
+        _ => now_ms.saturating_sub(active.created_ms),
+    }
+}
+
+/// What is written for the batches: a numbered head of 16 bytes, then the rest of the buffer that came from the socket.
+fn gather(group: &[AppendBatch]) -> (Vec<Bytes>, u64) {
+    let mut heads = BytesMut::with_capacity(group.len() * BATCH_HEAD_BYTES);
+    for batch in group {
+        heads.extend_from_slice(&numbered_head(&batch.bytes, batch.base_offset, batch.leader_epoch));
+    }
+    let mut heads = heads.freeze();
+    let mut pieces = Vec::with_capacity(group.len() * 2);
+    let mut bytes = 0;
+    for batch in group {
+        pieces.push(heads.split_to(BATCH_HEAD_BYTES));
+        pieces.push(batch.bytes.slice(BATCH_HEAD_BYTES..));
+        bytes += batch.bytes.len() as u64;
+    }
+    (pieces, bytes)
+}

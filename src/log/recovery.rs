@@ -1,0 +1,452 @@
+//! Opening a partition's directory: make it, take it as a clean stop left it, or find out what an unclean stop left.
+//!
+//! After an unclean stop the segments from the recovery point on are walked batch by batch. Indexes, transaction index, producer
+//! state and epochs are built again on the way; the log is cut before the first batch that is not whole, and what lies behind it
+//! is dropped. What lies before the recovery point is on the device and is not looked at. After a clean stop only the last index
+//! interval is walked; if anything is odd there, the last segment is recovered as after an unclean stop.
+
+use super::epochs::Epochs;
+use super::log::{Log, Recovered};
+use super::offset_index::{OffsetIndex, relative_offset};
+use super::read::find_by_index;
+use super::replay::replay;
+use super::retention::discard;
+use super::scan::{Scanned, Scanner, Step};
+use super::segment::{INDEX_SUFFIX, LOG_SUFFIX, Located, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_path};
+use super::time_index::TimeIndex;
+use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
+use super::{LogConfig, LogError, checkpoint, txn_index};
+use crate::io::{Io, OpenOptions};
+use crate::model::{Offset, TopicId};
+use crate::producer::ProducerStates;
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Reads and repairs a partition's directory.
+pub(super) struct Loader {
+    pub(super) io: Io,
+    pub(super) dir: Rc<PathBuf>,
+    pub(super) config: LogConfig,
+}
+
+/// Segments that were found, and what is known of the log so far.
+struct Loading {
+    segments: Vec<Rc<Segment>>,
+    epochs: Epochs,
+    epochs_changed: bool,
+    progress: Option<Rc<dyn Fn(RecoveryProgress)>>,
+    read: RecoveryProgress,
+    reported: u64,
+}
+
+/// Bytes between two reports of progress.
+const REPORT_BYTES: u64 = 1 << 20;
+
+impl Log {
+    /// Creates the directory or recovers what is there.
+    ///
+    /// # Errors
+    /// The device fails, the directory belongs to another topic id, or what is there cannot be repaired without losing records
+    /// that were acked.
+    pub async fn open(io: Io, open: OpenLog) -> Result<Self, LogError> {
+        let dir = Rc::new(open.dir.clone());
+        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone() };
+        loader.prepare_dir(open.topic_id).await?;
+        let recovered = loader.load(&open).await?;
+        let log = Self::assemble(io, open.partition, open.topic_id, dir, open.config, recovered);
+        Ok(log)
+    }
+}
+
+impl Loader {
+    /// Makes the directory and `partition.metadata`, both durable before there is any data, or checks whose directory it is.
+    async fn prepare_dir(&self, topic_id: TopicId) -> Result<(), LogError> {
+        let storage = |operation: &'static str| move |path: &Path, e: std::io::Error| LogError::storage(path, operation, &e);
+        if !self.io.exists(&self.dir).await.map_err(|e| storage("stat")(&self.dir, e))? {
+            self.io.create_dir_all(&self.dir).await.map_err(|e| storage("create directory")(&self.dir, e))?;
+            if let Some(parent) = self.dir.parent() {
+                self.io.sync_dir(parent).await.map_err(|e| storage("fsync")(parent, e))?;
+            }
+        }
+        let path = self.dir.join(checkpoint::PARTITION_METADATA_FILE);
+        match self.io.read_file(&path).await {
+            Ok(content) => {
+                let found = checkpoint::parse_partition_metadata(&content).map_err(|reason| LogError::corrupt(&path, reason))?;
+                let expected = topic_id;
+                if found == expected { Ok(()) } else { Err(LogError::InconsistentTopicId { found, expected }) }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let content = Bytes::from(checkpoint::format_partition_metadata(topic_id));
+                self.io.replace_file(&path, content).await.map_err(|e| storage("replace")(&path, e))
+            }
+            Err(error) => Err(storage("read")(&path, error)),
+        }
+    }
+
+    async fn load(&self, open: &OpenLog) -> Result<Recovered, LogError> {
+        self.complete_swaps().await?;
+        let segments = self.find_segments().await?;
+        let mut loading = Loading {
+            segments,
+            epochs: Epochs::default(),
+            epochs_changed: false,
+            progress: open.progress.clone(),
+            read: RecoveryProgress::default(),
+            reported: 0,
+        };
+        self.load_epochs(&mut loading).await?;
+        let mut clean = open.clean_shutdown;
+        let mut end = None;
+        if clean && let Some(last) = loading.segments.last().cloned() {
+            end = self.open_last(&last).await?;
+            if end.is_none() {
+                tracing::warn!(path = %last.path(LOG_SUFFIX).display(), "not as a clean stop leaves it; recovering the segment");
+                clean = false;
+            }
+        }
+        let checkpointed = open.log_start_offset;
+        let first_base = loading.segments.first().map_or(checkpointed, |segment| segment.base);
+        let mut producers = None;
+        if !clean && let Some(last) = loading.segments.last() {
+            let from = if open.clean_shutdown { last.base } else { open.recovery_point.min(last.base).max(first_base) };
+            let (at, states) = self.recover(&mut loading, from, checkpointed.max(first_base)).await?;
+            (end, producers) = (Some(at), Some(states));
+        }
+        let mut log_start = checkpointed.max(first_base);
+        let mut log_end = end.unwrap_or(log_start);
+        if log_start > log_end {
+            if open.clean_shutdown {
+                let reason = format!("the log start offset {log_start} is above the log end offset {log_end}");
+                return Err(LogError::corrupt(&self.dir, reason));
+            }
+            tracing::warn!(dir = %self.dir.display(), %log_start, %log_end, "the log ends before its start; it begins anew");
+            for segment in std::mem::take(&mut loading.segments) {
+                discard(&self.io, &self.dir, &segment, self.config.file_delete_delay()).await?;
+            }
+            loading.epochs_changed |= loading.epochs.clear();
+            (log_end, producers) = (log_start, None);
+        }
+        if loading.segments.is_empty() {
+            log_start = checkpointed;
+            let jitter = roll_jitter(&self.io, &self.config);
+            let segment = Segment::create(&self.io, self.dir.clone(), log_start, &self.config, jitter).await?;
+            loading.segments.push(Rc::new(segment));
+            (log_end, producers) = (log_start, None);
+        }
+        self.finish(open, loading, producers, log_start, log_end, clean).await
+    }
+
+    /// Producer state, epochs and recovery point to the log that was found.
+    async fn finish(
+        &self,
+        open: &OpenLog,
+        mut loading: Loading,
+        producers: Option<ProducerStates>,
+        log_start: Offset,
+        log_end: Offset,
+        clean: bool,
+    ) -> Result<Recovered, LogError> {
+        self.remove_stray_snapshots(&loading.segments, log_end).await?;
+        let producers = match producers {
+            Some(states) => states,
+            None => self.producers_at(log_end, log_start, &loading.segments).await?,
+        };
+        assert_eq!(producers.end_offset(), log_end, "the producer state is as of the log end");
+        loading.epochs_changed |= loading.epochs.truncate_from_end(log_end);
+        loading.epochs_changed |= loading.epochs.truncate_from_start(log_start);
+        if loading.epochs_changed {
+            let path = self.dir.join(checkpoint::EPOCH_FILE);
+            let content = Bytes::from(checkpoint::format_epochs(loading.epochs.entries()));
+            self.io.replace_file(&path, content).await.map_err(|e| LogError::storage(&path, "replace", &e))?;
+        }
+        for segment in loading.segments.iter().rev().skip(1) {
+            segment.release();
+        }
+        let recovery_point = if clean { log_end } else { open.recovery_point.min(log_end) };
+        let segments = loading.segments.into_iter().map(|segment| (segment.base, segment)).collect();
+        Ok(Recovered { segments, log_start, log_end, recovery_point, epochs: loading.epochs, producers })
+    }
+
+    /// Takes the last segment as a clean stop left it and returns the log end offset; `None` if it is not like that.
+    async fn open_last(&self, segment: &Rc<Segment>) -> Result<Option<Offset>, LogError> {
+        let size = segment.size.get();
+        let index = self.read_optional(&segment.path(INDEX_SUFFIX)).await?.and_then(|c| OffsetIndex::parse(&c, size.max(1)));
+        let times = self.read_optional(&segment.path(TIME_INDEX_SUFFIX)).await?.and_then(|c| TimeIndex::parse(&c));
+        let (Some(index), Some(times)) = (index, times) else { return Ok(None) };
+        let last_entry = index.last();
+        *segment.index.borrow_mut() = Some(index);
+        let last_time = times.last();
+        *segment.time_index.borrow_mut() = times;
+        segment.largest_timestamp.set(Some((-1, segment.base)));
+        if let Some(entry) = last_time {
+            let offset = segment.base.plus(i64::from(entry.relative));
+            match find_by_index(&self.io, segment, offset).await? {
+                Ok(Some(batch)) if batch.last == offset && batch.max_timestamp == entry.timestamp => {}
+                _ => return Ok(None),
+            }
+            segment.largest_timestamp.set(Some((entry.timestamp, offset)));
+        }
+        if let Ok(Some(first)) = find_by_index(&self.io, segment, segment.base).await? {
+            segment.first_timestamp.set(Some(first.max_timestamp));
+        }
+        let from = last_entry.map_or(0, |entry| u64::from(entry.position));
+        let mut expected = last_entry.map(|entry| segment.base.plus(i64::from(entry.relative)));
+        let mut end = segment.base;
+        let file = segment.file(&self.io).await?;
+        let mut scanner = Scanner::checked(file, from, size, segment.base);
+        loop {
+            match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {
+                Step::Batch(batch) => {
+                    end = batch.last_offset().plus(1);
+                    let largest = segment.largest_timestamp.get().map_or(-1, |(timestamp, _)| timestamp);
+                    if expected.take().is_some_and(|offset| offset.plus(1) != end) || batch.header.max_timestamp > largest {
+                        return Ok(None);
+                    }
+                }
+                Step::End => break,
+                Step::Bad(_) => return Ok(None),
+            }
+        }
+        segment.bytes_since_index.set(size - from);
+        Ok(Some(end))
+    }
+
+    /// Walks the segments from the one that holds `from` on. Returns the log end offset and the producer state there.
+    async fn recover(
+        &self,
+        loading: &mut Loading,
+        from: Offset,
+        log_start: Offset,
+    ) -> Result<(Offset, ProducerStates), LogError> {
+        let first = loading.segments.iter().rposition(|segment| segment.base <= from).unwrap_or(0);
+        let base = loading.segments[first].base;
+        loading.read.total_bytes = loading.segments[first..].iter().map(|segment| segment.size.get()).sum();
+        loading.report();
+        let mut states = self.producers_at(base, log_start, &loading.segments[..first]).await?;
+        let mut end = base;
+        let mut at = first;
+        while at < loading.segments.len() {
+            let segment = loading.segments[at].clone();
+            // A hole between two segments that were never synced is records that the device lost. (Compaction makes holes, too.)
+            if segment.base > end && at > first && !self.config.cleanup_policy.compact {
+                tracing::warn!(segment = %segment.path(LOG_SUFFIX).display(), log_end = %end, "records are missing before this segment");
+                break;
+            }
+            let limit = loading.segments.get(at + 1).map(|next| next.base);
+            let (segment_end, whole) = self.recover_segment(loading, &segment, limit, &mut states).await?;
+            end = segment_end;
+            at += 1;
+            if !whole {
+                break;
+            }
+        }
+        for segment in loading.segments.split_off(at) {
+            tracing::warn!(segment = %segment.path(LOG_SUFFIX).display(), log_end = %end, "dropping a segment behind the end");
+            discard(&self.io, &self.dir, &segment, self.config.file_delete_delay()).await?;
+        }
+        states.advance_end(end);
+        Ok((end, states))
+    }
+
+    /// Walks a segment and builds everything beside it again. Returns the offset behind its last batch, and whether nothing had to
+    /// be cut.
+    async fn recover_segment(
+        &self,
+        loading: &mut Loading,
+        segment: &Rc<Segment>,
+        limit: Option<Offset>,
+        states: &mut ProducerStates,
+    ) -> Result<(Offset, bool), LogError> {
+        let path = segment.path(LOG_SUFFIX);
+        let (file, found) = (segment.file(&self.io).await?, segment.size.get());
+        *segment.index.borrow_mut() = Some(OffsetIndex::default());
+        *segment.time_index.borrow_mut() = TimeIndex::default();
+        segment.first_timestamp.set(None);
+        segment.largest_timestamp.set(Some((-1, segment.base)));
+        segment.bytes_since_index.set(0);
+        let mut aborted = Vec::new();
+        let (mut end, mut good) = (segment.base, 0);
+        let before = loading.read.done_bytes;
+        let mut scanner = Scanner::checked(file, 0, found, segment.base);
+        let bad = loop {
+            let batch = match scanner.next(&self.io).await.map_err(|e| LogError::storage(&path, "read", &e))? {
+                Step::Batch(batch) => batch,
+                Step::End => break None,
+                Step::Bad(reason) => break Some(reason),
+            };
+            if let Some(reason) = out_of_range(segment, &batch, limit) {
+                break Some(reason);
+            }
+            if batch.header.partition_leader_epoch > loading.epochs.latest() {
+                loading.epochs_changed |= loading.epochs.assign(batch.header.partition_leader_epoch, batch.header.base_offset);
+            }
+            aborted.extend(replay(states, &batch));
+            segment.note(Located::from(&batch), u64::from(self.config.index_interval_bytes));
+            (end, good) = (batch.last_offset().plus(1), batch.position + batch.size);
+            loading.read.done_bytes = before + good;
+            loading.report();
+        };
+        if let Some(reason) = &bad {
+            self.refuse_old_format(segment, good).await?;
+            let path = path.display();
+            tracing::warn!(%path, %reason, position = good, cut = found - good, log_end = %end, "cutting the log at the first bad batch");
+        }
+        loading.read.done_bytes = before + found;
+        loading.report();
+        segment.size.set(good);
+        segment.trim_log(&self.io).await?;
+        self.write_indexes(segment, &aborted).await?;
+        Ok((end, bad.is_none()))
+    }
+
+    /// Builds the indexes of a segment again that was cut and is active now. The batches are good; they are read all the same, since
+    /// truncation is rare and an index that was cut by guess would mislead for good.
+    pub(super) async fn rescan(&self, segment: &Rc<Segment>, epochs: Epochs) -> Result<(), LogError> {
+        let mut loading = Loading {
+            segments: Vec::new(),
+            epochs,
+            epochs_changed: false,
+            progress: None,
+            read: RecoveryProgress::default(),
+            reported: 0,
+        };
+        // Which transactions were aborted here is known only from where the producer state begins.
+        let others: Vec<_> = self.find_segments().await?.into_iter().filter(|other| other.base < segment.base).collect();
+        let mut states = self.producers_at(segment.base, segment.base, &others).await?;
+        let size = segment.size.get();
+        segment.release();
+        let (_, whole) = self.recover_segment(&mut loading, segment, None, &mut states).await?;
+        if whole && segment.size.get() == size {
+            return Ok(());
+        }
+        Err(LogError::corrupt(&segment.path(LOG_SUFFIX), "a batch before the cut is not whole"))
+    }
+
+    /// A log of Kafka's old message formats is not a torn tail: it is refused, not cut.
+    async fn refuse_old_format(&self, segment: &Segment, good: u64) -> Result<(), LogError> {
+        if good > 0 {
+            return Ok(());
+        }
+        let path = segment.path(LOG_SUFFIX);
+        let file = segment.file(&self.io).await?;
+        let head = file.read_at(&self.io, 0, 17).await.map_err(|e| LogError::storage(&path, "read", &e))?;
+        let length = head.get(8..12).map_or(0, |bytes| i32::from_be_bytes(bytes.try_into().expect("4 bytes")));
+        let old = head.len() == 17 && head[16] < 2 && length >= 14 && u64::from(length.unsigned_abs()) + 12 <= segment.size.get();
+        if old { Err(LogError::corrupt(&path, format!("message format v{} is not supported", head[16]))) } else { Ok(()) }
+    }
+
+    /// Replaces the index files of a recovered segment.
+    async fn write_indexes(&self, segment: &Segment, aborted: &[AbortedTxn]) -> Result<(), LogError> {
+        segment.note_largest_timestamp();
+        let (_, offsets) = segment.index.borrow().as_ref().expect("built before").pending();
+        let (_, times) = segment.time_index.borrow().pending();
+        let txns: Vec<u8> = aborted.iter().flat_map(txn_index::encode).collect();
+        let options = OpenOptions { write: true, create: true, exclusive: false, truncate: true };
+        for (suffix, content) in [(INDEX_SUFFIX, offsets), (TIME_INDEX_SUFFIX, times), (TXN_INDEX_SUFFIX, txns)] {
+            let path = segment.path(suffix);
+            if suffix == TXN_INDEX_SUFFIX && content.is_empty() {
+                self.remove_optional(&path).await?;
+                continue;
+            }
+            let file = self.io.open(&path, options).await.map_err(|e| LogError::storage(&path, "create", &e))?;
+            if !content.is_empty() {
+                file.write_at(&self.io, 0, &[content.into()]).await.map_err(|e| LogError::storage(&path, "write", &e))?;
+            }
+        }
+        if let Some(index) = segment.index.borrow_mut().as_mut() {
+            index.mark_written(usize::MAX);
+        }
+        segment.time_index.borrow_mut().mark_written(usize::MAX);
+        segment.synced.set(false);
+        Ok(())
+    }
+
+    /// Epochs from the checkpoint, or from the log if that is absent or damaged.
+    async fn load_epochs(&self, loading: &mut Loading) -> Result<(), LogError> {
+        let path = self.dir.join(checkpoint::EPOCH_FILE);
+        let content = self.read_optional(&path).await?;
+        if let Some(content) = &content {
+            let parsed = checkpoint::parse_epochs(content);
+            match parsed.and_then(|entries| Epochs::new(entries).ok_or_else(|| "the epochs do not grow".to_owned())) {
+                Ok(epochs) => {
+                    loading.epochs = epochs;
+                    return Ok(());
+                }
+                Err(reason) => tracing::warn!(path = %path.display(), reason, "damaged; finding the epochs in the log"),
+            }
+        }
+        loading.epochs_changed = content.is_some();
+        for segment in &loading.segments {
+            let file = segment.file(&self.io).await?;
+            let mut scanner = Scanner::headers(file, 0, segment.size.get(), segment.base, super::scan::RECOVERY_CHUNK);
+            while let Step::Batch(batch) =
+                scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))?
+            {
+                if batch.header.partition_leader_epoch > loading.epochs.latest() {
+                    let (epoch, start) = (batch.header.partition_leader_epoch, batch.header.base_offset);
+                    loading.epochs_changed |= loading.epochs.assign(epoch, start);
+                }
+            }
+            segment.release();
+        }
+        Ok(())
+    }
+
+    /// Snapshots that belong to no segment, except the newest, and those behind the log end.
+    async fn remove_stray_snapshots(&self, segments: &[Rc<Segment>], log_end: Offset) -> Result<(), LogError> {
+        let offsets = self.snapshots().await?;
+        let newest = offsets.iter().rev().copied().find(|&offset| offset <= log_end);
+        for offset in offsets {
+            let of_a_segment = segments.iter().any(|segment| segment.base == offset);
+            if offset > log_end || (!of_a_segment && Some(offset) != newest) {
+                tracing::info!(path = %file_path(&self.dir, offset, SNAPSHOT_SUFFIX).display(), "removing a stray producer snapshot");
+                self.remove_snapshot(offset).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_optional(&self, path: &Path) -> Result<Option<Bytes>, LogError> {
+        match self.io.read_file(path).await {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::storage(path, "read", &error)),
+        }
+    }
+
+    pub(super) async fn remove_optional(&self, path: &Path) -> Result<(), LogError> {
+        match self.io.remove_file(path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LogError::storage(path, "remove", &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Loading {
+    fn report(&mut self) {
+        let finished = self.read.done_bytes == self.read.total_bytes;
+        if let Some(progress) = &self.progress
+            && (finished || self.read.done_bytes >= self.reported + REPORT_BYTES || self.read.done_bytes == 0)
+        {
+            self.reported = self.read.done_bytes;
+            progress(self.read);
+        }
+    }
+}
+
+/// What a batch of another segment, or of none, looks like.
+fn out_of_range(segment: &Segment, batch: &Scanned, limit: Option<Offset>) -> Option<String> {
+    let last = batch.last_offset();
+    if limit.is_some_and(|next| last >= next) {
+        return Some(format!("offset {last} belongs into the next segment"));
+    }
+    let fits = relative_offset(last, segment.base).is_some() && u32::try_from(batch.position).is_ok();
+    (!fits).then(|| format!("offset {last} at {} is too far from the segment's base offset", batch.position))
+}
+
+/// A random part of `segment.jitter.ms`, by which a segment rolls early.
+pub(super) fn roll_jitter(io: &Io, config: &LogConfig) -> i64 {
+    let limit = config.segment_jitter_ms.min(config.segment_ms);
+    if limit <= 0 { 0 } else { (u64::from_le_bytes(io.random::<8>()) % limit as u64) as i64 }
+}

@@ -1,0 +1,34 @@
+//! Whose turn it is to change a log: appends, rolls, truncations and retention exclude each other, first come first served.
+
+use crate::io::Notify;
+use std::cell::Cell;
+
+/// Lets one task at a time through, in the order in which they came. A task that waits here must not be dropped (tasks never are).
+#[derive(Default)]
+pub(super) struct Turnstile {
+    next: Cell<u64>,
+    serving: Cell<u64>,
+    moved: Notify,
+}
+
+/// The right to change the log; the next one comes when it is dropped.
+pub(super) struct Turn<'a>(&'a Turnstile);
+
+impl Turnstile {
+    /// Takes a number at the first poll and waits until it is called.
+    pub(super) async fn enter(&self) -> Turn<'_> {
+        let ticket = self.next.get();
+        self.next.set(ticket + 1);
+        while self.serving.get() != ticket {
+            self.moved.notified().await;
+        }
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.serving.set(self.0.serving.get() + 1);
+        self.0.moved.notify_all();
+    }
+}
