@@ -1,8 +1,8 @@
 //! Writing behind the end: one gathered write for all that waits, rolls in between.
 
+use super::log::LogState;
 use super::segment::{Located, SNAPSHOT_SUFFIX, Segment, file_path};
 use super::types::{AppendBatch, Appended};
-use super::log::LogState;
 use super::{LogConfig, LogError};
 use crate::io::OpenOptions;
 use crate::model::Offset;

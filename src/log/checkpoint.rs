@@ -33,7 +33,8 @@ fn parse_lines<T>(content: &[u8], mut entry: impl FnMut(&str) -> Option<T>) -> R
 
 /// A number without sign, in the only way to write it.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+    let digits =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     if digits { text.parse().ok() } else { None }
 }
 
@@ -114,8 +115,20 @@ mod tests {
     #[test]
     fn malformed_offsets_are_refused() {
         for text in [
-            "", "0\n", "0\n1\n", "1\n0\n", "0\n1\nt 0 5", "0\n1\nt 0 5\n\n", "0\n1\nt 0 -5\n", "0\n1\nt 0 05\n", "0\n1\nt 0 5 6\n",
-            "0\n1\nt/ 0 5\n", "0\n2\nt 0 5\n", "0\n2\nt 0 5\nt 0 6\n", "0\n1\nt 0 99999999999999999999\n", "0\n1\nt  0 5\n",
+            "",
+            "0\n",
+            "0\n1\n",
+            "1\n0\n",
+            "0\n1\nt 0 5",
+            "0\n1\nt 0 5\n\n",
+            "0\n1\nt 0 -5\n",
+            "0\n1\nt 0 05\n",
+            "0\n1\nt 0 5 6\n",
+            "0\n1\nt/ 0 5\n",
+            "0\n2\nt 0 5\n",
+            "0\n2\nt 0 5\nt 0 6\n",
+            "0\n1\nt 0 99999999999999999999\n",
+            "0\n1\nt  0 5\n",
         ] {
             assert!(parse_offsets(text.as_bytes()).is_err(), "{text:?}");
         }

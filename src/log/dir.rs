@@ -1,7 +1,7 @@
 //! A log dir: one entry of `log.dirs`, with its identity, its lock, its checkpoints and its partitions.
 
-use super::checkpoint::{self, OffsetCheckpoint};
 use super::LogError;
+use super::checkpoint::{self, OffsetCheckpoint};
 use crate::io::{FileLock, Io};
 use crate::model::{MAX_TOPIC_NAME_LENGTH, PartitionIndex, TopicId, TopicPartition, validate_topic_name};
 use bytes::Bytes;
@@ -415,7 +415,12 @@ mod tests {
         let meta = MetaProperties::parse(text).unwrap();
         assert_eq!((meta.node_id, meta.cluster_id.as_str()), (1, "W8ptHkmGQTW2JPV79YgmOQ"));
         assert_eq!(MetaProperties::parse(meta.format().as_bytes()), Ok(meta));
-        for text in ["", "version=1\nnode.id=1\n", "version=0\nbroker.id=1\n", "version=1\nnode.id=-1\ncluster.id=x\ndirectory.id=ZAhH1-Sgs7vNmTN0NcMPMg"] {
+        for text in [
+            "",
+            "version=1\nnode.id=1\n",
+            "version=0\nbroker.id=1\n",
+            "version=1\nnode.id=-1\ncluster.id=x\ndirectory.id=ZAhH1-Sgs7vNmTN0NcMPMg",
+        ] {
             assert!(MetaProperties::parse(text.as_bytes()).is_err(), "{text:?}");
         }
     }

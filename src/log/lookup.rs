@@ -115,9 +115,7 @@ impl LogState {
         }
         let last = self.time_index_of(segment).await?.and_then(|index| index.last());
         let largest = match last {
-            Some(entry) if self.is_true(segment, entry).await? => {
-                (entry.timestamp, segment.base.plus(i64::from(entry.relative)))
-            }
+            Some(entry) if self.is_true(segment, entry).await? => (entry.timestamp, segment.base.plus(i64::from(entry.relative))),
             _ => self.scan_largest_timestamp(segment).await?,
         };
         Ok(segment.largest_timestamp.get().unwrap_or_else(|| {

@@ -31,6 +31,8 @@ mod retention;
 mod scan;
 mod segment;
 mod startup;
+#[cfg(test)]
+mod tests;
 mod time_index;
 mod truncate;
 mod turn;

@@ -108,7 +108,11 @@ impl OffsetIndex {
 
 /// `offset` relative to `base`, if the formats can hold it.
 pub(super) fn relative_offset(offset: Offset, base: Offset) -> Option<u32> {
-    offset.0.checked_sub(base.0).and_then(|relative| i32::try_from(relative).ok()).and_then(|relative| u32::try_from(relative).ok())
+    offset
+        .0
+        .checked_sub(base.0)
+        .and_then(|relative| i32::try_from(relative).ok())
+        .and_then(|relative| u32::try_from(relative).ok())
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use super::read::find_by_index;
 use super::replay::replay;
 use super::retention::discard;
 use super::scan::{Scanned, Scanner, Step};
-use super::segment::{INDEX_SUFFIX, LOG_SUFFIX, Located, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_path};
+use super::segment::{
+    INDEX_SUFFIX, LOG_SUFFIX, Located, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_path,
+};
 use super::time_index::TimeIndex;
 use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
 use super::{LogConfig, LogError, checkpoint, txn_index};

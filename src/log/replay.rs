@@ -17,7 +17,8 @@ impl Loader {
     /// Offsets of the snapshot files, in order.
     pub(super) async fn snapshots(&self) -> Result<Vec<Offset>, LogError> {
         let entries = self.io.read_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "read directory", &e))?;
-        let snapshot = |name: &str| parse_file_name(name).filter(|&(_, suffix)| suffix == SNAPSHOT_SUFFIX).map(|(offset, _)| offset);
+        let snapshot =
+            |name: &str| parse_file_name(name).filter(|&(_, suffix)| suffix == SNAPSHOT_SUFFIX).map(|(offset, _)| offset);
         Ok(entries.iter().filter_map(|entry| snapshot(&entry.name)).collect())
     }
 

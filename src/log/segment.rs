@@ -311,7 +311,9 @@ impl Segment {
                 Some(file) => file,
                 None => match io.open(&path, OpenOptions::WRITE).await {
                     Ok(file) => file,
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound && (suffix != LOG_SUFFIX || self.removed.get()) => {
+                    Err(error)
+                        if error.kind() == std::io::ErrorKind::NotFound && (suffix != LOG_SUFFIX || self.removed.get()) =>
+                    {
                         continue;
                     }
                     Err(error) => return Err(LogError::storage(&path, "open", &error)),

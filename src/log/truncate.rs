@@ -1,10 +1,10 @@
 //! Making the log shorter at its end, or deleting it.
 
+use super::LogError;
 use super::log::LogState;
 use super::recovery::Loader;
 use super::retention::discard;
 use super::segment::Segment;
-use super::LogError;
 use crate::model::Offset;
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -35,7 +35,9 @@ pub(super) fn parse(file: &[u8]) -> Option<Vec<AbortedTxn>> {
             })
         })
         .collect::<Option<_>>()?;
-    let orderly = entries.iter().all(|txn| txn.producer_id.0 >= 0 && Offset::ZERO <= txn.first_offset && txn.first_offset <= txn.last_offset)
+    let orderly = entries
+        .iter()
+        .all(|txn| txn.producer_id.0 >= 0 && Offset::ZERO <= txn.first_offset && txn.first_offset <= txn.last_offset)
         && entries.windows(2).all(|pair| pair[0].last_offset < pair[1].last_offset);
     orderly.then_some(entries)
 }
