@@ -8,31 +8,45 @@ use crate::model::Offset;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// While this lives, no flush begins.
+pub(super) struct FlushesOut<'a>(&'a LogState);
+
+impl Drop for FlushesOut<'_> {
+    fn drop(&mut self) {
+        self.0.flushing.set(false);
+        self.0.flushed.notify_all();
+    }
+}
+
 impl LogState {
     /// Returns when everything below `up_to` (at most the log end offset) is on the device. Many callers share one `fdatasync`.
     /// A failed one is never retried: the log fails for good.
     pub async fn flush(&self, up_to: Offset) -> Result<(), LogError> {
-        let up_to = up_to.min(self.log_end.get());
-        let truncations = self.truncations.get();
-        while self.recovery_point.get() < up_to {
+        // A truncation meanwhile lowers both.
+        while self.recovery_point.get() < up_to.min(self.log_end.get()) {
             self.failure.borrow().clone().map_or(Ok(()), Err)?;
-            if self.truncations.get() != truncations && self.log_end.get() < up_to {
-                return Ok(()); // Cut meanwhile: nothing is left to sync.
-            }
             if self.flushing.get() {
                 self.flushed.notified().await;
                 continue;
             }
-            self.flushing.set(true);
+            let flushing = self.keep_flushes_out().await;
             let result = self.sync().await;
-            self.flushing.set(false);
             if let Err(error) = &result {
                 self.fail(error);
             }
-            self.flushed.notify_all();
+            drop(flushing);
             result?;
         }
         Ok(())
+    }
+
+    /// Waits for the flush that is under way and lets no other begin: for whoever syncs, or takes segments away.
+    pub(super) async fn keep_flushes_out(&self) -> FlushesOut<'_> {
+        while self.flushing.get() {
+            self.flushed.notified().await;
+        }
+        self.flushing.set(true);
+        FlushesOut(self)
     }
 
     /// Flushes if `flush.messages` or `flush.ms` say that it is time; called at ticks. Returns whether it flushed.
@@ -50,7 +64,6 @@ impl LogState {
 
     /// Syncs what lies between recovery point and log end, then moves the recovery point.
     async fn sync(&self) -> Result<(), LogError> {
-        let truncations = self.truncations.get();
         loop {
             let target = self.log_end.get();
             let active = self.active();
@@ -59,9 +72,6 @@ impl LogState {
             }
             if self.dir_unsynced.replace(false) {
                 self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
-            }
-            if self.truncations.get() != truncations {
-                return Ok(()); // The caller looks again.
             }
             // The recovery point may stand at the beginning of a segment only when those before it are synced with their indexes:
             // they are not looked at again.

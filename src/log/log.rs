@@ -52,8 +52,6 @@ pub struct LogState {
     pub(super) flushing: Cell<bool>,
     pub(super) flushed: Notify,
     pub(super) last_flush: Cell<Mono>,
-    /// Counts truncations, so that a flush that overlaps one does not claim what was cut.
-    pub(super) truncations: Cell<u64>,
     /// Files were made since the directory was last synced.
     pub(super) dir_unsynced: Cell<bool>,
     pub(super) failure: RefCell<Option<LogError>>,
@@ -100,7 +98,6 @@ impl Log {
             flushing: Cell::new(false),
             flushed: Notify::new(),
             last_flush: Cell::new(now),
-            truncations: Cell::new(0),
             dir_unsynced: Cell::new(true),
             failure: RefCell::new(None),
             closed: Cell::new(false),

@@ -65,6 +65,7 @@ impl LogState {
             self.roll(self.log_end.get(), &config).await?;
         }
         let count = going.len();
+        let _no_flush = self.keep_flushes_out().await;
         self.drop_segments(going, new_start).await?;
         Ok(count)
     }

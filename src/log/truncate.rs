@@ -33,7 +33,7 @@ impl LogState {
     async fn cut(&self, offset: Offset) -> Result<Offset, LogError> {
         let segment = self.segment_of(offset).expect("an offset at or above the log start has a segment");
         let place = self.locate(&segment, offset).await?;
-        self.truncations.set(self.truncations.get() + 1);
+        let _no_flush = self.keep_flushes_out().await;
         let end = place.map_or(offset, |batch| batch.base.min(offset));
         let behind: Vec<_> = self.segments_from(offset).into_iter().filter(|other| other.base > segment.base).collect();
         if let Some(batch) = place {
@@ -91,7 +91,7 @@ impl LogState {
 
     async fn try_restart_at(&self, offset: Offset) -> Result<(), LogError> {
         let config = self.config();
-        self.truncations.set(self.truncations.get() + 1);
+        let _no_flush = self.keep_flushes_out().await;
         let old: Vec<_> = self.segments.borrow().values().cloned().collect();
         for segment in &old {
             discard(&self.io, &self.dir, segment, config.file_delete_delay()).await?;
@@ -125,6 +125,7 @@ impl LogState {
         if self.closed.replace(true) {
             return Err(LogError::Closed);
         }
+        let _no_flush = self.keep_flushes_out().await;
         let parent = self.dir.parent().expect("a partition's directory lies in a log dir");
         let id: String = self.io.random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
         let to = parent.join(super::dir::deleted_dir_name(&self.partition, &id));
