@@ -28,7 +28,8 @@ pub trait Message: Sized + Default {
 
     /// Reads the message in `version` and leaves the reader behind it.
     ///
-    /// Bytes after the message are not an error here, as in Kafka; a caller that wants them to be asks [`Reader::remaining`].
+    /// Bytes after the message are not an error here: Kafka 4.2 parses a request and lets what follows lie. A caller that wants
+    /// them to be one asks [`Reader::remaining`].
     fn decode(reader: &mut Reader, version: i16) -> Result<Self, DecodeError>;
 
     /// Appends the message in `version`. After an error the writer holds a torn message and is to be dropped.

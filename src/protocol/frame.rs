@@ -77,7 +77,7 @@ impl RequestFrame {
         self.body.remaining()
     }
 
-    /// Reads the message. Bytes after it are ignored, as Kafka does. Panics if `R` is another API's request.
+    /// Reads the message. Bytes after it are ignored: so does Kafka 4.2 (tried). Panics if `R` is another API's request.
     pub fn decode<R: Request>(&self) -> Result<R, DecodeError> {
         assert_eq!(R::API_KEY, self.api_key, "a {} decoded as {}", self.api_key.name(), R::NAME);
         R::decode(&mut self.body.clone(), self.version)

@@ -198,6 +198,11 @@ impl Reader {
         if self.i8()? < 0 { Ok(None) } else { Ok(Some(body(self)?)) }
     }
 
+    /// A struct in a tagged field that may be null: a varint of 0 for null, anything else before the struct.
+    pub fn nullable_tagged_struct<T>(&mut self, mut body: impl FnMut(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        if self.uvarint()? == 0 { Ok(None) } else { Ok(Some(body(self)?)) }
+    }
+
     /// The tagged fields at the end of a struct (KIP-482). `known` reads the field of a tag and says true, or says false for a
     /// tag that it does not have, which is then skipped. A field that does not fill its announced size is an error.
     pub fn tags(&mut self, mut known: impl FnMut(u32, &mut Self) -> Result<bool>) -> Result<()> {

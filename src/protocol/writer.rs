@@ -233,6 +233,12 @@ impl Writer {
         value.map_or(Ok(()), |value| body(self, value))
     }
 
+    /// A struct in a tagged field that may be null: a varint of 1 before it, or 0 alone.
+    pub fn nullable_tagged_struct<T>(&mut self, value: Option<&T>, body: impl FnOnce(&mut Self, &T) -> Result<()>) -> Result<()> {
+        self.uvarint(u32::from(value.is_some()));
+        value.map_or(Ok(()), |value| body(self, value))
+    }
+
     /// Begins the tagged fields of a struct. They are written in ascending order of tag; none of them holds record data.
     pub fn begin_tags(&mut self) -> TagSection {
         let start = self.tail.len();

@@ -42,6 +42,11 @@ fn keeps_unknown_tags(kind: Kind) -> bool {
     matches!(kind, Kind::Metadata | Kind::CoordinatorValue | Kind::Data)
 }
 
+/// Null is said in another way in a tagged struct than in one in line.
+fn tagged(field: &Field) -> &'static str {
+    if field.tag.is_some() { "_tagged" } else { "" }
+}
+
 struct Emitter<'a> {
     message: &'a Message,
     of: &'a Struct,
@@ -257,7 +262,7 @@ impl Emitter<'_> {
             Type::Str => format!("r.{prefix}string({flex})?"),
             Type::Bytes => format!("r.{prefix}bytes({flex})?"),
             Type::Records => format!("r.{prefix}records({flex})?"),
-            Type::Struct(name) if nullable => format!("r.nullable_struct(|r| {name}::read(r, v))?"),
+            Type::Struct(name) if nullable => format!("r.nullable{}_struct(|r| {name}::read(r, v))?", tagged(field)),
             Type::Struct(name) => format!("{name}::read(r, v)?"),
             Type::Array(element) => {
                 let call = self.read_call(field, element, false);
@@ -345,7 +350,9 @@ impl Emitter<'_> {
             Type::Str => format!("w.{prefix}string({flex}, {reference}{it})?"),
             Type::Bytes => format!("w.{prefix}bytes({flex}, {reference}{it})?"),
             Type::Records => format!("w.records({flex}, &{it})?"),
-            Type::Struct(name) if nullable => format!("w.nullable_struct({it}, |w, x: &{name}| x.write(w, v))?"),
+            Type::Struct(name) if nullable => {
+                format!("w.nullable{}_struct({it}, |w, x: &{name}| x.write(w, v))?", tagged(field))
+            }
             Type::Struct(_) => format!("{it}.write(w, v)?"),
             Type::Array(element) => {
                 let each = match &**element {

@@ -12,7 +12,6 @@ pub struct Versions {
 
 impl Versions {
     pub const NONE: Self = Self { low: 0, high: -1 };
-    pub const ALL: Self = Self { low: 0, high: i16::MAX };
 
     /// Reads `none`, `3`, `3+` or `3-5`.
     fn parse(text: &str) -> Self {
@@ -278,7 +277,8 @@ fn without_comments(text: &str) -> String {
 }
 
 /// What the broker has no use for: the RPCs of Kafka's own Raft (openraft speaks here), and tiered storage's records.
-const LEFT_OUT: &[&str] = &["VoteRe", "BeginQuorumEpoch", "EndQuorumEpoch", "UpdateRaftVoter", "RemoteLog", "RemotePartition"];
+const LEFT_OUT: &[&str] =
+    &["VoteRe", "BeginQuorumEpoch", "EndQuorumEpoch", "UpdateRaftVoter", "QuorumStateData", "RemoteLog", "RemotePartition"];
 
 /// Every schema below `directory` that exists in some version and is not [`LEFT_OUT`], by name.
 pub fn load(directory: &Path) -> Vec<Message> {

@@ -57,7 +57,7 @@ impl ConsumerGroupMemberMetadataValue {
         r.tags(|tag, r| {
             match tag {
                 0 => {
-                    m.classic_member_metadata = r.nullable_struct(|r| ClassicMemberMetadata::read(r, v))?;
+                    m.classic_member_metadata = r.nullable_tagged_struct(|r| ClassicMemberMetadata::read(r, v))?;
                 }
                 _ => return r.keep_tag(tag, &mut m.unknown_tagged_fields),
             }
@@ -80,7 +80,7 @@ impl ConsumerGroupMemberMetadataValue {
         if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
             w.unknown_tags(&mut t, &mut unknown, Some(0))?;
             w.begin_tag(&mut t, 0);
-            w.nullable_struct(self.classic_member_metadata.as_ref(), |w, x: &ClassicMemberMetadata| x.write(w, v))?;
+            w.nullable_tagged_struct(self.classic_member_metadata.as_ref(), |w, x: &ClassicMemberMetadata| x.write(w, v))?;
             w.end_tag(&t);
         }
         w.unknown_tags(&mut t, &mut unknown, None)?;

@@ -362,8 +362,6 @@ pub mod push_telemetry_request;
 pub use push_telemetry_request::PushTelemetryRequest;
 pub mod push_telemetry_response;
 pub use push_telemetry_response::PushTelemetryResponse;
-pub mod quorum_state_data;
-pub use quorum_state_data::QuorumStateData;
 pub mod read_share_group_state_request;
 pub use read_share_group_state_request::ReadShareGroupStateRequest;
 pub mod read_share_group_state_response;
@@ -727,7 +725,6 @@ macro_rules! for_every_message {
         ProducerSnapshot,
         PushTelemetryRequest,
         PushTelemetryResponse,
-        QuorumStateData,
         ReadShareGroupStateRequest,
         ReadShareGroupStateResponse,
         ReadShareGroupStateSummaryRequest,
