@@ -20,6 +20,8 @@ mod dir;
 mod epochs;
 mod error;
 mod flush;
+#[cfg(feature = "sim")]
+mod fuzz;
 #[allow(clippy::module_inception)] // a log is what the room is about
 mod log;
 mod lookup;
@@ -43,6 +45,8 @@ pub use checkpoint::{OffsetCheckpoint, format_offsets, parse_offsets};
 pub use config::{CleanupPolicy, LogConfig};
 pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind};
 pub use error::{LogError, StorageFailure};
+#[cfg(feature = "sim")]
+pub use fuzz::fuzz_recovery;
 pub use log::{Log, LogState};
 pub use types::{
     AbortedTxn, AppendBatch, Appended, EpochEndOffset, OpenLog, ReadPlan, ReadRequest, RecoveryProgress, SegmentInfo,

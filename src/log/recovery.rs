@@ -65,12 +65,6 @@ impl Loader {
     /// Makes the directory and `partition.metadata`, both durable before there is any data, or checks whose directory it is.
     async fn prepare_dir(&self, topic_id: TopicId) -> Result<(), LogError> {
         let storage = |operation: &'static str| move |path: &Path, e: std::io::Error| LogError::storage(path, operation, &e);
-        if !self.io.exists(&self.dir).await.map_err(|e| storage("stat")(&self.dir, e))? {
-            self.io.create_dir_all(&self.dir).await.map_err(|e| storage("create directory")(&self.dir, e))?;
-            if let Some(parent) = self.dir.parent() {
-                self.io.sync_dir(parent).await.map_err(|e| storage("fsync")(parent, e))?;
-            }
-        }
         let path = self.dir.join(checkpoint::PARTITION_METADATA_FILE);
         match self.io.read_file(&path).await {
             Ok(content) => {
@@ -79,6 +73,11 @@ impl Loader {
                 if found == expected { Ok(()) } else { Err(LogError::InconsistentTopicId { found, expected }) }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Without this file nobody has made sure yet that the directory itself would outlive a power loss.
+                self.io.create_dir_all(&self.dir).await.map_err(|e| storage("create directory")(&self.dir, e))?;
+                if let Some(parent) = self.dir.parent() {
+                    self.io.sync_dir(parent).await.map_err(|e| storage("fsync")(parent, e))?;
+                }
                 let content = Bytes::from(checkpoint::format_partition_metadata(topic_id));
                 self.io.replace_file(&path, content).await.map_err(|e| storage("replace")(&path, e))
             }
@@ -117,17 +116,13 @@ impl Loader {
         }
         let mut log_start = checkpointed.max(first_base);
         let mut log_end = end.unwrap_or(log_start);
-        if log_start > log_end {
-            if open.clean_shutdown {
-                let reason = format!("the log start offset {log_start} is above the log end offset {log_end}");
-                return Err(LogError::corrupt(&self.dir, reason));
-            }
-            tracing::warn!(dir = %self.dir.display(), %log_start, %log_end, "the log ends before its start; it begins anew");
-            for segment in std::mem::take(&mut loading.segments) {
-                discard(&self.io, &self.dir, &segment, self.config.file_delete_delay()).await?;
-            }
-            loading.epochs_changed |= loading.epochs.clear();
-            (log_end, producers) = (log_start, None);
+        if log_start > log_end && !loading.segments.is_empty() {
+            // This broker moves the log start only below what is synced, so this is damage. (Kafka would delete all that is there.)
+            let reason = format!(
+                "the log start offset {log_start} is above the log end offset {log_end}: records are lost, or the checkpoint is damaged; \
+                 take the partition's line out of log-start-offset-checkpoint to open what is there"
+            );
+            return Err(LogError::corrupt(&self.dir, reason));
         }
         if loading.segments.is_empty() {
             log_start = checkpointed;

@@ -13,16 +13,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl LogState {
-    /// Moves the log start offset up (DeleteRecords, or a leader's); whole segments below it go at the next retention pass. The
-    /// caller has checked it against the high watermark and checkpoints it before it answers. Returns the log start offset, which
-    /// never goes back.
-    pub fn delete_records(&self, new_log_start: Offset) -> Result<Offset, LogError> {
+    /// Moves the log start offset up (DeleteRecords, or a leader's), after what lies below it has been synced; whole segments below
+    /// it go at the next retention pass. The caller has checked it against the high watermark and checkpoints it before it answers.
+    /// Returns the log start offset, which never goes back.
+    pub async fn delete_records(&self, new_log_start: Offset) -> Result<Offset, LogError> {
         self.check_writable()?;
         let (start, end) = (self.log_start.get(), self.log_end.get());
         if new_log_start > end || new_log_start < Offset::ZERO {
             return Err(LogError::OffsetOutOfRange { offset: new_log_start, start, end });
         }
-        if new_log_start > start {
+        self.flush(new_log_start).await?;
+        // Looked at again: another call may have been faster.
+        if new_log_start > self.log_start.get() && new_log_start <= self.log_end.get() {
             self.log_start.set(new_log_start);
             // The checkpoint of the epochs follows when the segments go; a restart cuts it at the log start offset anyway.
             self.epochs.borrow_mut().truncate_from_start(new_log_start);
@@ -65,6 +67,8 @@ impl LogState {
             self.roll(self.log_end.get(), &config).await?;
         }
         let count = going.len();
+        // The log start never gets ahead of what a power loss leaves.
+        self.flush(new_start).await?;
         let _no_flush = self.keep_flushes_out().await;
         self.drop_segments(going, new_start).await?;
         Ok(count)

@@ -202,7 +202,7 @@ fn retention_takes_the_head_and_plans_stay_good() {
         log.apply_retention(Offset(600)).await.unwrap();
         assert_eq!((log.log_start_offset(), log.size()), (Offset(600), 0), "all records are of 1970");
         fill(&log, 3).await;
-        log.delete_records(Offset(605)).unwrap();
+        log.delete_records(Offset(605)).await.unwrap();
         assert_eq!(read(&io, &log, Offset(605), 1).await, 603..606);
         log.close().await.unwrap();
         let again = OpenLog { log_start_offset: Offset(605), ..how(&dir, small(), true) };

@@ -4,13 +4,14 @@ use super::LogError;
 use super::log::LogState;
 use super::recovery::Loader;
 use super::retention::discard;
-use super::segment::Segment;
+use super::segment::{LOG_SUFFIX, Segment};
 use crate::model::Offset;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 impl LogState {
-    /// Cuts everything at and above `offset`; a batch that `offset` lies in goes whole. Returns the new log end offset.
+    /// Cuts everything at and above `offset`, durably; a batch that `offset` lies in goes whole. Returns the new log end offset. The
+    /// caller checkpoints the recovery point before anything is appended, since it may have gone back.
     pub async fn truncate_to(&self, offset: Offset) -> Result<Offset, LogError> {
         let _turn = self.writer.enter().await;
         self.check_writable()?;
@@ -47,6 +48,11 @@ impl LogState {
         }
         self.open_segments.borrow_mut().retain(|other| !other.removed.get() && !Rc::ptr_eq(other, &segment));
         self.reload_active(&segment).await?;
+        // What was cut must not come back with a power loss, in front of what is appended from now on.
+        let path = segment.path(LOG_SUFFIX);
+        let file = segment.file(&self.io).await?;
+        file.sync_data(&self.io).await.map_err(|e| LogError::storage(&path, "fdatasync", &e))?;
+        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
         if self.epochs.borrow_mut().truncate_from_end(end) {
             self.save_epochs().await?;
         }
@@ -106,7 +112,7 @@ impl LogState {
         self.log_start.set(offset);
         self.log_end.set(offset);
         self.recovery_point.set(offset.min(self.recovery_point.get()));
-        self.dir_unsynced.set(true);
+        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
         self.producers.borrow_mut().reset(offset);
         let loader = self.loader();
         for snapshot in loader.snapshots().await? {
