@@ -1,4 +1,4 @@
-//! Generates `src/protocol/generated` from Apache Kafka's own message schemas, and fails when what is committed differs.
+//! Generates `src/protocol/generated` (and `every_message.rs` here, for other tests) from Apache Kafka's own message schemas, and fails when what is committed differs.
 //!
 //! The schemas lie in Kafka's published jars, which Maven fetches; they are not part of this repository. `cargo test --test codegen`
 //! compares, and with `FLUMEN_REGENERATE=1` in the environment it writes the files.
@@ -74,12 +74,16 @@ fn generated_code_is_up_to_date() {
     write_all(&fresh_directory, &generate(&messages));
     format(&fresh_directory);
     let fresh = read_all(&fresh_directory);
+    let list = tables::every_message_file(&messages);
 
     let committed_directory = maven::root().join("src/protocol/generated");
+    let committed_list = maven::root().join("tests/codegen/every_message.rs");
     if std::env::var_os("FLUMEN_REGENERATE").is_some() {
         write_all(&committed_directory, &fresh);
+        std::fs::write(&committed_list, list).expect("the list of messages");
         return;
     }
+    assert_eq!(std::fs::read_to_string(&committed_list).unwrap_or_default(), list, "every_message.rs is stale");
     let committed = read_all(&committed_directory);
     let differs = |name: &&String| committed.get(*name) != fresh.get(*name);
     let mut stale: Vec<&String> = fresh.keys().chain(committed.keys()).filter(differs).collect();

@@ -34,16 +34,25 @@ pub fn mod_file(messages: &[Message]) -> String {
                 Err(EncodeError::NullNotInVersion { field, version })
             }
         }
+";
+    out
+}
 
-        /// Calls the macro `$each` with every generated message type, separated by commas.
-        #[macro_export]
-        macro_rules! for_every_message {
-            ($each:ident) => {
-                $each! {\n";
-    for m in messages {
-        writeln!(out, "{},", m.name).unwrap();
-    }
-    out + "} }; }\n"
+/// The list of messages for tests that go through all of them.
+pub fn every_message_file(messages: &[Message]) -> String {
+    let names: String = messages.iter().map(|m| format!("            {},\n", m.name)).collect();
+    format!(
+        "{HEADER}/// Calls the macro `$each` with every generated message type, separated by commas.
+macro_rules! for_every_message {{
+    ($each:ident) => {{
+        $each! {{
+{names}        }}
+    }};
+}}
+
+pub(crate) use for_every_message;
+"
+    )
 }
 
 /// The enum of APIs and what the schemas say of each.
