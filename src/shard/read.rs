@@ -289,7 +289,7 @@ impl Partition {
             Ok(target) => target,
             Err(error) => return refused(error),
         };
-        match self.log.delete_records(target) {
+        match self.log.delete_records(target).await {
             Ok(log_start) => {
                 self.on_event(core, Input::LogStartMoved { offset: log_start });
                 core.checkpoint_log_start(self.dir).await;
