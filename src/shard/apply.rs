@@ -5,29 +5,25 @@ use super::dirs::home_of;
 use super::message::Message;
 use super::metadata::Assigned;
 use super::partition::Partition;
-use super::seam::MetadataImage;
+use crate::controller::{MetadataDelta, MetadataImage};
 use crate::log::{Log, LogError, OpenLog};
-use crate::model::{Offset, TopicIdPartition};
-use std::collections::BTreeMap;
+use crate::model::{Offset, PartitionIndex, TopicId, TopicIdPartition};
+use futures_util::StreamExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Logs that a core opens at once: enough that a slow device has something to do, few enough that progress means something.
+pub(super) const LOGS_AT_ONCE: usize = 8;
 /// Kafka's `file.delete.delay.ms` for the directory of a deleted partition when the topic says nothing.
 const DELETE_DELAY_MS: u64 = 60_000;
 
 impl Core {
-    /// The image's partitions that are this core's, by id.
-    pub(super) fn assigned(&self, image: &MetadataImage) -> BTreeMap<TopicIdPartition, Assigned> {
-        image.assigned_to(self.broker_id()).filter(|a| self.owner(a.id) == self.index).map(|a| (a.id, a)).collect()
-    }
-
     /// First half of a change: the logs of new partitions are created, on every core, before any core shows the image to a client.
-    pub(super) async fn prepare(self: Rc<Self>, image: Arc<MetadataImage>) {
-        for (id, assigned) in self.assigned(&image) {
-            if self.partition(id).is_none() {
-                self.create(&assigned).await;
-            }
-        }
+    pub(super) async fn prepare(self: Rc<Self>, image: Arc<MetadataImage>, delta: Arc<MetadataDelta>) {
+        let mut assigned = self.assigned_of(&image, delta.partitions.iter().copied());
+        assigned.retain(|assigned| self.partition(assigned.id).is_none());
+        let creations = assigned.iter().map(|assigned| self.create(assigned));
+        futures_util::stream::iter(creations).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
     }
 
     /// Creates the log of a new partition in the log dir with the fewest.
@@ -69,19 +65,31 @@ impl Core {
     }
 
     /// Second half of a change: the image is what clients see; roles and configurations follow it; what it lacks is deleted.
-    pub(super) async fn apply(self: Rc<Self>, image: Arc<MetadataImage>) {
-        let assigned = self.assigned(&image);
-        *self.image.borrow_mut() = image;
-        for (id, assigned) in &assigned {
-            if let Some(partition) = self.partition(*id) {
-                partition.log.set_config(assigned.log_config.clone());
-                partition.assign(&self, assigned.assignment.clone(), assigned.min_insync_replicas);
+    pub(super) async fn apply(self: Rc<Self>, image: Arc<MetadataImage>, delta: Arc<MetadataDelta>) {
+        *self.image.borrow_mut() = image.clone();
+        let touched = self.touched(&image, &delta);
+        self.assign(&self.assigned_of(&image, touched.iter().copied()));
+        let of_deleted = delta.deleted_topics.iter().flat_map(|(id, topic)| topic.partitions.keys().map(|index| (*id, *index)));
+        let gone: Vec<_> = of_deleted.chain(touched.iter().copied()).filter(|id| !self.is_replica(&image, *id)).collect();
+        for (topic_id, partition) in gone {
+            if let Some(partition) = self.partition(TopicIdPartition { topic_id, partition }) {
+                self.delete(&partition).await;
             }
         }
-        let gone: Vec<_> = self.all_partitions().into_iter().filter(|partition| !assigned.contains_key(&partition.id)).collect();
-        for partition in gone {
-            self.delete(&partition).await;
+    }
+
+    /// Roles and configurations of partitions that are there.
+    pub(super) fn assign(self: &Rc<Self>, assigned: &[Assigned]) {
+        for assigned in assigned {
+            if let Some(partition) = self.partition(assigned.id) {
+                partition.log.set_config(assigned.log_config.clone());
+                partition.assign(self, assigned.assignment.clone(), assigned.min_insync_replicas);
+            }
         }
+    }
+
+    fn is_replica(&self, image: &MetadataImage, (topic, index): (TopicId, PartitionIndex)) -> bool {
+        image.partition(topic, index).is_some_and(|partition| partition.replicas.contains(&self.broker_id()))
     }
 
     async fn delete(self: &Rc<Self>, partition: &Rc<Partition>) {

@@ -1,33 +1,46 @@
 //! The controller's core: one decision at a time, committed, then applied by every core before it is answered.
+//!
+//! So a client that has created a topic finds it on whatever core its next request meets, and a decision always sees the records of
+//! the one before.
 
 use super::core::{Core, FIRST_CORE};
+use super::dirs::DirReport;
 use super::handle::Stopping;
 use super::message::Message;
-use super::seam::{ControllerCommand, ControllerReply, MetadataImage};
+use super::seam::{Executed, OpenQuorum, Quorum, QuorumError, is_clean_restart};
+use crate::controller::{BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Kafka's number of the protocol PLAINTEXT, the only one that is served.
+const PLAINTEXT: i16 = 0;
+
+/// Where the kernel tells this machine's name.
+const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
+
 /// What waits for the controller.
-pub(super) enum Decision {
-    Command(ControllerCommand, ReplySender<Result<ControllerReply, Stopping>>),
+enum Waiting {
+    Command(Command, ReplySender<Result<Reply, Stopping>>),
     ProducerIds(ReplySender<Result<Range<ProducerId>, Stopping>>),
 }
 
 /// The queue of the controller; used on its core only.
 #[derive(Default)]
 pub(super) struct ControllerQueue {
-    waiting: RefCell<VecDeque<Decision>>,
+    waiting: RefCell<VecDeque<Waiting>>,
     changed: Notify,
 }
 
 /// What this core has left of its block of producer ids.
 #[derive(Default)]
-pub(super) struct ProducerIdBlock {
+pub(super) struct ProducerIds {
     next: Cell<i64>,
     end: Cell<i64>,
     /// A task is fetching a block; the others wait for it.
@@ -35,27 +48,152 @@ pub(super) struct ProducerIdBlock {
     changed: Notify,
 }
 
+/// The controller on its core.
+pub(super) struct Control {
+    core: Rc<Core>,
+    quorum: Quorum,
+    /// The last stop of this broker was clean.
+    clean_restart: bool,
+}
+
+impl Control {
+    /// Recovers the metadata and makes this incarnation of the broker known, fenced. Nothing is published yet.
+    pub(super) async fn open(core: &Rc<Core>, dirs: &[Option<DirReport>], bound: &[SocketAddr]) -> Result<Self, String> {
+        let of_metadata = dirs[core.settings.metadata_dir].as_ref();
+        let closed_cleanly = of_metadata.is_some_and(|report| report.clean_shutdown.is_some());
+        let how = OpenQuorum::new(&core.config, closed_cleanly);
+        let quorum = Quorum::open(core.io.clone(), how).await.map_err(|error| error.to_string())?;
+        let marked = |report: &DirReport| is_clean_restart(quorum.image(), core.broker_id(), report.clean_shutdown);
+        let clean_restart = dirs.iter().flatten().all(marked);
+        let registration = BrokerRegistration {
+            broker: core.broker_id(),
+            incarnation: core.fresh_id(),
+            endpoints: endpoints(core, bound).await,
+            rack: core.config.broker_rack().map(Into::into),
+            log_dirs: dirs.iter().flatten().map(|report| report.meta.directory_id).collect(),
+        };
+        let mut control = Self { core: core.clone(), quorum, clean_restart };
+        let registered = control.quorum.execute(&Command::RegisterBroker(registration)).await;
+        match registered.map_err(|error| error.to_string())?.reply {
+            Reply::Registered(epoch) => core.broker_epoch.set(epoch),
+            other => unreachable!("a registration is not answered with {other:?}"),
+        }
+        Ok(control)
+    }
+
+    /// The metadata as of the last decision.
+    pub(super) fn image(&self) -> Arc<MetadataImage> {
+        self.quorum.image().clone()
+    }
+
+    /// The logs are loaded: this broker may lead, on every core. After an unclean stop a log may have lost its end, and what is led
+    /// gets a new leader epoch, by which consumers find out.
+    pub(super) async fn unfence(&mut self) -> Result<(), String> {
+        let (broker, epoch) = (self.core.broker_id(), self.core.broker_epoch.get());
+        let command = Command::UnfenceBroker { broker, epoch, clean_restart: self.clean_restart };
+        let executed = self.quorum.execute(&command).await.map_err(|error| error.to_string())?;
+        match executed.reply {
+            Reply::Unfenced(Ok(())) => {
+                self.core.publish(executed.image, Arc::new(executed.delta)).await;
+                Ok(())
+            }
+            other => Err(format!("this broker may not lead: {other:?}")),
+        }
+    }
+
+    /// Decides what comes, until the broker stops.
+    pub(super) async fn run(mut self) {
+        let core = self.core.clone();
+        while let Some(waiting) = core.next_decision().await {
+            match self.execute(&waiting).await {
+                Ok(executed) => {
+                    if !executed.delta.is_empty() {
+                        core.publish(executed.image, Arc::new(executed.delta)).await;
+                    }
+                    answer(waiting, executed.reply);
+                }
+                // Nothing was committed.
+                Err(error @ QuorumError::TooLarge { .. }) => tracing::error!(%error, "a decision was dropped"),
+                // What is in the log is not known any more.
+                Err(error) => {
+                    core.fail(&format!("the metadata cannot be committed: {error}"));
+                    break;
+                }
+            }
+        }
+        core.controller.waiting.borrow_mut().clear();
+        if let Err(error) = self.quorum.close().await {
+            tracing::error!(%error, "the metadata log was not closed cleanly");
+            core.closed_clean.set(false);
+        }
+        core.control_ended.set(true);
+        core.changed.notify_all();
+    }
+
+    async fn execute(&mut self, waiting: &Waiting) -> Result<Executed, QuorumError> {
+        match waiting {
+            Waiting::Command(command, _) => self.quorum.execute(command).await,
+            Waiting::ProducerIds(_) => {
+                let (broker, epoch) = (self.core.broker_id(), self.core.broker_epoch.get());
+                self.quorum.execute(&Command::AllocateProducerIds { broker, epoch }).await
+            }
+        }
+    }
+}
+
+fn answer(waiting: Waiting, reply: Reply) {
+    match (waiting, reply) {
+        (Waiting::ProducerIds(to), Reply::ProducerIds(Ok(block))) => {
+            to.send(Ok(ProducerId(block.first)..ProducerId(block.first + block.count)));
+        }
+        (Waiting::ProducerIds(to), refused) => {
+            tracing::error!(?refused, "no producer ids");
+            to.send(Err(Stopping));
+        }
+        (Waiting::Command(_, to), reply) => to.send(Ok(reply)),
+    }
+}
+
+/// What this broker tells clients of its listeners. `bound` are the addresses that they have in fact.
+async fn endpoints(core: &Core, bound: &[SocketAddr]) -> Vec<Endpoint> {
+    let listeners = &core.config.listeners;
+    let port = |name: &str| listeners.iter().zip(bound).find(|(listener, _)| listener.name == name).map(|(_, at)| at.port());
+    let endpoint = |listener: crate::config::Listener| Endpoint {
+        name: listener.name.into(),
+        host: listener.host.into(),
+        port: listener.port,
+        security_protocol: PLAINTEXT,
+    };
+    // Needed only where a listener names no host; what cannot be read is this machine for itself alone.
+    let hostname = core.io.read_file(Path::new(HOSTNAME_FILE)).await.unwrap_or_default();
+    let hostname = String::from_utf8_lossy(&hostname).trim().to_owned();
+    let hostname = if hostname.is_empty() { "localhost" } else { &hostname };
+    core.config.advertised_listeners(hostname, port).into_iter().map(endpoint).collect()
+}
+
 impl Core {
-    pub(super) fn enqueue_command(&self, command: ControllerCommand, reply: ReplySender<Result<ControllerReply, Stopping>>) {
-        self.enqueue_decision(Decision::Command(command, reply));
+    pub(super) fn enqueue_command(&self, command: Command, reply: ReplySender<Result<Reply, Stopping>>) {
+        self.enqueue(Waiting::Command(command, reply));
     }
 
     pub(super) fn enqueue_producer_ids(&self, reply: ReplySender<Result<Range<ProducerId>, Stopping>>) {
-        self.enqueue_decision(Decision::ProducerIds(reply));
+        self.enqueue(Waiting::ProducerIds(reply));
     }
 
-    fn enqueue_decision(&self, decision: Decision) {
+    fn enqueue(&self, waiting: Waiting) {
         assert!(self.index == FIRST_CORE, "the controller is on one core");
-        self.controller.waiting.borrow_mut().push_back(decision);
-        self.controller.changed.notify_all();
+        // Dropping it tells the asker that the broker is stopping.
+        if !self.control_ended.get() {
+            self.controller.waiting.borrow_mut().push_back(waiting);
+            self.controller.changed.notify_all();
+        }
     }
 
     /// The next thing to decide; `None` when the broker is stopping.
-    pub(super) async fn next_decision(&self) -> Option<Decision> {
+    async fn next_decision(&self) -> Option<Waiting> {
         loop {
             let (changed, stopping) = (self.controller.changed.notified(), self.changed.notified());
             if self.is_stopping() {
-                self.controller.waiting.borrow_mut().clear();
                 return None;
             }
             if let Some(decision) = self.controller.waiting.borrow_mut().pop_front() {
@@ -66,9 +204,9 @@ impl Core {
     }
 
     /// Brings a committed image to every core: first all logs are there, then all clients see it.
-    pub(super) async fn publish(&self, image: Arc<MetadataImage>) {
-        self.ask_all(|reply| Message::Prepare { image: image.clone(), reply }).await;
-        self.ask_all(|reply| Message::Image { image: image.clone(), reply }).await;
+    pub(super) async fn publish(&self, image: Arc<MetadataImage>, delta: Arc<MetadataDelta>) {
+        self.ask_all(|reply| Message::Prepare { image: image.clone(), delta: delta.clone(), reply }).await;
+        self.ask_all(|reply| Message::Image { image: image.clone(), delta: delta.clone(), reply }).await;
     }
 
     /// Sends a message to every core and waits for all answers; a core that is gone has none.

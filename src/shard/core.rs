@@ -2,18 +2,16 @@
 
 use super::dirs::Homes;
 use super::gather::{Asker, slots};
-use super::handle::ConnectionGuard;
 use super::message::Message;
-use super::metadata::Leadership;
 use super::partition::Partition;
 use super::placement;
 use super::requests::ProduceSlice;
-use super::seam::MetadataImage;
 use super::settings::Settings;
 use super::start::Seats;
 use super::watch::Watches;
 use crate::config::BrokerConfig;
-use crate::io::{Accepted, Io, Mono, Notify, Receiver};
+use crate::controller::MetadataImage;
+use crate::io::{Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,8 +23,6 @@ use std::time::Duration;
 pub(super) const FIRST_CORE: usize = 0;
 /// How often waiting `acks=all` produces are looked at for their deadline.
 const DEADLINE_TICK: Duration = Duration::from_millis(20);
-
-type ConnectionHandler = Rc<dyn Fn(Accepted, usize, ConnectionGuard)>;
 
 /// One core. Nothing in it is borrowed across an await.
 pub(super) struct Core {
@@ -43,21 +39,21 @@ pub(super) struct Core {
     pub(super) homes: Homes,
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
-    on_connection: RefCell<Option<ConnectionHandler>>,
-    early_connections: RefCell<Vec<(Accepted, usize, ConnectionGuard)>>,
     /// Partitions with produces that have a deadline.
     deadlines: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     stopping: Cell<bool>,
     /// Notified when something that start or stop waits for has changed.
     pub(super) changed: Notify,
-    pub(super) ready: RefCell<Option<Result<(), String>>>,
+    pub(super) ready: RefCell<Option<Result<String, String>>>,
     pub(super) closed_cores: Cell<usize>,
     pub(super) closed_clean: Cell<bool>,
     pub(super) halted: Cell<bool>,
     pub(super) control_ended: Cell<bool>,
+    /// Epoch of this broker's registration; known on the controller's core.
+    pub(super) broker_epoch: Cell<i64>,
     pub(super) fatal: RefCell<Option<String>>,
     pub(super) controller: super::control::ControllerQueue,
-    pub(super) producer_ids: super::control::ProducerIdBlock,
+    pub(super) producer_ids: super::control::ProducerIds,
 }
 
 impl Core {
@@ -75,8 +71,6 @@ impl Core {
             homes: Homes::default(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
-            on_connection: RefCell::default(),
-            early_connections: RefCell::default(),
             deadlines: RefCell::default(),
             stopping: Cell::new(false),
             changed: Notify::new(),
@@ -85,9 +79,10 @@ impl Core {
             closed_clean: Cell::new(true),
             halted: Cell::new(false),
             control_ended: Cell::new(false),
+            broker_epoch: Cell::new(-1),
             fatal: RefCell::default(),
             controller: super::control::ControllerQueue::default(),
-            producer_ids: super::control::ProducerIdBlock::default(),
+            producer_ids: super::control::ProducerIds::default(),
             io,
         })
     }
@@ -115,17 +110,6 @@ impl Core {
 
     pub(super) fn all_partitions(&self) -> Vec<Rc<Partition>> {
         self.partitions.borrow().values().cloned().collect()
-    }
-
-    /// Why a partition that should be here is not.
-    pub(super) fn missing(&self, id: TopicIdPartition) -> ErrorCode {
-        let image = self.image.borrow().clone();
-        match image.partition_leader(id) {
-            Leadership::UnknownTopic => ErrorCode::UnknownTopicId,
-            Leadership::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
-            Leadership::Leader(leader) if leader == Some(self.broker_id()) => ErrorCode::KafkaStorageError,
-            Leadership::Leader(_) => ErrorCode::NotLeaderOrFollower,
-        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -166,9 +150,10 @@ impl Core {
             Message::LogSizes { reply } => reply.send(self.log_sizes()),
             Message::Controller { command, reply } => self.enqueue_command(command, reply),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
-            Message::Prepare { image, reply } => self.answer(reply, |core| async move { core.prepare(image).await }),
-            Message::Image { image, reply } => self.answer(reply, |core| async move { core.apply(image).await }),
-            Message::Connection { accepted, listener } => self.on_handed_connection(accepted, listener),
+            Message::Prepare { image, delta, reply } => {
+                self.answer(reply, |core| async move { core.prepare(image, delta).await });
+            }
+            Message::Image { image, delta, reply } => self.answer(reply, |core| async move { core.apply(image, delta).await }),
             Message::OpenDir { dir, cluster_id, reply } => {
                 self.answer(reply, move |core| async move { core.open_dir(dir, &cluster_id).await });
             }
@@ -189,7 +174,9 @@ impl Core {
                 self.closed_clean.set(self.closed_clean.get() && clean);
                 self.changed.notify_all();
             }
-            Message::CloseDirs { clean, reply } => self.answer(reply, move |core| async move { core.close_dirs(clean).await }),
+            Message::CloseDirs { broker_epoch, reply } => {
+                self.answer(reply, move |core| async move { core.close_dirs(broker_epoch).await });
+            }
             Message::Halt => {
                 self.halted.set(true);
                 self.changed.notify_all();
@@ -217,27 +204,6 @@ impl Core {
                 Some(partition) => partition.produce(self, slice.batch, acks, deadline, slot),
                 None => slot.refuse(self.missing(id), None),
             }
-        }
-    }
-
-    // ---- connections -------------------------------------------------------------------------------------------------------
-
-    pub(super) fn set_connection_handler(&self, handler: impl Fn(Accepted, usize, ConnectionGuard) + 'static) {
-        let handler: ConnectionHandler = Rc::new(handler);
-        *self.on_connection.borrow_mut() = Some(handler.clone());
-        for (accepted, listener, guard) in self.early_connections.take() {
-            handler(accepted, listener, guard);
-        }
-    }
-
-    fn on_handed_connection(&self, accepted: Accepted, listener: usize) {
-        // Counted by the sender already, so that its next choice knows.
-        let guard = ConnectionGuard::counted(self.seats.clone(), self.index);
-        let handler = self.on_connection.borrow().clone();
-        match handler {
-            _ if self.is_stopping() => drop((accepted, guard)),
-            Some(handler) => handler(accepted, listener, guard),
-            None => self.early_connections.borrow_mut().push((accepted, listener, guard)),
         }
     }
 

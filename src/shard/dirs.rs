@@ -32,7 +32,8 @@ pub(super) struct PartitionOffsets {
 #[derive(Clone, Debug)]
 pub(super) struct DirReport {
     pub(super) meta: MetaProperties,
-    pub(super) clean_shutdown: bool,
+    /// Broker epoch in the clean-shutdown marker, if it is there.
+    pub(super) clean_shutdown: Option<i64>,
     pub(super) partitions: Vec<PartitionDir>,
     pub(super) recovery_points: OffsetCheckpoint,
     pub(super) log_starts: OffsetCheckpoint,
@@ -234,7 +235,7 @@ impl Core {
     }
 
     /// The last checkpoints, and the marker that spares the next start its recovery.
-    pub(super) async fn close_dirs(self: &Rc<Self>, clean: bool) {
+    pub(super) async fn close_dirs(self: &Rc<Self>, broker_epoch: Option<i64>) {
         for (index, home) in self.homes.all() {
             while home.state.borrow().writing {
                 self.io.sleep(Duration::from_millis(1)).await;
@@ -246,8 +247,8 @@ impl Core {
                 for kind in [CheckpointKind::RecoveryPoint, CheckpointKind::LogStart, CheckpointKind::HighWatermark] {
                     home.write(kind).await?;
                 }
-                if clean {
-                    home.dir.mark_clean_shutdown(NO_BROKER_EPOCH).await?;
+                if let Some(epoch) = broker_epoch {
+                    home.dir.mark_clean_shutdown(epoch).await?;
                 }
                 Ok::<_, DirError>(())
             };
@@ -299,13 +300,10 @@ impl Core {
     }
 }
 
-/// "Not registered with a controller" in the clean-shutdown marker.
-const NO_BROKER_EPOCH: i64 = -1;
-
 async fn list(dir: &LogDir) -> Result<DirReport, DirError> {
     Ok(DirReport {
         meta: dir.meta().clone(),
-        clean_shutdown: dir.clean_shutdown().is_some(),
+        clean_shutdown: dir.clean_shutdown(),
         partitions: dir.partitions().await?,
         recovery_points: dir.read_checkpoint(CheckpointKind::RecoveryPoint).await?,
         log_starts: dir.read_checkpoint(CheckpointKind::LogStart).await?,

@@ -3,14 +3,13 @@
 use super::core::{Core, FIRST_CORE};
 use super::gather::Asker;
 use super::message::Message;
-use super::seam::{ControllerCommand, ControllerReply, MetadataImage};
-use super::start::Seats;
 use super::{
-    Budget, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
+    DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
     ProduceResult, ProduceSlice, placement,
 };
 use crate::config::BrokerConfig;
-use crate::io::{Accepted, Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
+use crate::controller::{Command, MetadataImage, Reply};
+use crate::io::{Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
 use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,32 +21,13 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Shards {
     core: Rc<Core>,
-    budget: Budget,
+    cluster_id: Rc<str>,
 }
 
 /// Why a call got no answer: the broker is stopping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the broker is stopping")]
 pub struct Stopping;
-
-/// Counts one connection of a core until it is dropped.
-pub struct ConnectionGuard {
-    seats: Seats,
-    core: usize,
-}
-
-impl ConnectionGuard {
-    /// For a connection that is in the count already.
-    pub(super) fn counted(seats: Seats, core: usize) -> Self {
-        Self { seats, core }
-    }
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.seats.connection_ended(self.core);
-    }
-}
 
 /// One request's slices by owner core, with their places in the request.
 type ByOwner<T> = BTreeMap<usize, (Vec<usize>, Vec<T>)>;
@@ -71,9 +51,8 @@ impl<T: Send + 'static> Answer<T> {
 }
 
 impl Shards {
-    pub(super) fn new(core: Rc<Core>) -> Self {
-        let budget = Budget::new(core.settings.request_bytes);
-        Self { core, budget }
+    pub(super) fn new(core: Rc<Core>, cluster_id: &str) -> Self {
+        Self { core, cluster_id: cluster_id.into() }
     }
 
     pub(super) fn core(&self) -> &Rc<Core> {
@@ -90,9 +69,9 @@ impl Shards {
         &self.core.config
     }
 
-    /// Memory for requests of this core; `server` reserves before it reads a request.
-    pub fn budget(&self) -> &Budget {
-        &self.budget
+    /// `cluster.id`, as the log dirs have it.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
     }
 
     /// The metadata that this core has applied.
@@ -240,7 +219,7 @@ impl Shards {
 
     /// Lets the controller decide and commit. When the answer comes, every core of this broker has applied the decision: new
     /// partitions take records.
-    pub fn controller(&self, command: ControllerCommand) -> impl Future<Output = Result<ControllerReply, Stopping>> + 'static {
+    pub fn controller(&self, command: Command) -> impl Future<Output = Result<Reply, Stopping>> + 'static {
         let (reply, answer) = reply();
         self.core.send(FIRST_CORE, Message::Controller { command, reply });
         async move { answer.await.unwrap_or(Err(Stopping)) }
@@ -250,23 +229,6 @@ impl Shards {
     pub fn producer_id(&self) -> impl Future<Output = Result<ProducerId, Stopping>> + 'static {
         let core = self.core.clone();
         async move { core.next_producer_id().await }
-    }
-
-    /// The core with the fewest connections.
-    pub fn least_loaded(&self) -> usize {
-        self.core.seats.least_loaded()
-    }
-
-    /// Gives an accepted connection to another core (or this one): the handler that was registered there gets it. `listener` is the
-    /// listener's index in the broker's list. Counts as one of that core's connections from now on, see [`ConnectionGuard`].
-    pub fn hand_off(&self, core: usize, accepted: Accepted, listener: usize) {
-        self.core.seats.connection_began(core);
-        self.core.send(core, Message::Connection { accepted, listener });
-    }
-
-    /// Registers what gets the connections that are handed to this core. The guard is to be kept as long as the connection lives.
-    pub fn on_connection(&self, handler: impl Fn(Accepted, usize, ConnectionGuard) + 'static) {
-        self.core.set_connection_handler(handler);
     }
 
     /// Waits until the broker cannot go on (the last log dir, or that of the metadata, has failed) and says why.

@@ -1,9 +1,10 @@
 //! From what the log dirs hold to this core's partitions, at start.
 
+use super::apply::LOGS_AT_ONCE;
 use super::core::Core;
 use super::dirs::{DirReport, home_of};
 use super::metadata::Assigned;
-use super::seam::MetadataImage;
+use crate::controller::MetadataImage;
 use crate::io::{Io, Mono};
 use crate::log::{Log, OpenLog, PartitionDirKind, RecoveryProgress};
 use crate::model::{Offset, TopicId, TopicPartition};
@@ -15,8 +16,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Logs that a core opens at once: enough that a slow device has something to do, few enough that progress means something.
-const LOGS_AT_ONCE: usize = 8;
 /// How often progress is logged.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest file name that file systems take.
@@ -42,12 +41,13 @@ impl Core {
         let assigned = self.assigned(&image);
         let progress = Progress::new(self.io.clone(), assigned.len());
         let any_offline = dirs.iter().any(Option::is_none);
-        let opens = assigned.values().map(|assigned| {
+        let opens = assigned.iter().map(|assigned| {
             let place = places.get(&assigned.name).filter(|(_, id)| *id == assigned.id.topic_id);
             self.load_one(assigned, place.map(|(dir, _)| *dir), &dirs, any_offline, &progress)
         });
         futures_util::stream::iter(opens).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
-        self.clone().apply(image).await;
+        *self.image.borrow_mut() = image;
+        self.assign(&assigned);
         // The homes can write checkpoints from here on.
         self.send_last_offsets();
         LoadReport { error: None, logs: self.partitions.borrow().len() }
@@ -88,7 +88,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: checkpoint(&report.recovery_points),
             log_start_offset: checkpoint(&report.log_starts),
-            clean_shutdown: report.clean_shutdown,
+            clean_shutdown: report.clean_shutdown.is_some(),
             progress: Some(Rc::new(move |state| told.update(slot, state))),
         };
         let high_watermark = checkpoint(&report.high_watermarks);
@@ -102,20 +102,24 @@ impl Core {
     /// Kafka's rules: a directory that the metadata do not know (or know under another topic id) is renamed to `-stray` and left for
     /// the operator; one that was being deleted goes on being deleted.
     async fn set_strays_aside(self: &Rc<Self>, image: &MetadataImage, dirs: &[Option<DirReport>]) {
-        let known: BTreeMap<TopicPartition, TopicId> =
-            image.assigned_to(self.broker_id()).map(|assigned| (assigned.name, assigned.id.topic_id)).collect();
         for (dir, report) in dirs.iter().enumerate().filter(|(dir, _)| home_of(*dir, self.cores()) == self.index) {
             for found in report.iter().flat_map(|report| &report.partitions) {
                 match found.kind {
                     PartitionDirKind::Delete => self.homes.remove_later(dir, found.path.clone(), Duration::ZERO),
                     PartitionDirKind::Live if &*found.partition.topic == METADATA_TOPIC => {}
-                    PartitionDirKind::Live if !is_known(&known, &found.partition, found.topic_id) => {
+                    PartitionDirKind::Live if !self.is_known(image, &found.partition, found.topic_id) => {
                         self.set_aside(dir, &found.partition, &found.path).await;
                     }
                     PartitionDirKind::Live | PartitionDirKind::Future | PartitionDirKind::Stray => {}
                 }
             }
         }
+    }
+
+    /// Without `partition.metadata` a directory belongs to the topic of its name: the file comes before any data, so it is empty.
+    fn is_known(&self, image: &MetadataImage, partition: &TopicPartition, topic_id: Option<TopicId>) -> bool {
+        let topic = image.topic_by_name(&partition.topic).filter(|topic| topic_id.is_none_or(|found| found == topic.id));
+        topic.and_then(|topic| topic.partitions.get(&partition.partition)).is_some_and(|p| p.replicas.contains(&self.broker_id()))
     }
 
     async fn set_aside(self: &Rc<Self>, dir: usize, partition: &TopicPartition, path: &Path) {
@@ -138,11 +142,6 @@ impl Core {
 
 /// The topic of the metadata log, which is the controller's.
 const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// Without `partition.metadata` a directory belongs to the topic of its name: the file comes before any data, so it is empty.
-fn is_known(known: &BTreeMap<TopicPartition, TopicId>, partition: &TopicPartition, topic_id: Option<TopicId>) -> bool {
-    known.get(partition).is_some_and(|id| topic_id.is_none_or(|found| found == *id))
-}
 
 /// Log dir and topic id of every live partition directory.
 fn places(dirs: &[Option<DirReport>]) -> Result<BTreeMap<TopicPartition, (usize, TopicId)>, String> {

@@ -10,9 +10,9 @@ use super::requests::{
     DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
     ProduceResult, ProduceSlice,
 };
-use super::seam::{ControllerCommand, ControllerReply, MetadataImage};
 use super::watch::{WatchId, WatchPartition};
-use crate::io::{Accepted, Mono, ReplySender};
+use crate::controller::{Command, MetadataDelta, MetadataImage, Reply};
+use crate::io::{Mono, ReplySender};
 use crate::log::CheckpointKind;
 use crate::model::{BrokerId, Offset, ProducerId, TopicIdPartition, TopicPartition};
 use std::ops::Range;
@@ -44,17 +44,13 @@ pub(super) enum Message {
 
     // ---- metadata ----
     /// Decide and commit; to the controller's core. Lost: the asker gets [`Stopping`].
-    Controller { command: ControllerCommand, reply: ReplySender<Result<ControllerReply, Stopping>> },
+    Controller { command: Command, reply: ReplySender<Result<Reply, Stopping>> },
     /// Give out a block of producer ids; to the controller's core. Lost: the asker gets [`Stopping`].
     ProducerIds { reply: ReplySender<Result<Range<ProducerId>, Stopping>> },
     /// Create the logs of partitions that are new in an image. Lost: the receiver is stopping and needs it no more.
-    Prepare { image: Arc<MetadataImage>, reply: ReplySender<()> },
+    Prepare { image: Arc<MetadataImage>, delta: Arc<MetadataDelta>, reply: ReplySender<()> },
     /// Apply a committed image, show it to clients, delete what it lacks. Lost: the receiver is stopping and needs it no more.
-    Image { image: Arc<MetadataImage>, reply: ReplySender<()> },
-
-    // ---- connections ----
-    /// Serve an accepted connection. Lost: it is closed, the client connects again.
-    Connection { accepted: Accepted, listener: usize },
+    Image { image: Arc<MetadataImage>, delta: Arc<MetadataDelta>, reply: ReplySender<()> },
 
     // ---- log dirs ----
     /// Open, lock and list a log dir of which the receiver is the home. Lost: the broker does not start.
@@ -63,8 +59,8 @@ pub(super) enum Message {
     Load { image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>, reply: ReplySender<LoadReport> },
     /// All logs are loaded: the dirs of which the receiver is the home are in use from here. Lost: the broker does not start.
     InUse { reply: ReplySender<()> },
-    /// Everything is (or is not) ready: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
-    Ready(Result<(), String>),
+    /// Everything is ready (with the cluster's id) or is not: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
+    Ready(Result<String, String>),
     /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `reply`, write `write` now.
     /// Lost: the checkpoints stay older than they could be; recovery reads more of the log.
     Offsets {
@@ -81,9 +77,10 @@ pub(super) enum Message {
     // ---- the end ----
     /// All logs of the sender are closed (`clean`: without an error); to core 0. Lost: cannot be, core 0 stops last.
     Closed { clean: bool },
-    /// Every core has closed its logs: write the last checkpoints and, if all went well, the clean-shutdown markers. Lost: the next
+    /// Every core has closed its logs: write the last checkpoints and, if all went well, the clean-shutdown markers
+    /// with the epoch of the broker. Lost: the next
     /// start recovers.
-    CloseDirs { clean: bool, reply: ReplySender<()> },
+    CloseDirs { broker_epoch: Option<i64>, reply: ReplySender<()> },
     /// The broker has stopped: no more messages. Lost: cannot be, every core waits for it.
     Halt,
 }

@@ -1,8 +1,12 @@
-//! What a core reads out of a metadata image: which partitions are on this broker, and how they are to be run.
+//! What a core reads out of the metadata: which partitions are on this broker, and how they are to be run.
 
-use crate::log::LogConfig;
-use crate::model::{BrokerId, TopicIdPartition, TopicPartition};
+use super::core::Core;
+use crate::config::{DynamicConfigs, TopicConfig};
+use crate::controller::{self, ConfigResource, MetadataDelta, MetadataImage};
+use crate::log::{CleanupPolicy, LogConfig};
+use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
 use crate::replica::Assignment;
+use std::collections::BTreeSet;
 
 /// A partition that has a replica on this broker.
 #[derive(Clone, Debug)]
@@ -14,10 +18,107 @@ pub(super) struct Assigned {
     pub(super) min_insync_replicas: usize,
 }
 
-/// What the metadata know of a partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Leadership {
-    UnknownTopic,
-    UnknownPartition,
-    Leader(Option<BrokerId>),
+impl Core {
+    /// Every partition of the image that is this core's.
+    pub(super) fn assigned(&self, image: &MetadataImage) -> Vec<Assigned> {
+        let all = image.topics().flat_map(|topic| topic.partitions.keys().map(|index| (topic.id, *index)));
+        self.assigned_of(image, all)
+    }
+
+    /// Those of `wanted` that are this core's; neighbours of one topic are best named one after the other.
+    pub(super) fn assigned_of(
+        &self,
+        image: &MetadataImage,
+        wanted: impl Iterator<Item = (TopicId, PartitionIndex)>,
+    ) -> Vec<Assigned> {
+        let dynamic = self.dynamic_configs(image);
+        let mut config: Option<(TopicId, TopicConfig)> = None;
+        let mut found = Vec::new();
+        for (topic_id, index) in wanted {
+            let id = TopicIdPartition { topic_id, partition: index };
+            let Some((topic, partition)) = image.topic_by_id(topic_id).and_then(|t| Some((t, t.partitions.get(&index)?))) else {
+                continue;
+            };
+            if self.owner(id) != self.index || !partition.replicas.contains(&self.broker_id()) {
+                continue;
+            }
+            let resolved = match config.take() {
+                Some((of, resolved)) if of == topic_id => resolved,
+                _ => TopicConfig::resolve(&self.config, &dynamic, &image.topic_configs(&topic.name)),
+            };
+            found.push(Assigned {
+                id,
+                name: TopicPartition::new(topic.name.clone(), index),
+                assignment: assignment(partition),
+                log_config: log_config(&resolved),
+                min_insync_replicas: resolved.min_insync_replicas,
+            });
+            config = Some((topic_id, resolved));
+        }
+        found
+    }
+
+    /// The partitions that a change touches: their own records, or configs that they go by.
+    pub(super) fn touched(&self, image: &MetadataImage, delta: &MetadataDelta) -> BTreeSet<(TopicId, PartitionIndex)> {
+        let mut touched = delta.partitions.clone();
+        for resource in &delta.configs {
+            match resource {
+                ConfigResource::Topic(name) => {
+                    let topic = image.topic_by_name(name);
+                    touched.extend(topic.iter().flat_map(|topic| topic.partitions.keys().map(|index| (topic.id, *index))));
+                }
+                ConfigResource::Broker(broker) if broker.is_none_or(|id| id == self.broker_id()) => {
+                    touched.extend(self.partitions.borrow().keys().map(|id| (id.topic_id, id.partition)));
+                }
+                ConfigResource::Broker(_) | ConfigResource::Other(..) => {}
+            }
+        }
+        touched
+    }
+
+    fn dynamic_configs(&self, image: &MetadataImage) -> DynamicConfigs {
+        let of = |broker| image.configs(&ConfigResource::Broker(broker)).map(|configs| (**configs).clone()).unwrap_or_default();
+        DynamicConfigs { cluster: of(None), broker: of(Some(self.broker_id())) }
+    }
+
+    /// Why a partition that should be here is not.
+    pub(super) fn missing(&self, id: TopicIdPartition) -> ErrorCode {
+        let image = self.image.borrow().clone();
+        match image.topic_by_id(id.topic_id).map(|topic| topic.partitions.get(&id.partition)) {
+            None => ErrorCode::UnknownTopicId,
+            Some(None) => ErrorCode::UnknownTopicOrPartition,
+            // Its log dir is offline.
+            Some(Some(partition)) if partition.leader == Some(self.broker_id()) => ErrorCode::KafkaStorageError,
+            Some(Some(_)) => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+}
+
+fn assignment(partition: &controller::Partition) -> Assignment {
+    Assignment {
+        leader: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        replicas: partition.replicas.clone(),
+        isr: partition.isr.clone(),
+    }
+}
+
+/// What a log needs of its topic's configuration.
+fn log_config(topic: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: topic.segment_bytes,
+        segment_ms: topic.segment_ms,
+        segment_jitter_ms: topic.segment_jitter_ms,
+        segment_index_bytes: topic.segment_index_bytes,
+        index_interval_bytes: topic.index_interval_bytes,
+        max_message_bytes: topic.max_message_bytes,
+        flush_messages: topic.flush_messages,
+        flush_ms: topic.flush_ms,
+        retention_ms: topic.retention_ms,
+        retention_bytes: topic.retention_bytes,
+        file_delete_delay_ms: topic.file_delete_delay_ms,
+        preallocate: topic.preallocate,
+        cleanup_policy: CleanupPolicy { delete: topic.cleanup_delete, compact: topic.cleanup_compact },
+    }
 }

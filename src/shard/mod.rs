@@ -14,14 +14,12 @@
 //! 3. what the write made true goes to `replica`, which answers produces and raises the high watermark (`partition`);
 //! 4. readers that wait for those bytes are told (`watch`), and read them (`read`).
 //!
-//! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered, `budget` the bound on memory; `message` all
-//! that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
+//! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
 //! `partition`, `write`, `read`, `watch` as above; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
 //! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `ticks` what happens
 //! without anybody asking; `settings` what of the configuration matters here.
 
 mod apply;
-mod budget;
 mod control;
 mod core;
 mod dirs;
@@ -44,14 +42,13 @@ mod ticks;
 mod watch;
 mod write;
 
+pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
-pub use budget::{Budget, Reservation};
-pub use handle::{ConnectionGuard, Shards, Stopping};
+pub use handle::{Shards, Stopping};
 pub use requests::{
     AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
     FetchResult, Isolation, ListOffset, ListedOffset, LogSize, ProduceResult, ProduceSlice,
 };
-pub use seam::{ControllerCommand, ControllerReply, MetadataImage};
 pub use settings::Settings;
 pub use start::{OpenError, Seats};
 pub use watch::{Watch, WatchPartition, Woken};

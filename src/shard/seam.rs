@@ -1,67 +1,77 @@
-//! Names of other rooms that are still on their way; each becomes a re-export.
+//! The metadata log, in memory until `quorum` is there.
 
-use super::control::Decision;
-use super::core::Core;
-use super::metadata::{Assigned, Leadership};
-use crate::model::ProducerId;
-use crate::model::{BrokerId, TopicIdPartition};
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use crate::config::{BrokerConfig, validate_topic_configs};
+use crate::controller::{ApplyError, Command, Context, Loader, MetadataDelta, MetadataImage, Reply, bootstrap_records, decide};
+use crate::io::Io;
+use crate::model::BrokerId;
 use std::sync::Arc;
 
-/// The cluster's metadata as of one offset of the metadata log.
-#[derive(Debug, Default, Clone)]
-pub struct MetadataImage {
-    pub(super) partitions: BTreeMap<TopicIdPartition, Assigned>,
+#[derive(Debug, thiserror::Error)]
+pub(super) enum QuorumError {
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("{bytes} bytes are too large")]
+    #[allow(dead_code)]
+    TooLarge { bytes: usize },
 }
 
-impl MetadataImage {
-    pub(super) fn partition_leader(&self, id: TopicIdPartition) -> Leadership {
-        match self.partitions.get(&id) {
-            Some(assigned) => Leadership::Leader(assigned.assignment.leader),
-            None if self.partitions.keys().any(|other| other.topic_id == id.topic_id) => Leadership::UnknownPartition,
-            None => Leadership::UnknownTopic,
+pub(super) struct OpenQuorum(i32, i32);
+
+impl OpenQuorum {
+    pub(super) fn new(config: &BrokerConfig, _: bool) -> Self {
+        Self(config.num_partitions(), config.default_replication_factor())
+    }
+}
+
+pub(super) struct Executed {
+    pub(super) reply: Reply,
+    pub(super) image: Arc<MetadataImage>,
+    pub(super) delta: MetadataDelta,
+}
+
+/// Commits metadata records.
+pub(super) struct Quorum {
+    io: Io,
+    loader: Loader,
+    image: Arc<MetadataImage>,
+    how: OpenQuorum,
+}
+
+impl Quorum {
+    pub(super) async fn open(io: Io, how: OpenQuorum) -> Result<Self, QuorumError> {
+        let mut loader = Loader::default();
+        loader.load(&bootstrap_records(), crate::model::Offset(1), 1)?;
+        let image = Arc::new(loader.image().clone());
+        Ok(Self { io, loader, image, how })
+    }
+
+    pub(super) fn image(&self) -> &Arc<MetadataImage> {
+        &self.image
+    }
+
+    pub(super) async fn execute(&mut self, command: &Command) -> Result<Executed, QuorumError> {
+        let io = self.io.clone();
+        let mut context = Context {
+            num_partitions: self.how.0,
+            default_replication_factor: self.how.1,
+            judge_configs: &|configs| validate_topic_configs(configs.iter().copied()),
+            random: &mut || io.random(),
+        };
+        let decision = decide(&self.image, command, &mut context);
+        let mut delta = MetadataDelta::default();
+        for batch in decision.batches {
+            let next = self.loader.image().next_offset().plus(batch.len() as i64);
+            delta.merge(self.loader.load(&batch, next, 1)?);
         }
+        self.image = Arc::new(self.loader.image().clone());
+        Ok(Executed { reply: decision.reply, image: self.image.clone(), delta })
     }
 
-    pub(super) fn assigned_to(&self, broker: BrokerId) -> impl Iterator<Item = Assigned> {
-        self.partitions.values().filter(move |p| p.assignment.replicas.contains(&broker)).cloned()
+    pub(super) async fn close(&mut self) -> Result<(), QuorumError> {
+        Ok(())
     }
 }
 
-/// What an admin call asks of the controller: an image that replaces the one before.
-#[derive(Debug)]
-pub struct ControllerCommand(pub MetadataImage);
-
-/// The controller's decision, committed.
-#[derive(Debug)]
-pub struct ControllerReply;
-
-/// The controller on its core.
-pub(super) struct Control {
-    next_producer_id: i64,
-}
-
-impl Control {
-    pub(super) async fn open(_: &Rc<Core>, _: &str) -> Result<(Self, MetadataImage), String> {
-        Ok((Self { next_producer_id: 0 }, MetadataImage::default()))
-    }
-
-    pub(super) async fn run(mut self, core: Rc<Core>) {
-        while let Some(decision) = core.next_decision().await {
-            match decision {
-                Decision::Command(ControllerCommand(image), reply) => {
-                    core.publish(Arc::new(image)).await;
-                    reply.send(Ok(ControllerReply));
-                }
-                Decision::ProducerIds(reply) => {
-                    let start = self.next_producer_id;
-                    self.next_producer_id += 1000;
-                    reply.send(Ok(ProducerId(start)..ProducerId(start + 1000)));
-                }
-            }
-        }
-        core.control_ended.set(true);
-        core.changed.notify_all();
-    }
+pub(super) fn is_clean_restart(image: &MetadataImage, broker: BrokerId, marker: Option<i64>) -> bool {
+    image.broker(broker).is_some_and(|registered| marker == Some(registered.epoch))
 }

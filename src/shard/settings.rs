@@ -5,8 +5,6 @@ use crate::model::BrokerId;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes that the requests of one core may hold when `queued.max.request.bytes` says nothing.
-const DEFAULT_REQUEST_BYTES: u64 = 256 << 20;
 /// Kafka looks at `flush.ms` only every `log.flush.scheduler.interval.ms`, by default never, so that a topic that sets it gets
 /// nothing. Here it is looked at this often at least.
 const FLUSH_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -36,8 +34,6 @@ pub struct Settings {
     pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
-    /// Bytes that the requests of one core may hold (`queued.max.request.bytes`).
-    pub request_bytes: u64,
 }
 
 impl From<&BrokerConfig> for Settings {
@@ -50,10 +46,6 @@ impl From<&BrokerConfig> for Settings {
             partition_dirs
         });
         let duty = |ms: i64| Duration::from_millis(ms.max(1) as u64);
-        let request_bytes = match u64::try_from(config.queued_max_request_bytes()) {
-            Ok(bytes) if bytes > 0 => bytes,
-            _ => DEFAULT_REQUEST_BYTES,
-        };
         Self {
             node_id: config.node_id(),
             log_dirs,
@@ -66,7 +58,6 @@ impl From<&BrokerConfig> for Settings {
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
             producer_id_expiration_ms: config.producer_id_expiration_ms(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
-            request_bytes,
         }
     }
 }

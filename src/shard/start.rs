@@ -4,20 +4,22 @@
 //! homes, metadata are recovered on core 0, every core opens its partitions, and only then any core returns from [`Shards::open`].
 
 use super::Shards;
+use super::control::Control;
 use super::core::{Core, FIRST_CORE};
 use super::dirs::{DirReport, OpenDirError, home_of};
 use super::message::Message;
-use super::seam::{Control, MetadataImage};
 use crate::config::BrokerConfig;
+use crate::controller::MetadataImage;
 use crate::io::{Handover, Io, Receiver, Sender, mailbox, reply};
 use crate::log::{LogDir, MetaProperties};
 use crate::model::TopicId;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The mailboxes of all cores and what they count together, made before they start; each core takes its own with [`Shards::open`].
+/// The mailboxes of all cores, and the partitions that they count together, made before they start; each core takes its own with [`Shards::open`].
 #[derive(Clone)]
 pub struct Seats {
     inner: Arc<SeatsInner>,
@@ -26,8 +28,6 @@ pub struct Seats {
 struct SeatsInner {
     senders: Vec<Sender<Message>>,
     receivers: Handover<Receiver<Message>>,
-    /// Connections of each core.
-    connections: Vec<AtomicUsize>,
     /// Partitions in each log dir, over all cores.
     partitions: Vec<AtomicUsize>,
 }
@@ -45,13 +45,11 @@ impl Seats {
     pub fn new(cores: usize) -> Self {
         assert!(cores > 0, "a broker has a core");
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
-        let zeros = |count| (0..count).map(|_| AtomicUsize::new(0)).collect();
         Self {
             inner: Arc::new(SeatsInner {
                 senders,
                 receivers: Handover::new(receivers),
-                connections: zeros(cores),
-                partitions: zeros(MAX_COUNTED_DIRS),
+                partitions: (0..MAX_COUNTED_DIRS).map(|_| AtomicUsize::new(0)).collect(),
             }),
         }
     }
@@ -62,19 +60,6 @@ impl Seats {
 
     pub(super) fn cores(&self) -> usize {
         self.inner.senders.len()
-    }
-
-    pub(super) fn least_loaded(&self) -> usize {
-        let loads = self.inner.connections.iter().map(|count| count.load(Ordering::Relaxed));
-        loads.enumerate().min_by_key(|&(_, load)| load).expect("a broker has a core").0
-    }
-
-    pub(super) fn connection_began(&self, core: usize) {
-        self.inner.connections[core].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn connection_ended(&self, core: usize) {
-        self.inner.connections[core].fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The log dir with the fewest partitions out of those that are usable, counted in already; Kafka's rule.
@@ -101,16 +86,17 @@ impl Seats {
 impl Shards {
     /// Joins this core to the others: opens and recovers log dirs (shared out over the cores), metadata and this core's partitions.
     /// Returns when all cores are ready, so that what is served afterwards sees every partition. To be called once on every core.
+    /// `bound` are the addresses that the configured listeners have in fact, in their order: what clients are told.
     ///
     /// # Errors
     /// A log dir that is locked by another process or belongs to another broker, no log dir left, unreadable metadata: every core
     /// returns an error then.
-    pub async fn open(io: Io, seats: Seats, config: Arc<BrokerConfig>) -> Result<Self, OpenError> {
+    pub async fn open(io: Io, seats: Seats, config: Arc<BrokerConfig>, bound: &[SocketAddr]) -> Result<Self, OpenError> {
         let receiver = seats.inner.receivers.take(io.core());
         let core = Core::new(io.clone(), seats, config);
         io.spawn(core.clone().serve(receiver));
         if core.index == FIRST_CORE {
-            let outcome = core.lead_start().await;
+            let outcome = core.lead_start(bound).await;
             for other in 0..core.cores() {
                 core.send(other, Message::Ready(outcome.clone()));
             }
@@ -119,7 +105,7 @@ impl Shards {
             let changed = core.changed.notified();
             if let Some(outcome) = core.ready.take() {
                 return match outcome {
-                    Ok(()) => Ok(Self::new(core)),
+                    Ok(cluster_id) => Ok(Self::new(core, &cluster_id)),
                     Err(error) => {
                         core.halted.set(true);
                         core.send(core.index, Message::Halt);
@@ -133,18 +119,18 @@ impl Shards {
 }
 
 impl Core {
-    async fn lead_start(self: &Rc<Self>) -> Result<(), String> {
+    async fn lead_start(self: &Rc<Self>, bound: &[SocketAddr]) -> Result<String, String> {
         let begun = self.io.now();
         let cluster_id = self.format_where_needed().await?;
-        let dirs = self.open_dirs(&cluster_id).await?;
-        let (control, image) = Control::open(self, &cluster_id).await?;
-        let logs = self.load_all(Arc::new(image), Arc::new(dirs)).await?;
+        let dirs = Arc::new(self.open_dirs(&cluster_id).await?);
+        let mut control = Control::open(self, &dirs, bound).await?;
+        let logs = self.load_all(control.image(), dirs.clone()).await?;
         self.ask_all(|reply| Message::InUse { reply }).await;
-        let core = self.clone();
-        self.io.spawn(async move { control.run(core).await });
+        control.unfence().await?;
+        self.io.spawn(control.run());
         let seconds = self.io.now().since(begun).as_secs_f64();
         tracing::info!(cluster_id, logs, cores = self.cores(), seconds, "all partitions are ready");
-        Ok(())
+        Ok(cluster_id)
     }
 
     /// The cluster's id, out of the log dirs that have one; dirs without `meta.properties` are formatted for it.
@@ -177,7 +163,8 @@ impl Core {
         Ok(cluster_id)
     }
 
-    fn fresh_id(&self) -> TopicId {
+    /// A random id in Kafka's form.
+    pub(super) fn fresh_id(&self) -> TopicId {
         loop {
             if let Some(id) = TopicId::from_random(self.io.random()) {
                 return id;

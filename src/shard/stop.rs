@@ -64,7 +64,8 @@ impl Core {
             changed.await;
         }
         let clean = self.closed_clean.get();
-        self.ask_all(|reply| Message::CloseDirs { clean, reply }).await;
+        let broker_epoch = clean.then(|| self.broker_epoch.get());
+        self.ask_all(|reply| Message::CloseDirs { broker_epoch, reply }).await;
         tracing::info!(clean, "stopped");
         // Last to itself: its mailbox ends with the message.
         for core in (0..self.cores()).rev() {
