@@ -7,6 +7,7 @@
 use super::LogError;
 use super::log::LogState;
 use super::offset_index::{OffsetIndex, relative_offset};
+use super::recovery::out_of_range;
 use super::scan::{LOOKUP_CHUNK, Scanner, Step};
 use super::segment::{INDEX_SUFFIX, LOG_SUFFIX, Located, Segment};
 use super::types::{ReadPlan, ReadRequest};
@@ -139,7 +140,12 @@ impl LogState {
         *copy.index.borrow_mut() = Some(OffsetIndex::default());
         loop {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {
-                Step::Batch(batch) => copy.note(Located::from(&batch), interval),
+                Step::Batch(batch) => {
+                    if let Some(reason) = out_of_range(&copy, &batch, None) {
+                        return Err(LogError::corrupt(&segment.path(LOG_SUFFIX), reason));
+                    }
+                    copy.note(Located::from(&batch), interval);
+                }
                 Step::End => break,
                 Step::Bad(reason) => {
                     let reason = format!("position {}: {reason}", scanner.position());

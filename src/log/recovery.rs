@@ -433,7 +433,7 @@ impl Loading {
 }
 
 /// What a batch of another segment, or of none, looks like.
-fn out_of_range(segment: &Segment, batch: &Scanned, limit: Option<Offset>) -> Option<String> {
+pub(super) fn out_of_range(segment: &Segment, batch: &Scanned, limit: Option<Offset>) -> Option<String> {
     let last = batch.last_offset();
     if limit.is_some_and(|next| last >= next) {
         return Some(format!("offset {last} belongs into the next segment"));

@@ -165,7 +165,3 @@ impl From<Bytes> for Records {
         Self::Bytes(bytes)
     }
 }
-
-#[cfg(test)]
-#[path = "codec_tests.rs"]
-mod tests;
