@@ -1,1 +1,7 @@
-fn main() {}
+//! The `flumen` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flumen::cli::main()
+}

@@ -1,54 +1,118 @@
-//! What requests share: the context of a core, the connection, and what becomes of a request.
+//! What handlers share on one core, and what is known of a client.
 
-use crate::io::Piece;
+use crate::config::{BrokerConfig, DynamicConfigs, Listener, TopicConfig};
+use crate::controller::{ConfigResource, MetadataImage, Topic};
+use crate::io::Io;
+use crate::model::{BrokerId, Offset, TopicId};
+use crate::protocol::StrBytes;
 use crate::shard::Shards;
 use std::cell::RefCell;
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
-/// What the requests of one core share.
+/// One core's view of the broker, for the handlers of its connections.
 pub struct ApiContext {
-    /// The partitions of all cores.
+    pub(super) io: Io,
     pub(super) shards: Shards,
-    /// Where the broker listens, one address for each of the configured listeners.
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) config: Arc<BrokerConfig>,
+    /// What clients are told to connect to, one for each listener.
+    pub(super) advertised: Vec<Listener>,
+    topic_configs: RefCell<TopicConfigs>,
+    /// Fetch sessions that live on this core.
+    pub(super) sessions: super::fetch::SessionCache,
 }
 
 impl ApiContext {
-    /// A core's context; `addresses` are those that the listeners of the configuration are bound to.
-    pub fn new(shards: Shards, addresses: Vec<SocketAddr>) -> Rc<Self> {
-        Rc::new(Self { shards, addresses })
+    /// The context of this core. `bound` are the addresses that the configured listeners have in fact, in their
+    /// order; `hostname` stands in for listeners without a host.
+    pub fn new(shards: Shards, bound: &[SocketAddr], hostname: &str) -> Rc<Self> {
+        let (io, config) = (shards.io().clone(), shards.config().clone());
+        let ports: Vec<_> = config.listeners.iter().zip(bound).map(|(listener, at)| (listener.name.clone(), at.port())).collect();
+        let port = |name: &str| ports.iter().find(|(listener, _)| listener == name).map(|(_, port)| *port);
+        let advertised = config.advertised_listeners(hostname, port);
+        let sessions = super::fetch::SessionCache::new(io.core(), io.cores(), config.max_incremental_fetch_session_cache_slots());
+        Rc::new(Self { io, shards, config, advertised, topic_configs: RefCell::default(), sessions })
+    }
+
+    /// This broker's id.
+    pub(super) fn broker_id(&self) -> BrokerId {
+        self.config.node_id()
+    }
+
+    /// A broker with its endpoint of the listener that `connection` came in by; `None` if it is not registered or has no such
+    /// listener.
+    pub(super) fn node(&self, image: &MetadataImage, id: BrokerId, connection: &Connection) -> Option<Node> {
+        if id == self.broker_id() {
+            // Our own ports may have been chosen by the system at this start.
+            let listener = self.advertised.iter().find(|listener| listener.name == *connection.listener)?;
+            let rack = self.config.broker_rack().as_deref().map(text);
+            return Some(Node { id, host: text(&listener.host), port: i32::from(listener.port), rack });
+        }
+        let broker = image.broker(id)?;
+        let endpoint = broker.endpoint(&connection.listener)?;
+        let rack = broker.rack.as_deref().map(text);
+        Some(Node { id, host: text(&endpoint.host), port: i32::from(endpoint.port), rack })
+    }
+
+    /// The brokers that clients of `connection` may talk to.
+    pub(super) fn nodes(&self, image: &MetadataImage, connection: &Connection) -> Vec<Node> {
+        let alive = image.brokers().filter(|broker| !broker.fenced);
+        alive.filter_map(|broker| self.node(image, broker.id, connection)).collect()
+    }
+
+    /// Broker configs that were set at run time.
+    pub(super) fn dynamic_configs(&self, image: &MetadataImage) -> DynamicConfigs {
+        let of = |broker| image.configs(&ConfigResource::Broker(broker)).map(|configs| (**configs).clone()).unwrap_or_default();
+        DynamicConfigs { cluster: of(None), broker: of(Some(self.broker_id())) }
+    }
+
+    /// The configs in force of a topic.
+    pub(super) fn topic_config(&self, image: &MetadataImage, topic: &Topic) -> Rc<TopicConfig> {
+        let mut configs = self.topic_configs.borrow_mut();
+        if configs.as_of != image.next_offset() {
+            *configs = TopicConfigs { as_of: image.next_offset(), resolved: BTreeMap::new() };
+        }
+        let resolve = || {
+            let own = image.topic_configs(&topic.name);
+            Rc::new(TopicConfig::resolve(&self.config, &self.dynamic_configs(image), &own))
+        };
+        configs.resolved.entry(topic.id).or_insert_with(resolve).clone()
     }
 }
 
-/// What is known of a client's connection.
+/// Resolved configs of the topics that were asked for, as of one image.
+#[derive(Default)]
+struct TopicConfigs {
+    as_of: Offset,
+    resolved: BTreeMap<TopicId, Rc<TopicConfig>>,
+}
+
+/// A broker as clients of one listener see it.
+pub(super) struct Node {
+    pub(super) id: BrokerId,
+    pub(super) host: StrBytes,
+    pub(super) port: i32,
+    pub(super) rack: Option<StrBytes>,
+}
+
+/// Text for a message field.
+pub(super) fn text(text: &str) -> StrBytes {
+    StrBytes::from(text)
+}
+
+/// A client's connection, as far as answers depend on it.
 pub struct Connection {
     /// Address of the client.
     pub peer: SocketAddr,
     /// Name of the listener that it came in by.
-    pub listener: Box<str>,
-    /// Name and version that the client gave with ApiVersions (KIP-511).
-    pub(super) software: RefCell<Option<(String, String)>>,
+    pub listener: Arc<str>,
 }
 
 impl Connection {
-    /// A connection that has just been accepted.
-    pub fn new(peer: SocketAddr, listener: &str) -> Self {
-        Self { peer, listener: listener.into(), software: RefCell::new(None) }
+    /// A new connection.
+    pub fn new(peer: SocketAddr, listener: &Arc<str>) -> Self {
+        Self { peer, listener: listener.clone() }
     }
 }
-
-/// What becomes of a request.
-pub enum Answer {
-    /// The whole frame, with its length.
-    Send(Vec<Piece>),
-    /// The client wants no answer (acks=0).
-    Nothing,
-    /// The connection is to be closed; the text says why, for the log.
-    Close(String),
-}
-
-/// The rest of a request.
-pub type Finish = Pin<Box<dyn Future<Output = Answer>>>;

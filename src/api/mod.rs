@@ -1,20 +1,161 @@
-//! One file per request kind: validate, split by owner core, ask the shards, assemble the answer.
+//! What the broker answers: one file a request kind.
+//!
+//! **The problem.** A request names partitions of any core, may be hostile, and its answer has to be what Apache Kafka 4.2 would
+//! have said, error code by error code.
+//!
+//! **The design that follows.** [`dispatch`] takes a frame apart and calls the handler of its API. A handler gets a decoded message,
+//! asks [`Shards`] (which splits by owner core), and returns the response message; encoding, framing and closing are done here, so
+//! that a handler is about its own rules only. Two handlers see more: `produce`, whose first stage runs in the order of requests
+//! and whose answer comes later, and `fetch`, whose answer has pieces that leave by `sendfile`.
+//!
+//! A new error code in Produce goes to `produce.rs`; a new API gets a file, a line in [`dispatch`]'s table and one in
+//! `protocol::api::SERVED`.
 
+mod admin;
+mod api_versions;
 mod context;
+mod delete_records;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
 
-pub use context::{Answer, ApiContext, Connection, Finish};
+pub use context::{ApiContext, Connection};
 
+use crate::io::Piece;
+use crate::protocol::frame::{FrameError, RequestFrame};
+use crate::protocol::{ApiKey, Chunk, Message, Request};
 use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
-/// Stage one, in request order: parses, validates, hands work to its owner cores. What is returned may finish later; answers leave
-/// in request order.
-pub async fn dispatch(_context: &Rc<ApiContext>, _connection: &Rc<Connection>, _frame: Bytes) -> Finish {
-    Box::pin(async { Answer::Close("no request is served yet".to_owned()) })
+/// What becomes of a request.
+pub enum Answer {
+    /// A whole frame, length included.
+    Send(Vec<Piece>),
+    /// The client wants no answer (acks=0).
+    Nothing,
+    /// The connection cannot go on; the text says why, for the log.
+    Close(String),
 }
 
-/// Whether requests of this key may be dispatched while earlier ones are unfinished: Produce only. For all others the server waits
-/// for the earlier ones first.
+/// A dispatched request: completes with its answer, and has to be polled to the end.
+pub type Finish = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// Whether requests of this kind may be dispatched while earlier ones are unfinished: produces only, whose order in each partition
+/// is the order of dispatch. Everything else could see or be seen out of order.
 pub fn may_overlap(frame: &Bytes) -> bool {
-    frame.first_chunk::<2>().is_some_and(|key| i16::from_be_bytes(*key) == 0)
+    frame.first_chunk::<2>() == Some(&(ApiKey::Produce as i16).to_be_bytes())
+}
+
+/// Takes a request (a frame without its length). What has to happen in the order of requests has happened when this returns.
+pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, frame: Bytes) -> Finish {
+    let request = match RequestFrame::parse(frame) {
+        Ok(request) => request,
+        Err(error) => return close(describe(connection, &error)),
+    };
+    let call = Call { context: context.clone(), connection: connection.clone(), request };
+    match call.request.api_key {
+        ApiKey::Produce => produce::dispatch(call).await,
+        ApiKey::Fetch => Box::pin(fetch::answer(call)),
+        ApiKey::ApiVersions => Box::pin(async move { api_versions::answer(&call) }),
+        ApiKey::ListOffsets => call.run(list_offsets::handle),
+        ApiKey::Metadata => call.run(metadata::handle),
+        ApiKey::CreateTopics => call.run(admin::create_topics),
+        ApiKey::DeleteTopics => call.run(admin::delete_topics),
+        ApiKey::CreatePartitions => call.run(admin::create_partitions),
+        ApiKey::DeleteRecords => call.run(delete_records::handle),
+        ApiKey::InitProducerId => call.run(init_producer_id::handle),
+        ApiKey::OffsetForLeaderEpoch => call.run(offset_for_leader_epoch::handle),
+        ApiKey::DescribeCluster => call.run(describe_cluster::handle),
+        ApiKey::DescribeConfigs => call.run(describe_configs::handle),
+        ApiKey::DescribeTopicPartitions => call.run(describe_topic_partitions::handle),
+        other => close(format!("{} has no handler", other.name())),
+    }
+}
+
+fn describe(connection: &Connection, error: &FrameError) -> String {
+    format!("a request on listener {} cannot be answered: {error}", connection.listener)
+}
+
+fn close(why: String) -> Finish {
+    Box::pin(std::future::ready(Answer::Close(why)))
+}
+
+/// Topics that only the broker itself writes to.
+const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// Whether a topic is the broker's own.
+fn is_internal(topic: &str) -> bool {
+    INTERNAL_TOPICS.contains(&topic)
+}
+
+/// One request on its way: who asks, what, and the means to answer.
+struct Call {
+    context: Rc<ApiContext>,
+    connection: Rc<Connection>,
+    request: RequestFrame,
+}
+
+impl Call {
+    /// Version of the request.
+    fn version(&self) -> i16 {
+        self.request.version
+    }
+
+    /// Decodes the message, lets `handle` answer it, and encodes the answer.
+    fn run<R, F>(self, handle: impl FnOnce(Rc<Call>, R) -> F + 'static) -> Finish
+    where
+        R: Request + 'static,
+        F: Future<Output = R::Response> + 'static,
+    {
+        let message = match self.decode::<R>() {
+            Ok(message) => message,
+            Err(answer) => return Box::pin(std::future::ready(answer)),
+        };
+        let call = Rc::new(self);
+        Box::pin(async move {
+            let response = handle(call.clone(), message).await;
+            call.respond(&response)
+        })
+    }
+
+    /// The message; a malformed one ends the connection, as in Kafka.
+    fn decode<R: Request>(&self) -> Result<R, Answer> {
+        self.request.decode().map_err(|error| {
+            let (name, version) = (self.request.api_key.name(), self.version());
+            Answer::Close(format!("a {name} request of version {version} is malformed: {error}"))
+        })
+    }
+
+    /// The frame of an answer that is all in memory.
+    fn respond<M: Message>(&self, response: &M) -> Answer {
+        self.respond_with(response, |_, index| unreachable!("no external records, but gap {index}"))
+    }
+
+    /// The frame of an answer; `fill` appends the pieces that belong into gap `index`.
+    fn respond_with<M: Message>(&self, response: &M, mut fill: impl FnMut(&mut Vec<Piece>, usize)) -> Answer {
+        let chunks = match self.request.encode_response(response) {
+            Ok(chunks) => chunks,
+            Err(error) => {
+                let name = self.request.api_key.name();
+                tracing::error!(api = name, version = self.version(), %error, "an answer cannot be encoded");
+                return Answer::Close(format!("the answer to {name} cannot be encoded"));
+            }
+        };
+        let mut pieces = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            match chunk {
+                Chunk::Bytes(bytes) => pieces.push(Piece::Bytes(bytes)),
+                Chunk::External { index, .. } => fill(&mut pieces, index),
+            }
+        }
+        Answer::Send(pieces)
+    }
 }

@@ -31,6 +31,8 @@ pub struct Counters {
     pub cold_reads: u64,
     /// `fdatasync` calls.
     pub syncs: u64,
+    /// Times that other cores woke this one for messages; many messages may wait by then.
+    pub mail_calls: u64,
     /// Connections accepted.
     pub accepts: u64,
     /// Microseconds by which the core's tick came too late, at worst.

@@ -38,9 +38,10 @@ impl Home {
         HOME.with(|home| *home.borrow_mut() = Some(self.clone()));
     }
 
-    /// The mailman of this core; never ends.
-    pub(super) async fn deliver(self: Arc<Self>) {
+    /// The mailman of this core; never ends. `called` is told of each call.
+    pub(super) async fn deliver(self: Arc<Self>, called: impl Fn()) {
         poll_fn(|context| {
+            called();
             self.mailman.get_or_init(|| context.waker().clone());
             // The exchange reads what a caller wrote after its push, so a caller that found the flag up is seen below.
             self.called.swap(false, Ordering::AcqRel);

@@ -165,3 +165,7 @@ impl From<Bytes> for Records {
         Self::Bytes(bytes)
     }
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

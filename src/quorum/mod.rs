@@ -1,1 +1,209 @@
+//! Commits the controller's decisions to `__cluster_metadata`, and gives the images that the committed records make.
 //!
+//! A topic that was acknowledged must be there after any crash, and Apache Kafka's tools must be able to read why. So a decision's
+//! records go, as one finished batch of Kafka's format (each record a framed metadata record, no keys), to the log
+//! `__cluster_metadata-0`; they are on the device before they are applied, and applied before the caller learns of it.
+//!
+//! Consensus hides behind [`Quorum::execute`]. So far there is one voter, which is elected at once: each start begins a new epoch with a
+//! leader-change control batch, as a KRaft leader does. A raft engine will take the place of [`SingleVoter`]: what it
+//! commits is appended to the same log, and nothing above notices.
+//!
+//! [`Quorum::execute`] takes `&mut self`: **one decision is in flight at a time**, and each sees the image that holds the one before.
+//!
+//! Files: `bootstrap` what a new cluster begins with; `batch` batches to and from bytes; `state` the file `quorum-state`; `voter` the log and its
+//! epochs.
+
+mod batch;
+mod bootstrap;
+mod state;
+#[cfg(test)]
+mod tests;
+mod voter;
+
+pub use crate::controller::{Command, Reply};
+
+use crate::config::{BrokerConfig, validate_topic_configs};
+use crate::controller::{ApplyError, Context, Loader, MetadataDelta, MetadataImage, decide};
+use crate::io::Io;
+use crate::log::LogError;
+use crate::model::BrokerId;
+use crate::protocol::MetadataRecord;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use voter::SingleVoter;
+
+/// Topic of the metadata log.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+/// Largest batch that is committed; Kafka's brokers fetch no larger ones.
+pub const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// Why the metadata cannot be read or committed. All but [`QuorumError::TooLarge`] are fatal: the broker no longer knows whether its
+/// last decision holds, so it has to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum QuorumError {
+    /// The metadata log failed.
+    #[error("metadata log: {0}")]
+    Log(#[from] LogError),
+    /// A file beside the log failed.
+    #[error("{path}: {error}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The log or a file holds what it cannot hold.
+    #[error("{path}: {reason}", path = .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The records contradict each other.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The records of one decision are more than a batch may hold; nothing was committed.
+    #[error("the records of one decision take {bytes} bytes, more than {MAX_BATCH_BYTES}")]
+    TooLarge {
+        /// Their size.
+        bytes: usize,
+    },
+}
+
+/// What the quorum is opened with.
+#[derive(Clone, Debug)]
+pub struct OpenQuorum {
+    /// The formatted log dir that holds the metadata log, `metadata.log.dir` or the first of `log.dirs`; the caller holds its lock.
+    pub log_dir: PathBuf,
+    /// This node.
+    pub node: BrokerId,
+    /// Whether the log dir was closed cleanly.
+    pub clean_shutdown: bool,
+    /// `num.partitions`, for topics that do not say.
+    pub num_partitions: i32,
+    /// `default.replication.factor`, likewise.
+    pub default_replication_factor: i32,
+}
+
+impl OpenQuorum {
+    /// As the settings say.
+    pub fn new(config: &BrokerConfig, clean_shutdown: bool) -> Self {
+        Self {
+            log_dir: config.metadata_log_dir(),
+            node: config.node_id(),
+            clean_shutdown,
+            num_partitions: config.num_partitions(),
+            default_replication_factor: config.default_replication_factor(),
+        }
+    }
+}
+
+/// A decision that is committed.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// What to answer, once every core has `image`.
+    pub reply: Reply,
+    /// The metadata with the decision in them.
+    pub image: Arc<MetadataImage>,
+    /// What the decision changed; empty if it committed nothing.
+    pub delta: MetadataDelta,
+}
+
+/// The controller of this cluster, on its core.
+pub struct Quorum {
+    io: Io,
+    voter: SingleVoter,
+    loader: Loader,
+    image: Arc<MetadataImage>,
+    num_partitions: i32,
+    default_replication_factor: i32,
+}
+
+impl Quorum {
+    /// Opens the metadata log (a new cluster's is begun with the records of `bootstrap.checkpoint`), reads it, and begins to lead in a
+    /// new epoch.
+    ///
+    /// # Errors
+    /// Metadata that cannot be read, or of a version that is not supported.
+    pub async fn open(io: Io, how: OpenQuorum) -> Result<Self, QuorumError> {
+        let bootstrap = bootstrap::read_or_write(&io, &how.log_dir).await?;
+        let (mut voter, mut loader) = SingleVoter::open(&io, &how).await?;
+        let is_new = voter.end_offset() == crate::model::Offset::ZERO;
+        voter.begin_epoch(&mut loader).await?;
+        if loader.in_transaction() {
+            // Its leader died before it could end it; nobody ever saw these records.
+            let abort = crate::protocol::generated::AbortTransactionRecord::default();
+            voter.commit(&mut loader, &[abort.into()]).await?;
+        }
+        if is_new || loader.image().metadata_version().is_none() {
+            voter.commit(&mut loader, &bootstrap).await?;
+        }
+        voter.check_metadata_version(loader.image())?;
+        for (kind, count) in loader.image().not_understood() {
+            tracing::warn!(count, "the metadata hold {kind}, which this broker does not act upon");
+        }
+        let image = Arc::new(loader.image().clone());
+        let (num_partitions, default_replication_factor) = (how.num_partitions, how.default_replication_factor);
+        Ok(Self { io, voter, loader, image, num_partitions, default_replication_factor })
+    }
+
+    /// The metadata as committed.
+    pub fn image(&self) -> &Arc<MetadataImage> {
+        &self.image
+    }
+
+    /// Epoch in which this node leads.
+    pub fn epoch(&self) -> i32 {
+        self.voter.epoch()
+    }
+
+    /// Directory of the metadata log; not a partition that a client may see.
+    pub fn log_path(log_dir: &Path) -> PathBuf {
+        voter::partition_dir(log_dir)
+    }
+
+    /// Decides on `command`, commits its records, and returns when they are on the device and in [`Quorum::image`]. Everything is in
+    /// the image before the caller tells anybody.
+    ///
+    /// # Errors
+    /// See [`QuorumError`].
+    pub async fn execute(&mut self, command: &Command) -> Result<Executed, QuorumError> {
+        let io = self.io.clone();
+        let decision = {
+            let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
+            let mut context = Context {
+                num_partitions: self.num_partitions,
+                default_replication_factor: self.default_replication_factor,
+                judge_configs: &judge,
+                random: &mut || io.random::<16>(),
+            };
+            decide(&self.image, command, &mut context)
+        };
+        let mut delta = MetadataDelta::default();
+        for records in decision.batches {
+            delta.merge(self.commit(&records).await?);
+        }
+        Ok(Executed { reply: decision.reply, image: Arc::clone(&self.image), delta })
+    }
+
+    async fn commit(&mut self, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {
+        let delta = self.voter.commit(&mut self.loader, records).await?;
+        self.image = Arc::new(self.loader.image().clone());
+        Ok(delta)
+    }
+
+    /// Closes the log; nothing can be committed afterwards.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub async fn close(&mut self) -> Result<(), QuorumError> {
+        self.voter.close().await
+    }
+}
+
+/// Whether the broker's last stop was clean: the marker of a log dir (`brokerEpoch` of `.kafka_cleanshutdown`) names the epoch in which
+/// the broker is registered. To be asked before it registers anew.
+pub fn is_clean_restart(image: &MetadataImage, broker: BrokerId, marker: Option<i64>) -> bool {
+    image.broker(broker).is_some_and(|registered| marker == Some(registered.epoch))
+}

@@ -138,9 +138,9 @@ impl Emitter<'_> {
         write!(
             out,
             "impl {name} {{
-                pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {{ {} }}
+                pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {{ {} }}
 
-                pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {{ {} }}
+                pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {{ {} }}
             }}\n\n",
             self.read_body(keeps),
             self.write_body(keeps),

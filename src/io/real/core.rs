@@ -3,19 +3,22 @@
 use super::super::core::{Mono, Signal};
 use super::super::counters::{Counters, Counting};
 use super::writeback::WriteBack;
+use crate::io::Notify;
+use futures_util::future::{Either, select};
+use std::cell::Cell;
 use std::future::Future;
 use std::io::Result;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Distance of ticks while there is traffic. An executor that parked wrongly comes back within one of them.
 const TICK: Duration = Duration::from_millis(5);
-/// Distance of ticks on an idle core: 20 wake-ups a second are about 0.03 % of a processor.
-const IDLE_TICK: Duration = Duration::from_millis(50);
+/// Distance of ticks on an idle core; a wake-up costs about 100 µs of processor time, most of it the barrier before parking.
+const IDLE_TICK: Duration = Duration::from_millis(200);
 /// Ticks without traffic after which a core counts as idle.
 const TICKS_TO_IDLE: u32 = 20;
 
@@ -26,11 +29,22 @@ pub(in crate::io) struct RealCore {
     start: Instant,
     pub(super) counting: Counting,
     pub(super) write_back: WriteBack,
+    /// The tick is slow; the first input or output ends that.
+    idle: Cell<bool>,
+    roused: Notify,
 }
 
 impl RealCore {
     pub(super) fn new(index: usize, cores: usize, start: Instant, write_back: WriteBack) -> Self {
-        Self { index, cores, start, counting: Counting::default(), write_back }
+        Self { index, cores, start, counting: Counting::default(), write_back, idle: Cell::new(false), roused: Notify::new() }
+    }
+
+    /// Traffic has begun: tick at full pace.
+    #[inline]
+    pub(super) fn rouse(&self) {
+        if self.idle.replace(false) {
+            self.roused.notify_all();
+        }
     }
 
     pub(in crate::io) fn core(&self) -> usize {
@@ -108,17 +122,17 @@ pub(super) async fn tick(core: Rc<RealCore>) {
     loop {
         let distance = if quiet < TICKS_TO_IDLE { TICK } else { IDLE_TICK };
         let begin = Instant::now();
-        glommio::timer::Timer::new(distance).await;
+        let timer = pin!(glommio::timer::Timer::new(distance));
+        core.idle.set(distance == IDLE_TICK);
+        if let Either::Right(_) = select(timer, pin!(core.roused.notified())).await {
+            quiet = 0;
+            continue;
+        }
         let late = begin.elapsed().saturating_sub(distance).as_micros() as u64;
         core.counting.add(|all| all.longest_stall_us = all.longest_stall_us.max(late));
         let now = core.counting.get();
-        quiet = if (now.receive_calls, now.write_calls, now.send_calls, now.sendfile_calls)
-            == (seen.receive_calls, seen.write_calls, seen.send_calls, seen.sendfile_calls)
-        {
-            quiet.saturating_add(1)
-        } else {
-            0
-        };
+        let work = |all: &Counters| (all.receive_calls, all.write_calls, all.send_calls, all.sendfile_calls, all.mail_calls);
+        quiet = if work(&now) == work(&seen) { quiet.saturating_add(1) } else { 0 };
         seen = now;
     }
 }

@@ -75,6 +75,7 @@ impl RealListener {
             }
             match self.take() {
                 Ok(accepted) => {
+                    self.core.rouse();
                     self.core.counting.add(|all| all.accepts += 1);
                     return Ok(accepted);
                 }

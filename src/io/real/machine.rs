@@ -56,6 +56,20 @@ pub fn raise_nofile() -> Result<u64> {
     Ok(now.rlim_cur)
 }
 
+/// Name of this host, for listeners that are configured without one.
+pub fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" | "(none)" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Reads a whole file before any core runs: the configuration.
+pub fn read_at_start(path: &std::path::Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
 /// Checks what the broker needs of kernel and limits: io_uring allowed, `memlock` for `cores` rings, `nofile`.
 pub fn check_machine(topology: &Topology) -> std::result::Result<(), StartError> {
     let read = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());

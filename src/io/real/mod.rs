@@ -31,7 +31,7 @@ pub(super) use self::core::RealCore;
 pub(super) use directory::RealLock;
 pub(super) use file::RealFile;
 pub(super) use listener::{RealAccepted, RealListener};
-pub use machine::{affinity_cores, check_machine, raise_nofile};
+pub use machine::{affinity_cores, check_machine, hostname, raise_nofile, read_at_start};
 pub(super) use socket::RealSocket;
 pub use start::{Cores, start};
 use std::time::Duration;

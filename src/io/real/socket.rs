@@ -98,6 +98,7 @@ impl RealSocket {
         .await?;
         // SAFETY: `recv` has filled that many bytes of the room.
         unsafe { buffer.set_len(buffer.len() + read) };
+        self.core.rouse();
         self.core.counting.add(|all| {
             all.receive_calls += 1;
             all.received_bytes += read as u64;

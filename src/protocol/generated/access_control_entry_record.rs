@@ -25,7 +25,7 @@ pub struct AccessControlEntryRecord {
 }
 
 impl AccessControlEntryRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.id = r.uuid()?;
         m.resource_type = r.i8()?;
@@ -39,7 +39,7 @@ impl AccessControlEntryRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.id);
         w.i8(self.resource_type);
         w.string(true, &self.resource_name)?;

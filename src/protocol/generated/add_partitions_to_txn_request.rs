@@ -17,7 +17,7 @@ pub struct AddPartitionsToTxnRequest {
 }
 
 impl AddPartitionsToTxnRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v >= 4 {
@@ -41,7 +41,7 @@ impl AddPartitionsToTxnRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if !(v >= 4) && !self.transactions.is_empty() {
             return lost("AddPartitionsToTxnRequest.Transactions", v);
@@ -95,7 +95,7 @@ pub struct AddPartitionsToTxnTransaction {
 }
 
 impl AddPartitionsToTxnTransaction {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.transactional_id = r.string(true)?;
         m.producer_id = r.i64()?;
@@ -106,7 +106,7 @@ impl AddPartitionsToTxnTransaction {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.transactional_id)?;
         w.i64(self.producer_id);
         w.i16(self.producer_epoch);
@@ -126,7 +126,7 @@ pub struct AddPartitionsToTxnTopic {
 }
 
 impl AddPartitionsToTxnTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -137,7 +137,7 @@ impl AddPartitionsToTxnTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partitions, |w, x| Ok(w.i32(*x)))?;

@@ -15,7 +15,7 @@ pub struct AddPartitionsToTxnResponse {
 }
 
 impl AddPartitionsToTxnResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -34,7 +34,7 @@ impl AddPartitionsToTxnResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.i32(self.throttle_time_ms);
         if v >= 4 {
@@ -68,7 +68,7 @@ pub struct AddPartitionsToTxnResult {
 }
 
 impl AddPartitionsToTxnResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.transactional_id = r.string(true)?;
         m.topic_results = r.array(true, 3, |r| AddPartitionsToTxnTopicResult::read(r, v))?;
@@ -76,7 +76,7 @@ impl AddPartitionsToTxnResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.transactional_id)?;
         w.array(true, &self.topic_results, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -93,7 +93,7 @@ pub struct AddPartitionsToTxnTopicResult {
 }
 
 impl AddPartitionsToTxnTopicResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -104,7 +104,7 @@ impl AddPartitionsToTxnTopicResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.name)?;
         w.array(flex, &self.results_by_partition, |w, x| x.write(w, v))?;
@@ -124,7 +124,7 @@ pub struct AddPartitionsToTxnPartitionResult {
 }
 
 impl AddPartitionsToTxnPartitionResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -135,7 +135,7 @@ impl AddPartitionsToTxnPartitionResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.i32(self.partition_index);
         w.i16(self.partition_error_code);

@@ -32,7 +32,7 @@ impl Default for AddRaftVoterRequest {
 }
 
 impl AddRaftVoterRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.cluster_id = r.nullable_string(true)?;
         m.timeout_ms = r.i32()?;
@@ -46,7 +46,7 @@ impl AddRaftVoterRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.cluster_id.as_ref())?;
         w.i32(self.timeout_ms);
         w.i32(self.voter_id);
@@ -74,7 +74,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -83,7 +83,7 @@ impl Listener {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);

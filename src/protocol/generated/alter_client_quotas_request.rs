@@ -11,7 +11,7 @@ pub struct AlterClientQuotasRequest {
 }
 
 impl AlterClientQuotasRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entries = r.array(flex, 3, |r| EntryData::read(r, v))?;
@@ -22,7 +22,7 @@ impl AlterClientQuotasRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.array(flex, &self.entries, |w, x| x.write(w, v))?;
         w.bool(self.validate_only);
@@ -42,7 +42,7 @@ pub struct EntryData {
 }
 
 impl EntryData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity = r.array(flex, 3, |r| EntityData::read(r, v))?;
@@ -53,7 +53,7 @@ impl EntryData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.array(flex, &self.entity, |w, x| x.write(w, v))?;
         w.array(flex, &self.ops, |w, x| x.write(w, v))?;
@@ -79,7 +79,7 @@ impl Default for EntityData {
 }
 
 impl EntityData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity_type = r.string(flex)?;
@@ -90,7 +90,7 @@ impl EntityData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.entity_type)?;
         w.nullable_string(flex, self.entity_name.as_ref())?;
@@ -112,7 +112,7 @@ pub struct OpData {
 }
 
 impl OpData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.key = r.string(flex)?;
@@ -124,7 +124,7 @@ impl OpData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.key)?;
         w.f64(self.value);

@@ -11,7 +11,7 @@ pub struct AlterClientQuotasResponse {
 }
 
 impl AlterClientQuotasResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl AlterClientQuotasResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.entries, |w, x| x.write(w, v))?;
@@ -50,7 +50,7 @@ impl Default for EntryData {
 }
 
 impl EntryData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -62,7 +62,7 @@ impl EntryData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i16(self.error_code);
         w.nullable_string(flex, self.error_message.as_ref())?;
@@ -89,7 +89,7 @@ impl Default for EntityData {
 }
 
 impl EntityData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity_type = r.string(flex)?;
@@ -100,7 +100,7 @@ impl EntityData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.entity_type)?;
         w.nullable_string(flex, self.entity_name.as_ref())?;

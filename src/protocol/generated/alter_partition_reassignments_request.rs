@@ -19,7 +19,7 @@ impl Default for AlterPartitionReassignmentsRequest {
 }
 
 impl AlterPartitionReassignmentsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.timeout_ms = r.i32()?;
         if v >= 1 {
@@ -30,7 +30,7 @@ impl AlterPartitionReassignmentsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.timeout_ms);
         if !(v >= 1) && !self.allow_replication_factor_change {
             return lost("AlterPartitionReassignmentsRequest.AllowReplicationFactorChange", v);
@@ -53,7 +53,7 @@ pub struct ReassignableTopic {
 }
 
 impl ReassignableTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.array(true, 6, |r| ReassignablePartition::read(r, v))?;
@@ -61,7 +61,7 @@ impl ReassignableTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -78,7 +78,7 @@ pub struct ReassignablePartition {
 }
 
 impl ReassignablePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.replicas = r.nullable_array(true, 4, |r| r.i32())?;
@@ -86,7 +86,7 @@ impl ReassignablePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.nullable_array(true, self.replicas.as_deref(), |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

@@ -13,7 +13,7 @@ pub struct AlterPartitionResponse {
 }
 
 impl AlterPartitionResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -22,7 +22,7 @@ impl AlterPartitionResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
@@ -40,7 +40,7 @@ pub struct TopicData {
 }
 
 impl TopicData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 21, |r| PartitionData::read(r, v))?;
@@ -48,7 +48,7 @@ impl TopicData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -75,7 +75,7 @@ pub struct PartitionData {
 }
 
 impl PartitionData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -88,7 +88,7 @@ impl PartitionData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         w.i32(self.leader_id);

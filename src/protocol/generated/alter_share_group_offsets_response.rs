@@ -15,7 +15,7 @@ pub struct AlterShareGroupOffsetsResponse {
 }
 
 impl AlterShareGroupOffsetsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -25,7 +25,7 @@ impl AlterShareGroupOffsetsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
@@ -46,7 +46,7 @@ pub struct AlterShareGroupOffsetsResponseTopic {
 }
 
 impl AlterShareGroupOffsetsResponseTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_name = r.string(true)?;
         m.topic_id = r.uuid()?;
@@ -55,7 +55,7 @@ impl AlterShareGroupOffsetsResponseTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic_name)?;
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
@@ -75,7 +75,7 @@ pub struct AlterShareGroupOffsetsResponsePartition {
 }
 
 impl AlterShareGroupOffsetsResponsePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -84,7 +84,7 @@ impl AlterShareGroupOffsetsResponsePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;

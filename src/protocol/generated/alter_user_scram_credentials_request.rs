@@ -11,7 +11,7 @@ pub struct AlterUserScramCredentialsRequest {
 }
 
 impl AlterUserScramCredentialsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.deletions = r.array(true, 3, |r| ScramCredentialDeletion::read(r, v))?;
         m.upsertions = r.array(true, 9, |r| ScramCredentialUpsertion::read(r, v))?;
@@ -19,7 +19,7 @@ impl AlterUserScramCredentialsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.deletions, |w, x| x.write(w, v))?;
         w.array(true, &self.upsertions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -36,7 +36,7 @@ pub struct ScramCredentialDeletion {
 }
 
 impl ScramCredentialDeletion {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.mechanism = r.i8()?;
@@ -44,7 +44,7 @@ impl ScramCredentialDeletion {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i8(self.mechanism);
         w.uvarint(0);
@@ -67,7 +67,7 @@ pub struct ScramCredentialUpsertion {
 }
 
 impl ScramCredentialUpsertion {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.mechanism = r.i8()?;
@@ -78,7 +78,7 @@ impl ScramCredentialUpsertion {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i8(self.mechanism);
         w.i32(self.iterations);

@@ -11,7 +11,7 @@ pub struct AlterUserScramCredentialsResponse {
 }
 
 impl AlterUserScramCredentialsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.results = r.array(true, 5, |r| AlterUserScramCredentialsResult::read(r, v))?;
@@ -19,7 +19,7 @@ impl AlterUserScramCredentialsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.results, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -44,7 +44,7 @@ impl Default for AlterUserScramCredentialsResult {
 }
 
 impl AlterUserScramCredentialsResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.user = r.string(true)?;
         m.error_code = r.i16()?;
@@ -53,7 +53,7 @@ impl AlterUserScramCredentialsResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.user)?;
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;

@@ -11,7 +11,7 @@ pub struct ApiVersionsRequest {
 }
 
 impl ApiVersionsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v >= 3 {
@@ -26,7 +26,7 @@ impl ApiVersionsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if v >= 3 {
             w.string(flex, &self.client_software_name)?;

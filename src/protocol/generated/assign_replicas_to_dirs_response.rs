@@ -13,7 +13,7 @@ pub struct AssignReplicasToDirsResponse {
 }
 
 impl AssignReplicasToDirsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -22,7 +22,7 @@ impl AssignReplicasToDirsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.array(true, &self.directories, |w, x| x.write(w, v))?;
@@ -40,7 +40,7 @@ pub struct DirectoryData {
 }
 
 impl DirectoryData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.id = r.uuid()?;
         m.topics = r.array(true, 18, |r| TopicData::read(r, v))?;
@@ -48,7 +48,7 @@ impl DirectoryData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.id);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -65,7 +65,7 @@ pub struct TopicData {
 }
 
 impl TopicData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 7, |r| PartitionData::read(r, v))?;
@@ -73,7 +73,7 @@ impl TopicData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -90,7 +90,7 @@ pub struct PartitionData {
 }
 
 impl PartitionData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -98,7 +98,7 @@ impl PartitionData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         w.uvarint(0);

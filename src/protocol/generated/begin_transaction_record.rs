@@ -11,7 +11,7 @@ pub struct BeginTransactionRecord {
 }
 
 impl BeginTransactionRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         r.tags(|tag, r| {
             match tag {
@@ -25,7 +25,7 @@ impl BeginTransactionRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let mut t = w.begin_tags();
         let mut unknown = self.unknown_tagged_fields.as_slice();
         if self.name.is_some() {

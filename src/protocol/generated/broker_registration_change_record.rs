@@ -19,7 +19,7 @@ pub struct BrokerRegistrationChangeRecord {
 }
 
 impl BrokerRegistrationChangeRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.broker_id = r.i32()?;
         m.broker_epoch = r.i64()?;
@@ -41,7 +41,7 @@ impl BrokerRegistrationChangeRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.broker_id);
         w.i64(self.broker_epoch);
         if !(v >= 1) && self.in_controlled_shutdown != 0 {

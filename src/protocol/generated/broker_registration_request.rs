@@ -41,7 +41,7 @@ impl Default for BrokerRegistrationRequest {
 }
 
 impl BrokerRegistrationRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.broker_id = r.i32()?;
         m.cluster_id = r.string(true)?;
@@ -62,7 +62,7 @@ impl BrokerRegistrationRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.broker_id);
         w.string(true, &self.cluster_id)?;
         w.uuid(self.incarnation_id);
@@ -99,7 +99,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -109,7 +109,7 @@ impl Listener {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);
@@ -130,7 +130,7 @@ pub struct Feature {
 }
 
 impl Feature {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.min_supported_version = r.i16()?;
@@ -139,7 +139,7 @@ impl Feature {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i16(self.min_supported_version);
         w.i16(self.max_supported_version);

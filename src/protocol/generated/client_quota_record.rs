@@ -17,7 +17,7 @@ pub struct ClientQuotaRecord {
 }
 
 impl ClientQuotaRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.entity = r.array(true, 3, |r| EntityData::read(r, v))?;
         m.key = r.string(true)?;
@@ -27,7 +27,7 @@ impl ClientQuotaRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.entity, |w, x| x.write(w, v))?;
         w.string(true, &self.key)?;
         w.f64(self.value);
@@ -57,7 +57,7 @@ impl Default for EntityData {
 }
 
 impl EntityData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.entity_type = r.string(true)?;
         m.entity_name = r.nullable_string(true)?;
@@ -65,7 +65,7 @@ impl EntityData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.entity_type)?;
         w.nullable_string(true, self.entity_name.as_ref())?;
         let mut t = w.begin_tags();

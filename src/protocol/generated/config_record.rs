@@ -29,7 +29,7 @@ impl Default for ConfigRecord {
 }
 
 impl ConfigRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.resource_type = r.i8()?;
         m.resource_name = r.string(true)?;
@@ -39,7 +39,7 @@ impl ConfigRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i8(self.resource_type);
         w.string(true, &self.resource_name)?;
         w.string(true, &self.name)?;

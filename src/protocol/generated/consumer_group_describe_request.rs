@@ -11,7 +11,7 @@ pub struct ConsumerGroupDescribeRequest {
 }
 
 impl ConsumerGroupDescribeRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_ids = r.array(true, 1, |r| r.string(true))?;
         m.include_authorized_operations = r.bool()?;
@@ -19,7 +19,7 @@ impl ConsumerGroupDescribeRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.group_ids, |w, x| w.string(true, x))?;
         w.bool(self.include_authorized_operations);
         w.uvarint(0);

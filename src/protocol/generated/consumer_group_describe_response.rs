@@ -11,7 +11,7 @@ pub struct ConsumerGroupDescribeResponse {
 }
 
 impl ConsumerGroupDescribeResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.groups = r.array(true, 20, |r| DescribedGroup::read(r, v))?;
@@ -19,7 +19,7 @@ impl ConsumerGroupDescribeResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.groups, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -66,7 +66,7 @@ impl Default for DescribedGroup {
 }
 
 impl DescribedGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.error_code = r.i16()?;
         m.error_message = r.nullable_string(true)?;
@@ -81,7 +81,7 @@ impl DescribedGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
         w.string(true, &self.group_id)?;
@@ -141,7 +141,7 @@ impl Default for Member {
 }
 
 impl Member {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.member_id = r.string(true)?;
         m.instance_id = r.nullable_string(true)?;
@@ -160,7 +160,7 @@ impl Member {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.member_id)?;
         w.nullable_string(true, self.instance_id.as_ref())?;
         w.nullable_string(true, self.rack_id.as_ref())?;
@@ -190,7 +190,7 @@ pub struct TopicPartitions {
 }
 
 impl TopicPartitions {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.topic_name = r.string(true)?;
@@ -199,7 +199,7 @@ impl TopicPartitions {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.string(true, &self.topic_name)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
@@ -215,14 +215,14 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_partitions = r.array(true, 19, |r| TopicPartitions::read(r, v))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topic_partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
         Ok(())

@@ -44,7 +44,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
 }
 
 impl ConsumerGroupMemberMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.instance_id = r.nullable_string(true)?;
         m.rack_id = r.nullable_string(true)?;
@@ -66,7 +66,7 @@ impl ConsumerGroupMemberMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.instance_id.as_ref())?;
         w.nullable_string(true, self.rack_id.as_ref())?;
         w.string(true, &self.client_id)?;
@@ -100,7 +100,7 @@ pub struct ClassicMemberMetadata {
 }
 
 impl ClassicMemberMetadata {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.session_timeout_ms = r.i32()?;
         m.supported_protocols = r.array(true, 3, |r| ClassicProtocol::read(r, v))?;
@@ -108,7 +108,7 @@ impl ClassicMemberMetadata {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.session_timeout_ms);
         w.array(true, &self.supported_protocols, |w, x| x.write(w, v))?;
         let mut t = w.begin_tags();
@@ -130,7 +130,7 @@ pub struct ClassicProtocol {
 }
 
 impl ClassicProtocol {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.metadata = r.bytes(true)?;
@@ -138,7 +138,7 @@ impl ClassicProtocol {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.bytes(true, &self.metadata)?;
         let mut t = w.begin_tags();

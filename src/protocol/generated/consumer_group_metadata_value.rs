@@ -13,7 +13,7 @@ pub struct ConsumerGroupMetadataValue {
 }
 
 impl ConsumerGroupMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         r.tags(|tag, r| {
@@ -28,7 +28,7 @@ impl ConsumerGroupMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         let mut t = w.begin_tags();
         let mut unknown = self.unknown_tagged_fields.as_slice();

@@ -11,14 +11,14 @@ pub struct ConsumerGroupPartitionMetadataValue {
 }
 
 impl ConsumerGroupPartitionMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topics = r.array(true, 23, |r| TopicMetadata::read(r, v))?;
         r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         let mut t = w.begin_tags();
         let mut unknown = self.unknown_tagged_fields.as_slice();
@@ -43,7 +43,7 @@ pub struct TopicMetadata {
 }
 
 impl TopicMetadata {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.topic_name = r.string(true)?;
@@ -53,7 +53,7 @@ impl TopicMetadata {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.string(true, &self.topic_name)?;
         w.i32(self.num_partitions);
@@ -77,7 +77,7 @@ pub struct PartitionMetadata {
 }
 
 impl PartitionMetadata {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition = r.i32()?;
         m.racks = r.array(true, 1, |r| r.string(true))?;
@@ -85,7 +85,7 @@ impl PartitionMetadata {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition);
         w.array(true, &self.racks, |w, x| w.string(true, x))?;
         let mut t = w.begin_tags();

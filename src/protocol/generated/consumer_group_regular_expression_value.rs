@@ -15,7 +15,7 @@ pub struct ConsumerGroupRegularExpressionValue {
 }
 
 impl ConsumerGroupRegularExpressionValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topics = r.array(true, 1, |r| r.string(true))?;
         m.version = r.i64()?;
@@ -24,7 +24,7 @@ impl ConsumerGroupRegularExpressionValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topics, |w, x| w.string(true, x))?;
         w.i64(self.version);
         w.i64(self.timestamp);

@@ -11,14 +11,14 @@ pub struct ConsumerGroupTargetAssignmentMemberValue {
 }
 
 impl ConsumerGroupTargetAssignmentMemberValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_partitions = r.array(true, 18, |r| TopicPartition::read(r, v))?;
         r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topic_partitions, |w, x| x.write(w, v))?;
         let mut t = w.begin_tags();
         let mut unknown = self.unknown_tagged_fields.as_slice();
@@ -39,7 +39,7 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -47,7 +47,7 @@ impl TopicPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         let mut t = w.begin_tags();

@@ -11,14 +11,14 @@ pub struct ConsumerProtocolAssignment {
 }
 
 impl ConsumerProtocolAssignment {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.assigned_partitions = r.array(false, 6, |r| TopicPartition::read(r, v))?;
         m.user_data = r.nullable_bytes(false)?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(false, &self.assigned_partitions, |w, x| x.write(w, v))?;
         w.nullable_bytes(false, self.user_data.as_ref())?;
         Ok(())
@@ -34,14 +34,14 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic = r.string(false)?;
         m.partitions = r.array(false, 4, |r| r.i32())?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.topic)?;
         w.array(false, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         Ok(())

@@ -23,7 +23,7 @@ impl Default for ConsumerProtocolSubscription {
 }
 
 impl ConsumerProtocolSubscription {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topics = r.array(false, 2, |r| r.string(false))?;
         m.user_data = r.nullable_bytes(false)?;
@@ -39,7 +39,7 @@ impl ConsumerProtocolSubscription {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(false, &self.topics, |w, x| w.string(false, x))?;
         w.nullable_bytes(false, self.user_data.as_ref())?;
         if v >= 1 {
@@ -64,14 +64,14 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic = r.string(false)?;
         m.partitions = r.array(false, 4, |r| r.i32())?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.topic)?;
         w.array(false, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         Ok(())

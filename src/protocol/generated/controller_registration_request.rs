@@ -17,7 +17,7 @@ pub struct ControllerRegistrationRequest {
 }
 
 impl ControllerRegistrationRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.controller_id = r.i32()?;
         m.incarnation_id = r.uuid()?;
@@ -28,7 +28,7 @@ impl ControllerRegistrationRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.controller_id);
         w.uuid(self.incarnation_id);
         w.bool(self.zk_migration_ready);
@@ -52,7 +52,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -62,7 +62,7 @@ impl Listener {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);
@@ -83,7 +83,7 @@ pub struct Feature {
 }
 
 impl Feature {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.min_supported_version = r.i16()?;
@@ -92,7 +92,7 @@ impl Feature {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i16(self.min_supported_version);
         w.i16(self.max_supported_version);

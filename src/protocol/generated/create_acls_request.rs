@@ -9,7 +9,7 @@ pub struct CreateAclsRequest {
 }
 
 impl CreateAclsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.creations = r.array(flex, 8, |r| AclCreation::read(r, v))?;
@@ -19,7 +19,7 @@ impl CreateAclsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.array(flex, &self.creations, |w, x| x.write(w, v))?;
         if flex {
@@ -62,7 +62,7 @@ impl Default for AclCreation {
 }
 
 impl AclCreation {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.resource_type = r.i8()?;
@@ -78,7 +78,7 @@ impl AclCreation {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i8(self.resource_type);
         w.string(flex, &self.resource_name)?;

@@ -26,7 +26,7 @@ impl Default for CreateDelegationTokenRequest {
 }
 
 impl CreateDelegationTokenRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         if v >= 3 {
@@ -43,7 +43,7 @@ impl CreateDelegationTokenRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         if !(v >= 3) && self.owner_principal_type.as_ref().is_none_or(|x| !x.is_empty()) {
             return lost("CreateDelegationTokenRequest.OwnerPrincipalType", v);
@@ -75,7 +75,7 @@ pub struct CreatableRenewers {
 }
 
 impl CreatableRenewers {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.principal_type = r.string(flex)?;
@@ -86,7 +86,7 @@ impl CreatableRenewers {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.principal_type)?;
         w.string(flex, &self.principal_name)?;

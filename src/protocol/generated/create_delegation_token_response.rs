@@ -29,7 +29,7 @@ pub struct CreateDelegationTokenResponse {
 }
 
 impl CreateDelegationTokenResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -53,7 +53,7 @@ impl CreateDelegationTokenResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i16(self.error_code);
         w.string(flex, &self.principal_type)?;

@@ -11,7 +11,7 @@ pub struct CreatePartitionsResponse {
 }
 
 impl CreatePartitionsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl CreatePartitionsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.results, |w, x| x.write(w, v))?;
@@ -44,7 +44,7 @@ pub struct CreatePartitionsTopicResult {
 }
 
 impl CreatePartitionsTopicResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -56,7 +56,7 @@ impl CreatePartitionsTopicResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.name)?;
         w.i16(self.error_code);

@@ -19,7 +19,7 @@ impl Default for CreateTopicsRequest {
 }
 
 impl CreateTopicsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.topics = r.array(flex, 10, |r| CreatableTopic::read(r, v))?;
@@ -31,7 +31,7 @@ impl CreateTopicsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.array(flex, &self.topics, |w, x| x.write(w, v))?;
         w.i32(self.timeout_ms);
@@ -58,7 +58,7 @@ pub struct CreatableTopic {
 }
 
 impl CreatableTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -72,7 +72,7 @@ impl CreatableTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.string(flex, &self.name)?;
         w.i32(self.num_partitions);
@@ -95,7 +95,7 @@ pub struct CreatableReplicaAssignment {
 }
 
 impl CreatableReplicaAssignment {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -106,7 +106,7 @@ impl CreatableReplicaAssignment {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.i32(self.partition_index);
         w.array(flex, &self.broker_ids, |w, x| Ok(w.i32(*x)))?;
@@ -132,7 +132,7 @@ impl Default for CreatableTopicConfig {
 }
 
 impl CreatableTopicConfig {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -143,7 +143,7 @@ impl CreatableTopicConfig {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.string(flex, &self.name)?;
         w.nullable_string(flex, self.value.as_ref())?;

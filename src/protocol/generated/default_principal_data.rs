@@ -15,7 +15,7 @@ pub struct DefaultPrincipalData {
 }
 
 impl DefaultPrincipalData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.r#type = r.string(true)?;
         m.name = r.string(true)?;
@@ -24,7 +24,7 @@ impl DefaultPrincipalData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.r#type)?;
         w.string(true, &self.name)?;
         w.bool(self.token_authenticated);

@@ -23,7 +23,7 @@ pub struct DelegationTokenRecord {
 }
 
 impl DelegationTokenRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.owner = r.string(true)?;
         m.requester = r.string(true)?;
@@ -36,7 +36,7 @@ impl DelegationTokenRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.owner)?;
         w.string(true, &self.requester)?;
         w.array(true, &self.renewers, |w, x| w.string(true, x))?;

@@ -9,7 +9,7 @@ pub struct DeleteAclsRequest {
 }
 
 impl DeleteAclsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.filters = r.array(flex, 8, |r| DeleteAclsFilter::read(r, v))?;
@@ -19,7 +19,7 @@ impl DeleteAclsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.array(flex, &self.filters, |w, x| x.write(w, v))?;
         if flex {
@@ -62,7 +62,7 @@ impl Default for DeleteAclsFilter {
 }
 
 impl DeleteAclsFilter {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.resource_type_filter = r.i8()?;
@@ -78,7 +78,7 @@ impl DeleteAclsFilter {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i8(self.resource_type_filter);
         w.nullable_string(flex, self.resource_name_filter.as_ref())?;

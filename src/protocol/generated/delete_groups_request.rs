@@ -9,7 +9,7 @@ pub struct DeleteGroupsRequest {
 }
 
 impl DeleteGroupsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.groups_names = r.array(flex, 1, |r| r.string(flex))?;
@@ -19,7 +19,7 @@ impl DeleteGroupsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.array(flex, &self.groups_names, |w, x| w.string(flex, x))?;
         if flex {

@@ -11,7 +11,7 @@ pub struct DeleteGroupsResponse {
 }
 
 impl DeleteGroupsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl DeleteGroupsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.results, |w, x| x.write(w, v))?;
@@ -42,7 +42,7 @@ pub struct DeletableGroupResult {
 }
 
 impl DeletableGroupResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.group_id = r.string(flex)?;
@@ -53,7 +53,7 @@ impl DeletableGroupResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.group_id)?;
         w.i16(self.error_code);

@@ -11,7 +11,7 @@ pub struct DeleteRecordsRequest {
 }
 
 impl DeleteRecordsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.topics = r.array(flex, 3, |r| DeleteRecordsTopic::read(r, v))?;
@@ -22,7 +22,7 @@ impl DeleteRecordsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.array(flex, &self.topics, |w, x| x.write(w, v))?;
         w.i32(self.timeout_ms);
@@ -42,7 +42,7 @@ pub struct DeleteRecordsTopic {
 }
 
 impl DeleteRecordsTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -53,7 +53,7 @@ impl DeleteRecordsTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partitions, |w, x| x.write(w, v))?;
@@ -73,7 +73,7 @@ pub struct DeleteRecordsPartition {
 }
 
 impl DeleteRecordsPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -84,7 +84,7 @@ impl DeleteRecordsPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i32(self.partition_index);
         w.i64(self.offset);

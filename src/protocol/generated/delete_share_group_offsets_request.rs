@@ -11,7 +11,7 @@ pub struct DeleteShareGroupOffsetsRequest {
 }
 
 impl DeleteShareGroupOffsetsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         m.topics = r.array(true, 2, |r| DeleteShareGroupOffsetsRequestTopic::read(r, v))?;
@@ -19,7 +19,7 @@ impl DeleteShareGroupOffsetsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -34,14 +34,14 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
 }
 
 impl DeleteShareGroupOffsetsRequestTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_name = r.string(true)?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic_name)?;
         w.uvarint(0);
         Ok(())

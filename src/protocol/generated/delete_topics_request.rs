@@ -13,7 +13,7 @@ pub struct DeleteTopicsRequest {
 }
 
 impl DeleteTopicsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         if v >= 6 {
@@ -29,7 +29,7 @@ impl DeleteTopicsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         if !(v >= 6) && !self.topics.is_empty() {
             return lost("DeleteTopicsRequest.Topics", v);
@@ -57,7 +57,7 @@ pub struct DeleteTopicState {
 }
 
 impl DeleteTopicState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.nullable_string(true)?;
         m.topic_id = r.uuid()?;
@@ -65,7 +65,7 @@ impl DeleteTopicState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.name.as_ref())?;
         w.uuid(self.topic_id);
         w.uvarint(0);

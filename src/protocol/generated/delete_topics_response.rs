@@ -11,7 +11,7 @@ pub struct DeleteTopicsResponse {
 }
 
 impl DeleteTopicsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl DeleteTopicsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.responses, |w, x| x.write(w, v))?;
@@ -52,7 +52,7 @@ impl Default for DeletableTopicResult {
 }
 
 impl DeletableTopicResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.name = if v >= 6 { r.nullable_string(flex)? } else { Some(r.string(flex)?) };
@@ -69,7 +69,7 @@ impl DeletableTopicResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         if v >= 6 {
             w.nullable_string(flex, self.name.as_ref())?;

@@ -35,7 +35,7 @@ impl Default for DescribeAclsRequest {
 }
 
 impl DescribeAclsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.resource_type_filter = r.i8()?;
@@ -51,7 +51,7 @@ impl DescribeAclsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i8(self.resource_type_filter);
         w.nullable_string(flex, self.resource_name_filter.as_ref())?;

@@ -11,7 +11,7 @@ pub struct DescribeClientQuotasRequest {
 }
 
 impl DescribeClientQuotasRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.components = r.array(flex, 4, |r| ComponentData::read(r, v))?;
@@ -22,7 +22,7 @@ impl DescribeClientQuotasRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.array(flex, &self.components, |w, x| x.write(w, v))?;
         w.bool(self.strict);
@@ -50,7 +50,7 @@ impl Default for ComponentData {
 }
 
 impl ComponentData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity_type = r.string(flex)?;
@@ -62,7 +62,7 @@ impl ComponentData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.entity_type)?;
         w.i8(self.match_type);

@@ -21,7 +21,7 @@ impl Default for DescribeClientQuotasResponse {
 }
 
 impl DescribeClientQuotasResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -34,7 +34,7 @@ impl DescribeClientQuotasResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
@@ -56,7 +56,7 @@ pub struct EntryData {
 }
 
 impl EntryData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity = r.array(flex, 3, |r| EntityData::read(r, v))?;
@@ -67,7 +67,7 @@ impl EntryData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.array(flex, &self.entity, |w, x| x.write(w, v))?;
         w.array(flex, &self.values, |w, x| x.write(w, v))?;
@@ -93,7 +93,7 @@ impl Default for EntityData {
 }
 
 impl EntityData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.entity_type = r.string(flex)?;
@@ -104,7 +104,7 @@ impl EntityData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.entity_type)?;
         w.nullable_string(flex, self.entity_name.as_ref())?;
@@ -124,7 +124,7 @@ pub struct ValueData {
 }
 
 impl ValueData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.key = r.string(flex)?;
@@ -135,7 +135,7 @@ impl ValueData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.key)?;
         w.f64(self.value);

@@ -19,7 +19,7 @@ impl Default for DescribeClusterRequest {
 }
 
 impl DescribeClusterRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.include_cluster_authorized_operations = r.bool()?;
         if v >= 1 {
@@ -32,7 +32,7 @@ impl DescribeClusterRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.bool(self.include_cluster_authorized_operations);
         if !(v >= 1) && self.endpoint_type != 1 {
             return lost("DescribeClusterRequest.EndpointType", v);

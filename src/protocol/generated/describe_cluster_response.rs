@@ -38,7 +38,7 @@ impl Default for DescribeClusterResponse {
 }
 
 impl DescribeClusterResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -54,7 +54,7 @@ impl DescribeClusterResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
@@ -88,7 +88,7 @@ pub struct DescribeClusterBroker {
 }
 
 impl DescribeClusterBroker {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.broker_id = r.i32()?;
         m.host = r.string(true)?;
@@ -101,7 +101,7 @@ impl DescribeClusterBroker {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.broker_id);
         w.string(true, &self.host)?;
         w.i32(self.port);

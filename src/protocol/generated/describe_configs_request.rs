@@ -13,7 +13,7 @@ pub struct DescribeConfigsRequest {
 }
 
 impl DescribeConfigsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.resources = r.array(flex, 4, |r| DescribeConfigsResource::read(r, v))?;
@@ -27,7 +27,7 @@ impl DescribeConfigsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.array(flex, &self.resources, |w, x| x.write(w, v))?;
         w.bool(self.include_synonyms);
@@ -61,7 +61,7 @@ impl Default for DescribeConfigsResource {
 }
 
 impl DescribeConfigsResource {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.resource_type = r.i8()?;
@@ -73,7 +73,7 @@ impl DescribeConfigsResource {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i8(self.resource_type);
         w.string(flex, &self.resource_name)?;

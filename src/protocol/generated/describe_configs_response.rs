@@ -11,7 +11,7 @@ pub struct DescribeConfigsResponse {
 }
 
 impl DescribeConfigsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl DescribeConfigsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.results, |w, x| x.write(w, v))?;
@@ -60,7 +60,7 @@ impl Default for DescribeConfigsResult {
 }
 
 impl DescribeConfigsResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -74,7 +74,7 @@ impl DescribeConfigsResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i16(self.error_code);
         w.nullable_string(flex, self.error_message.as_ref())?;
@@ -124,7 +124,7 @@ impl Default for DescribeConfigsResourceResult {
 }
 
 impl DescribeConfigsResourceResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -145,7 +145,7 @@ impl DescribeConfigsResourceResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.name)?;
         w.nullable_string(flex, self.value.as_ref())?;
@@ -183,7 +183,7 @@ impl Default for DescribeConfigsSynonym {
 }
 
 impl DescribeConfigsSynonym {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -195,7 +195,7 @@ impl DescribeConfigsSynonym {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.name)?;
         w.nullable_string(flex, self.value.as_ref())?;

@@ -15,7 +15,7 @@ impl Default for DescribeDelegationTokenRequest {
 }
 
 impl DescribeDelegationTokenRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.owners = r.nullable_array(flex, 3, |r| DescribeDelegationTokenOwner::read(r, v))?;
@@ -25,7 +25,7 @@ impl DescribeDelegationTokenRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.nullable_array(flex, self.owners.as_deref(), |w, x| x.write(w, v))?;
         if flex {
@@ -44,7 +44,7 @@ pub struct DescribeDelegationTokenOwner {
 }
 
 impl DescribeDelegationTokenOwner {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.principal_type = r.string(flex)?;
@@ -55,7 +55,7 @@ impl DescribeDelegationTokenOwner {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.principal_type)?;
         w.string(flex, &self.principal_name)?;

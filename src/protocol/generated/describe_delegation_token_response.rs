@@ -13,7 +13,7 @@ pub struct DescribeDelegationTokenResponse {
 }
 
 impl DescribeDelegationTokenResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -25,7 +25,7 @@ impl DescribeDelegationTokenResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i16(self.error_code);
         w.array(flex, &self.tokens, |w, x| x.write(w, v))?;
@@ -62,7 +62,7 @@ pub struct DescribedDelegationToken {
 }
 
 impl DescribedDelegationToken {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.principal_type = r.string(flex)?;
@@ -85,7 +85,7 @@ impl DescribedDelegationToken {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.principal_type)?;
         w.string(flex, &self.principal_name)?;
@@ -123,7 +123,7 @@ pub struct DescribedDelegationTokenRenewer {
 }
 
 impl DescribedDelegationTokenRenewer {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.principal_type = r.string(flex)?;
@@ -134,7 +134,7 @@ impl DescribedDelegationTokenRenewer {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.principal_type)?;
         w.string(flex, &self.principal_name)?;

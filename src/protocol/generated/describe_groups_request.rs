@@ -11,7 +11,7 @@ pub struct DescribeGroupsRequest {
 }
 
 impl DescribeGroupsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.groups = r.array(flex, 1, |r| r.string(flex))?;
@@ -24,7 +24,7 @@ impl DescribeGroupsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.array(flex, &self.groups, |w, x| w.string(flex, x))?;
         if !(v >= 3) && self.include_authorized_operations {

@@ -11,7 +11,7 @@ pub struct DescribeGroupsResponse {
 }
 
 impl DescribeGroupsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         if v >= 1 {
@@ -24,7 +24,7 @@ impl DescribeGroupsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         if v >= 1 {
             w.i32(self.throttle_time_ms);
@@ -73,7 +73,7 @@ impl Default for DescribedGroup {
 }
 
 impl DescribedGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -94,7 +94,7 @@ impl DescribedGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.i16(self.error_code);
         if !(v >= 6) && self.error_message.is_some() {
@@ -138,7 +138,7 @@ pub struct DescribedGroupMember {
 }
 
 impl DescribedGroupMember {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 5;
         let mut m = Self::default();
         m.member_id = r.string(flex)?;
@@ -155,7 +155,7 @@ impl DescribedGroupMember {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 5;
         w.string(flex, &self.member_id)?;
         if v >= 4 {

@@ -15,7 +15,7 @@ impl Default for DescribeLogDirsRequest {
 }
 
 impl DescribeLogDirsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.topics = r.nullable_array(flex, 3, |r| DescribableLogDirTopic::read(r, v))?;
@@ -25,7 +25,7 @@ impl DescribeLogDirsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.nullable_array(flex, self.topics.as_deref(), |w, x| x.write(w, v))?;
         if flex {
@@ -44,7 +44,7 @@ pub struct DescribableLogDirTopic {
 }
 
 impl DescribableLogDirTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.topic = r.string(flex)?;
@@ -55,7 +55,7 @@ impl DescribableLogDirTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.topic)?;
         w.array(flex, &self.partitions, |w, x| Ok(w.i32(*x)))?;

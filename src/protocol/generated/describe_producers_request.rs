@@ -9,14 +9,14 @@ pub struct DescribeProducersRequest {
 }
 
 impl DescribeProducersRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topics = r.array(true, 3, |r| TopicRequest::read(r, v))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
         Ok(())
@@ -32,7 +32,7 @@ pub struct TopicRequest {
 }
 
 impl TopicRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partition_indexes = r.array(true, 4, |r| r.i32())?;
@@ -40,7 +40,7 @@ impl TopicRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partition_indexes, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

@@ -11,7 +11,7 @@ pub struct DescribeProducersResponse {
 }
 
 impl DescribeProducersResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.topics = r.array(true, 3, |r| TopicResponse::read(r, v))?;
@@ -19,7 +19,7 @@ impl DescribeProducersResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -36,7 +36,7 @@ pub struct TopicResponse {
 }
 
 impl TopicResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.array(true, 9, |r| PartitionResponse::read(r, v))?;
@@ -44,7 +44,7 @@ impl TopicResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -65,7 +65,7 @@ pub struct PartitionResponse {
 }
 
 impl PartitionResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -75,7 +75,7 @@ impl PartitionResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
@@ -115,7 +115,7 @@ impl Default for ProducerState {
 }
 
 impl ProducerState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.producer_id = r.i64()?;
         m.producer_epoch = r.i32()?;
@@ -127,7 +127,7 @@ impl ProducerState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.producer_id);
         w.i32(self.producer_epoch);
         w.i32(self.last_sequence);

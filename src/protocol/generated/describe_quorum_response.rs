@@ -21,7 +21,7 @@ impl Default for DescribeQuorumResponse {
 }
 
 impl DescribeQuorumResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.error_code = r.i16()?;
         if v >= 2 {
@@ -35,7 +35,7 @@ impl DescribeQuorumResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.error_code);
         if v >= 2 {
             w.nullable_string(true, self.error_message.as_ref())?;
@@ -61,7 +61,7 @@ pub struct TopicData {
 }
 
 impl TopicData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_name = r.string(true)?;
         m.partitions = r.array(true, 25, |r| PartitionData::read(r, v))?;
@@ -69,7 +69,7 @@ impl TopicData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic_name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -113,7 +113,7 @@ impl Default for PartitionData {
 }
 
 impl PartitionData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -129,7 +129,7 @@ impl PartitionData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         if v >= 2 {
@@ -154,7 +154,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.node_id = r.i32()?;
         m.listeners = r.array(true, 5, |r| Listener::read(r, v))?;
@@ -162,7 +162,7 @@ impl Node {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.node_id);
         w.array(true, &self.listeners, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -181,7 +181,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -190,7 +190,7 @@ impl Listener {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);
@@ -226,7 +226,7 @@ impl Default for ReplicaState {
 }
 
 impl ReplicaState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.replica_id = r.i32()?;
         if v >= 2 {
@@ -243,7 +243,7 @@ impl ReplicaState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.replica_id);
         if !(v >= 2) && !self.replica_directory_id.is_zero() {
             return lost("ReplicaState.ReplicaDirectoryId", v);

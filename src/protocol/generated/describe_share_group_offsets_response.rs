@@ -11,7 +11,7 @@ pub struct DescribeShareGroupOffsetsResponse {
 }
 
 impl DescribeShareGroupOffsetsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.groups = r.array(true, 6, |r| DescribeShareGroupOffsetsResponseGroup::read(r, v))?;
@@ -19,7 +19,7 @@ impl DescribeShareGroupOffsetsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.groups, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -40,7 +40,7 @@ pub struct DescribeShareGroupOffsetsResponseGroup {
 }
 
 impl DescribeShareGroupOffsetsResponseGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         m.topics = r.array(true, 19, |r| DescribeShareGroupOffsetsResponseTopic::read(r, v))?;
@@ -50,7 +50,7 @@ impl DescribeShareGroupOffsetsResponseGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.i16(self.error_code);
@@ -71,7 +71,7 @@ pub struct DescribeShareGroupOffsetsResponseTopic {
 }
 
 impl DescribeShareGroupOffsetsResponseTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_name = r.string(true)?;
         m.topic_id = r.uuid()?;
@@ -80,7 +80,7 @@ impl DescribeShareGroupOffsetsResponseTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic_name)?;
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
@@ -112,7 +112,7 @@ impl Default for DescribeShareGroupOffsetsResponsePartition {
 }
 
 impl DescribeShareGroupOffsetsResponsePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.start_offset = r.i64()?;
@@ -126,7 +126,7 @@ impl DescribeShareGroupOffsetsResponsePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i64(self.start_offset);
         w.i32(self.leader_epoch);

@@ -19,7 +19,7 @@ impl Default for DescribeTopicPartitionsRequest {
 }
 
 impl DescribeTopicPartitionsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topics = r.array(true, 2, |r| TopicRequest::read(r, v))?;
         m.response_partition_limit = r.i32()?;
@@ -28,7 +28,7 @@ impl DescribeTopicPartitionsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.i32(self.response_partition_limit);
         w.nullable_struct(self.cursor.as_ref(), |w, x: &Cursor| x.write(w, v))?;
@@ -44,14 +44,14 @@ pub struct TopicRequest {
 }
 
 impl TopicRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.uvarint(0);
         Ok(())
@@ -67,7 +67,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_name = r.string(true)?;
         m.partition_index = r.i32()?;
@@ -75,7 +75,7 @@ impl Cursor {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic_name)?;
         w.i32(self.partition_index);
         w.uvarint(0);

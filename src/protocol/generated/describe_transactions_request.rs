@@ -9,14 +9,14 @@ pub struct DescribeTransactionsRequest {
 }
 
 impl DescribeTransactionsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.transactional_ids = r.array(true, 1, |r| r.string(true))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.transactional_ids, |w, x| w.string(true, x))?;
         w.uvarint(0);
         Ok(())

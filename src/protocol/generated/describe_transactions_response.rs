@@ -11,7 +11,7 @@ pub struct DescribeTransactionsResponse {
 }
 
 impl DescribeTransactionsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.transaction_states = r.array(true, 28, |r| TransactionState::read(r, v))?;
@@ -19,7 +19,7 @@ impl DescribeTransactionsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.transaction_states, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -48,7 +48,7 @@ pub struct TransactionState {
 }
 
 impl TransactionState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.error_code = r.i16()?;
         m.transactional_id = r.string(true)?;
@@ -62,7 +62,7 @@ impl TransactionState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.error_code);
         w.string(true, &self.transactional_id)?;
         w.string(true, &self.transaction_state)?;
@@ -85,7 +85,7 @@ pub struct TopicData {
 }
 
 impl TopicData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -93,7 +93,7 @@ impl TopicData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

@@ -19,7 +19,7 @@ impl Default for ElectLeadersRequest {
 }
 
 impl ElectLeadersRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         if v >= 1 {
@@ -33,7 +33,7 @@ impl ElectLeadersRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         if !(v >= 1) && self.election_type != 0 {
             return lost("ElectLeadersRequest.ElectionType", v);
@@ -59,7 +59,7 @@ pub struct TopicPartitions {
 }
 
 impl TopicPartitions {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.topic = r.string(flex)?;
@@ -70,7 +70,7 @@ impl TopicPartitions {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.string(flex, &self.topic)?;
         w.array(flex, &self.partitions, |w, x| Ok(w.i32(*x)))?;

@@ -9,13 +9,13 @@ pub struct EndTxnMarker {
 }
 
 impl EndTxnMarker {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.coordinator_epoch = r.i32()?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.coordinator_epoch);
         Ok(())
     }

@@ -15,7 +15,7 @@ pub struct EndTxnRequest {
 }
 
 impl EndTxnRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.transactional_id = r.string(flex)?;
@@ -28,7 +28,7 @@ impl EndTxnRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.transactional_id)?;
         w.i64(self.producer_id);

@@ -21,7 +21,7 @@ impl Default for EndTxnResponse {
 }
 
 impl EndTxnResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -38,7 +38,7 @@ impl EndTxnResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);

@@ -19,7 +19,7 @@ impl Default for EnvelopeRequest {
 }
 
 impl EnvelopeRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.request_data = r.bytes(true)?;
         m.request_principal = r.nullable_bytes(true)?;
@@ -28,7 +28,7 @@ impl EnvelopeRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.bytes(true, &self.request_data)?;
         w.nullable_bytes(true, self.request_principal.as_ref())?;
         w.bytes(true, &self.client_host_address)?;

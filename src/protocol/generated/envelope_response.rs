@@ -11,7 +11,7 @@ pub struct EnvelopeResponse {
 }
 
 impl EnvelopeResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.response_data = r.nullable_bytes(true)?;
         m.error_code = r.i16()?;
@@ -19,7 +19,7 @@ impl EnvelopeResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_bytes(true, self.response_data.as_ref())?;
         w.i16(self.error_code);
         w.uvarint(0);

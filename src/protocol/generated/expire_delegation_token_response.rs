@@ -13,7 +13,7 @@ pub struct ExpireDelegationTokenResponse {
 }
 
 impl ExpireDelegationTokenResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -25,7 +25,7 @@ impl ExpireDelegationTokenResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i16(self.error_code);
         w.i64(self.expiry_timestamp_ms);

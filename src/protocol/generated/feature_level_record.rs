@@ -13,7 +13,7 @@ pub struct FeatureLevelRecord {
 }
 
 impl FeatureLevelRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.feature_level = r.i16()?;
@@ -21,7 +21,7 @@ impl FeatureLevelRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i16(self.feature_level);
         let mut t = w.begin_tags();

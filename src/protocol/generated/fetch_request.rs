@@ -50,7 +50,7 @@ impl Default for FetchRequest {
 }
 
 impl FetchRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         if v <= 14 {
@@ -90,7 +90,7 @@ impl FetchRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if !(v <= 14) && self.replica_id != -1 {
             return lost("FetchRequest.ReplicaId", v);
@@ -154,7 +154,7 @@ impl Default for ReplicaState {
 }
 
 impl ReplicaState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.replica_id = r.i32()?;
         m.replica_epoch = r.i64()?;
@@ -162,7 +162,7 @@ impl ReplicaState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.replica_id);
         w.i64(self.replica_epoch);
         w.uvarint(0);
@@ -181,7 +181,7 @@ pub struct FetchTopic {
 }
 
 impl FetchTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         if v <= 12 {
@@ -197,7 +197,7 @@ impl FetchTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v <= 12 {
             w.string(flex, &self.topic)?;
@@ -249,7 +249,7 @@ impl Default for FetchPartition {
 }
 
 impl FetchPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         m.partition = r.i32()?;
@@ -281,7 +281,7 @@ impl FetchPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i32(self.partition);
         if v >= 9 {
@@ -327,7 +327,7 @@ pub struct ForgottenTopic {
 }
 
 impl ForgottenTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         if v <= 12 {
@@ -343,7 +343,7 @@ impl ForgottenTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v <= 12 {
             w.string(flex, &self.topic)?;

@@ -17,7 +17,7 @@ pub struct FetchResponse {
 }
 
 impl FetchResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -42,7 +42,7 @@ impl FetchResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i32(self.throttle_time_ms);
         if v >= 7 {
@@ -82,7 +82,7 @@ pub struct FetchableTopicResponse {
 }
 
 impl FetchableTopicResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         if v <= 12 {
@@ -98,7 +98,7 @@ impl FetchableTopicResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         if v <= 12 {
             w.string(flex, &self.topic)?;
@@ -159,7 +159,7 @@ impl Default for PartitionData {
 }
 
 impl PartitionData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -194,7 +194,7 @@ impl PartitionData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i32(self.partition_index);
         w.i16(self.error_code);
@@ -258,7 +258,7 @@ impl Default for EpochEndOffset {
 }
 
 impl EpochEndOffset {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.end_offset = r.i64()?;
@@ -266,7 +266,7 @@ impl EpochEndOffset {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.i64(self.end_offset);
         w.uvarint(0);
@@ -289,7 +289,7 @@ impl Default for LeaderIdAndEpoch {
 }
 
 impl LeaderIdAndEpoch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.leader_id = r.i32()?;
         m.leader_epoch = r.i32()?;
@@ -297,7 +297,7 @@ impl LeaderIdAndEpoch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.leader_id);
         w.i32(self.leader_epoch);
         w.uvarint(0);
@@ -320,7 +320,7 @@ impl Default for SnapshotId {
 }
 
 impl SnapshotId {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.end_offset = r.i64()?;
         m.epoch = r.i32()?;
@@ -328,7 +328,7 @@ impl SnapshotId {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.end_offset);
         w.i32(self.epoch);
         w.uvarint(0);
@@ -345,7 +345,7 @@ pub struct AbortedTransaction {
 }
 
 impl AbortedTransaction {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 12;
         let mut m = Self::default();
         m.producer_id = r.i64()?;
@@ -356,7 +356,7 @@ impl AbortedTransaction {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 12;
         w.i64(self.producer_id);
         w.i64(self.first_offset);
@@ -380,7 +380,7 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.node_id = r.i32()?;
         m.host = r.string(true)?;
@@ -390,7 +390,7 @@ impl NodeEndpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.node_id);
         w.string(true, &self.host)?;
         w.i32(self.port);

@@ -21,7 +21,7 @@ impl Default for FetchSnapshotRequest {
 }
 
 impl FetchSnapshotRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.replica_id = r.i32()?;
         m.max_bytes = r.i32()?;
@@ -38,7 +38,7 @@ impl FetchSnapshotRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.replica_id);
         w.i32(self.max_bytes);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
@@ -62,7 +62,7 @@ pub struct TopicSnapshot {
 }
 
 impl TopicSnapshot {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.array(true, 30, |r| PartitionSnapshot::read(r, v))?;
@@ -70,7 +70,7 @@ impl TopicSnapshot {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -93,7 +93,7 @@ pub struct PartitionSnapshot {
 }
 
 impl PartitionSnapshot {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition = r.i32()?;
         m.current_leader_epoch = r.i32()?;
@@ -111,7 +111,7 @@ impl PartitionSnapshot {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition);
         w.i32(self.current_leader_epoch);
         self.snapshot_id.write(w, v)?;
@@ -136,7 +136,7 @@ pub struct SnapshotId {
 }
 
 impl SnapshotId {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.end_offset = r.i64()?;
         m.epoch = r.i32()?;
@@ -144,7 +144,7 @@ impl SnapshotId {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.end_offset);
         w.i32(self.epoch);
         w.uvarint(0);

@@ -15,7 +15,7 @@ pub struct FetchSnapshotResponse {
 }
 
 impl FetchSnapshotResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -32,7 +32,7 @@ impl FetchSnapshotResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
@@ -59,7 +59,7 @@ pub struct TopicSnapshot {
 }
 
 impl TopicSnapshot {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.array(true, 37, |r| PartitionSnapshot::read(r, v))?;
@@ -67,7 +67,7 @@ impl TopicSnapshot {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -94,7 +94,7 @@ pub struct PartitionSnapshot {
 }
 
 impl PartitionSnapshot {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.index = r.i32()?;
         m.error_code = r.i16()?;
@@ -114,7 +114,7 @@ impl PartitionSnapshot {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.index);
         w.i16(self.error_code);
         self.snapshot_id.write(w, v)?;
@@ -144,7 +144,7 @@ pub struct SnapshotId {
 }
 
 impl SnapshotId {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.end_offset = r.i64()?;
         m.epoch = r.i32()?;
@@ -152,7 +152,7 @@ impl SnapshotId {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.end_offset);
         w.i32(self.epoch);
         w.uvarint(0);
@@ -169,7 +169,7 @@ pub struct LeaderIdAndEpoch {
 }
 
 impl LeaderIdAndEpoch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.leader_id = r.i32()?;
         m.leader_epoch = r.i32()?;
@@ -177,7 +177,7 @@ impl LeaderIdAndEpoch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.leader_id);
         w.i32(self.leader_epoch);
         w.uvarint(0);
@@ -196,7 +196,7 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.node_id = r.i32()?;
         m.host = r.string(true)?;
@@ -205,7 +205,7 @@ impl NodeEndpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.node_id);
         w.string(true, &self.host)?;
         w.u16(self.port);

@@ -13,7 +13,7 @@ pub struct FindCoordinatorRequest {
 }
 
 impl FindCoordinatorRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v <= 3 {
@@ -31,7 +31,7 @@ impl FindCoordinatorRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if !(v <= 3) && !self.key.is_empty() {
             return lost("FindCoordinatorRequest.Key", v);

@@ -35,7 +35,7 @@ impl Default for FindCoordinatorResponse {
 }
 
 impl FindCoordinatorResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v >= 1 {
@@ -65,7 +65,7 @@ impl FindCoordinatorResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if v >= 1 {
             w.i32(self.throttle_time_ms);
@@ -140,7 +140,7 @@ impl Default for Coordinator {
 }
 
 impl Coordinator {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.node_id = r.i32()?;
@@ -152,7 +152,7 @@ impl Coordinator {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.i32(self.node_id);
         w.string(true, &self.host)?;

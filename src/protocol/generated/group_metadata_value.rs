@@ -35,7 +35,7 @@ impl Default for GroupMetadataValue {
 }
 
 impl GroupMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.protocol_type = r.string(flex)?;
@@ -52,7 +52,7 @@ impl GroupMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.protocol_type)?;
         w.i32(self.generation);
@@ -111,7 +111,7 @@ impl Default for MemberMetadata {
 }
 
 impl MemberMetadata {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.member_id = r.string(flex)?;
@@ -132,7 +132,7 @@ impl MemberMetadata {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.member_id)?;
         if v >= 3 {

@@ -11,7 +11,7 @@ pub struct HeartbeatResponse {
 }
 
 impl HeartbeatResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         if v >= 1 {
@@ -24,7 +24,7 @@ impl HeartbeatResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         if v >= 1 {
             w.i32(self.throttle_time_ms);

@@ -11,7 +11,7 @@ pub struct IncrementalAlterConfigsRequest {
 }
 
 impl IncrementalAlterConfigsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.resources = r.array(flex, 4, |r| AlterConfigsResource::read(r, v))?;
@@ -22,7 +22,7 @@ impl IncrementalAlterConfigsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.array(flex, &self.resources, |w, x| x.write(w, v))?;
         w.bool(self.validate_only);
@@ -44,7 +44,7 @@ pub struct AlterConfigsResource {
 }
 
 impl AlterConfigsResource {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.resource_type = r.i8()?;
@@ -56,7 +56,7 @@ impl AlterConfigsResource {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i8(self.resource_type);
         w.string(flex, &self.resource_name)?;
@@ -85,7 +85,7 @@ impl Default for AlterableConfig {
 }
 
 impl AlterableConfig {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -97,7 +97,7 @@ impl AlterableConfig {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.name)?;
         w.i8(self.config_operation);

@@ -32,7 +32,7 @@ impl Default for InitProducerIdRequest {
 }
 
 impl InitProducerIdRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.transactional_id = r.nullable_string(flex)?;
@@ -55,7 +55,7 @@ impl InitProducerIdRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.nullable_string(flex, self.transactional_id.as_ref())?;
         w.i32(self.transaction_timeout_ms);

@@ -11,7 +11,7 @@ pub struct InitializeShareGroupStateRequest {
 }
 
 impl InitializeShareGroupStateRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         m.topics = r.array(true, 18, |r| InitializeStateData::read(r, v))?;
@@ -19,7 +19,7 @@ impl InitializeShareGroupStateRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -36,7 +36,7 @@ pub struct InitializeStateData {
 }
 
 impl InitializeStateData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 17, |r| PartitionData::read(r, v))?;
@@ -44,7 +44,7 @@ impl InitializeStateData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -63,7 +63,7 @@ pub struct PartitionData {
 }
 
 impl PartitionData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition = r.i32()?;
         m.state_epoch = r.i32()?;
@@ -72,7 +72,7 @@ impl PartitionData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition);
         w.i32(self.state_epoch);
         w.i64(self.start_offset);

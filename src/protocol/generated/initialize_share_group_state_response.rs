@@ -9,14 +9,14 @@ pub struct InitializeShareGroupStateResponse {
 }
 
 impl InitializeShareGroupStateResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.results = r.array(true, 18, |r| InitializeStateResult::read(r, v))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.results, |w, x| x.write(w, v))?;
         w.uvarint(0);
         Ok(())
@@ -32,7 +32,7 @@ pub struct InitializeStateResult {
 }
 
 impl InitializeStateResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 8, |r| PartitionResult::read(r, v))?;
@@ -40,7 +40,7 @@ impl InitializeStateResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -59,7 +59,7 @@ pub struct PartitionResult {
 }
 
 impl PartitionResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition = r.i32()?;
         m.error_code = r.i16()?;
@@ -68,7 +68,7 @@ impl PartitionResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;

@@ -38,7 +38,7 @@ impl Default for JoinGroupRequest {
 }
 
 impl JoinGroupRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.group_id = r.string(flex)?;
@@ -61,7 +61,7 @@ impl JoinGroupRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.group_id)?;
         w.i32(self.session_timeout_ms);
@@ -96,7 +96,7 @@ pub struct JoinGroupRequestProtocol {
 }
 
 impl JoinGroupRequestProtocol {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -107,7 +107,7 @@ impl JoinGroupRequestProtocol {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.name)?;
         w.bytes(flex, &self.metadata)?;

@@ -41,7 +41,7 @@ impl Default for JoinGroupResponse {
 }
 
 impl JoinGroupResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         if v >= 2 {
@@ -65,7 +65,7 @@ impl JoinGroupResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         if v >= 2 {
             w.i32(self.throttle_time_ms);
@@ -108,7 +108,7 @@ pub struct JoinGroupResponseMember {
 }
 
 impl JoinGroupResponseMember {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.member_id = r.string(flex)?;
@@ -122,7 +122,7 @@ impl JoinGroupResponseMember {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.member_id)?;
         if v >= 5 {

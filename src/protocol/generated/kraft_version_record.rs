@@ -13,7 +13,7 @@ pub struct KRaftVersionRecord {
 }
 
 impl KRaftVersionRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.version = r.i16()?;
         m.kraft_version = r.i16()?;
@@ -21,7 +21,7 @@ impl KRaftVersionRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.version);
         w.i16(self.kraft_version);
         let mut t = w.begin_tags();

@@ -17,7 +17,7 @@ pub struct LeaderChangeMessage {
 }
 
 impl LeaderChangeMessage {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.version = r.i16()?;
         m.leader_id = r.i32()?;
@@ -27,7 +27,7 @@ impl LeaderChangeMessage {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.version);
         w.i32(self.leader_id);
         w.array(true, &self.voters, |w, x| x.write(w, v))?;
@@ -51,7 +51,7 @@ pub struct Voter {
 }
 
 impl Voter {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.voter_id = r.i32()?;
         if v >= 1 {
@@ -61,7 +61,7 @@ impl Voter {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.voter_id);
         if !(v >= 1) && !self.voter_directory_id.is_zero() {
             return lost("Voter.VoterDirectoryId", v);

@@ -13,7 +13,7 @@ pub struct LeaveGroupRequest {
 }
 
 impl LeaveGroupRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.group_id = r.string(flex)?;
@@ -29,7 +29,7 @@ impl LeaveGroupRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.group_id)?;
         if !(v <= 2) && !self.member_id.is_empty() {
@@ -62,7 +62,7 @@ pub struct MemberIdentity {
 }
 
 impl MemberIdentity {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.member_id = r.string(flex)?;
@@ -76,7 +76,7 @@ impl MemberIdentity {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.member_id)?;
         w.nullable_string(flex, self.group_instance_id.as_ref())?;

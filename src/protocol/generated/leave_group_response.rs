@@ -13,7 +13,7 @@ pub struct LeaveGroupResponse {
 }
 
 impl LeaveGroupResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         if v >= 1 {
@@ -29,7 +29,7 @@ impl LeaveGroupResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         if v >= 1 {
             w.i32(self.throttle_time_ms);
@@ -65,7 +65,7 @@ impl Default for MemberResponse {
 }
 
 impl MemberResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.member_id = r.string(flex)?;
@@ -77,7 +77,7 @@ impl MemberResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.member_id)?;
         w.nullable_string(flex, self.group_instance_id.as_ref())?;

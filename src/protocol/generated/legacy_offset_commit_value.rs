@@ -13,7 +13,7 @@ pub struct LegacyOffsetCommitValue {
 }
 
 impl LegacyOffsetCommitValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.offset = r.i64()?;
         m.metadata = r.string(false)?;
@@ -21,7 +21,7 @@ impl LegacyOffsetCommitValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.offset);
         w.string(false, &self.metadata)?;
         w.i64(self.commit_timestamp);

@@ -9,7 +9,7 @@ pub struct ListConfigResourcesRequest {
 }
 
 impl ListConfigResourcesRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         if v >= 1 {
             m.resource_types = r.array(true, 1, |r| r.i8())?;
@@ -18,7 +18,7 @@ impl ListConfigResourcesRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         if !(v >= 1) && !self.resource_types.is_empty() {
             return lost("ListConfigResourcesRequest.ResourceTypes", v);
         }

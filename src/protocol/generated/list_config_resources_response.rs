@@ -13,7 +13,7 @@ pub struct ListConfigResourcesResponse {
 }
 
 impl ListConfigResourcesResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -22,7 +22,7 @@ impl ListConfigResourcesResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.array(true, &self.config_resources, |w, x| x.write(w, v))?;
@@ -46,7 +46,7 @@ impl Default for ConfigResource {
 }
 
 impl ConfigResource {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.resource_name = r.string(true)?;
         if v >= 1 {
@@ -56,7 +56,7 @@ impl ConfigResource {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.resource_name)?;
         if v >= 1 {
             w.i8(self.resource_type);

@@ -11,7 +11,7 @@ pub struct ListGroupsRequest {
 }
 
 impl ListGroupsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v >= 4 {
@@ -26,7 +26,7 @@ impl ListGroupsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if !(v >= 4) && !self.states_filter.is_empty() {
             return lost("ListGroupsRequest.StatesFilter", v);

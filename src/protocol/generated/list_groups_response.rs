@@ -13,7 +13,7 @@ pub struct ListGroupsResponse {
 }
 
 impl ListGroupsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         if v >= 1 {
@@ -27,7 +27,7 @@ impl ListGroupsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         if v >= 1 {
             w.i32(self.throttle_time_ms);
@@ -54,7 +54,7 @@ pub struct ListedGroup {
 }
 
 impl ListedGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.group_id = r.string(flex)?;
@@ -71,7 +71,7 @@ impl ListedGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.group_id)?;
         w.string(flex, &self.protocol_type)?;

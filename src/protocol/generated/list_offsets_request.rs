@@ -15,7 +15,7 @@ pub struct ListOffsetsRequest {
 }
 
 impl ListOffsetsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.replica_id = r.i32()?;
@@ -32,7 +32,7 @@ impl ListOffsetsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.i32(self.replica_id);
         if !(v >= 2) && self.isolation_level != 0 {
@@ -61,7 +61,7 @@ pub struct ListOffsetsTopic {
 }
 
 impl ListOffsetsTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -72,7 +72,7 @@ impl ListOffsetsTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partitions, |w, x| x.write(w, v))?;
@@ -100,7 +100,7 @@ impl Default for ListOffsetsPartition {
 }
 
 impl ListOffsetsPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -114,7 +114,7 @@ impl ListOffsetsPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.i32(self.partition_index);
         if v >= 4 {

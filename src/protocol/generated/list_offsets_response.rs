@@ -11,7 +11,7 @@ pub struct ListOffsetsResponse {
 }
 
 impl ListOffsetsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         if v >= 2 {
@@ -24,7 +24,7 @@ impl ListOffsetsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         if v >= 2 {
             w.i32(self.throttle_time_ms);
@@ -46,7 +46,7 @@ pub struct ListOffsetsTopicResponse {
 }
 
 impl ListOffsetsTopicResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -57,7 +57,7 @@ impl ListOffsetsTopicResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partitions, |w, x| x.write(w, v))?;
@@ -89,7 +89,7 @@ impl Default for ListOffsetsPartitionResponse {
 }
 
 impl ListOffsetsPartitionResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -105,7 +105,7 @@ impl ListOffsetsPartitionResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.i32(self.partition_index);
         w.i16(self.error_code);

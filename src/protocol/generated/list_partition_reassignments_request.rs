@@ -17,7 +17,7 @@ impl Default for ListPartitionReassignmentsRequest {
 }
 
 impl ListPartitionReassignmentsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.timeout_ms = r.i32()?;
         m.topics = r.nullable_array(true, 3, |r| ListPartitionReassignmentsTopics::read(r, v))?;
@@ -25,7 +25,7 @@ impl ListPartitionReassignmentsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.timeout_ms);
         w.nullable_array(true, self.topics.as_deref(), |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -42,7 +42,7 @@ pub struct ListPartitionReassignmentsTopics {
 }
 
 impl ListPartitionReassignmentsTopics {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partition_indexes = r.array(true, 4, |r| r.i32())?;
@@ -50,7 +50,7 @@ impl ListPartitionReassignmentsTopics {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partition_indexes, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

@@ -21,7 +21,7 @@ impl Default for ListTransactionsRequest {
 }
 
 impl ListTransactionsRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.state_filters = r.array(true, 1, |r| r.string(true))?;
         m.producer_id_filters = r.array(true, 8, |r| r.i64())?;
@@ -35,7 +35,7 @@ impl ListTransactionsRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.state_filters, |w, x| w.string(true, x))?;
         w.array(true, &self.producer_id_filters, |w, x| Ok(w.i64(*x)))?;
         if !(v >= 1) && self.duration_filter != -1 {

@@ -15,7 +15,7 @@ pub struct ListTransactionsResponse {
 }
 
 impl ListTransactionsResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -25,7 +25,7 @@ impl ListTransactionsResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.array(true, &self.unknown_state_filters, |w, x| w.string(true, x))?;
@@ -46,7 +46,7 @@ pub struct TransactionState {
 }
 
 impl TransactionState {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.transactional_id = r.string(true)?;
         m.producer_id = r.i64()?;
@@ -55,7 +55,7 @@ impl TransactionState {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.transactional_id)?;
         w.i64(self.producer_id);
         w.string(true, &self.transaction_state)?;

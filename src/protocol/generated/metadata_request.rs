@@ -26,7 +26,7 @@ impl Default for MetadataRequest {
 }
 
 impl MetadataRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.topics = if v >= 1 {
@@ -49,7 +49,7 @@ impl MetadataRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         if v >= 1 {
             w.nullable_array(flex, self.topics.as_deref(), |w, x| x.write(w, v))?;
@@ -97,7 +97,7 @@ impl Default for MetadataRequestTopic {
 }
 
 impl MetadataRequestTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         if v >= 10 {
@@ -110,7 +110,7 @@ impl MetadataRequestTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         if v >= 10 {
             w.uuid(self.topic_id);

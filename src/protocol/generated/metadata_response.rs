@@ -35,7 +35,7 @@ impl Default for MetadataResponse {
 }
 
 impl MetadataResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         if v >= 3 {
@@ -61,7 +61,7 @@ impl MetadataResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         if v >= 3 {
             w.i32(self.throttle_time_ms);
@@ -103,7 +103,7 @@ pub struct MetadataResponseBroker {
 }
 
 impl MetadataResponseBroker {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.node_id = r.i32()?;
@@ -118,7 +118,7 @@ impl MetadataResponseBroker {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i32(self.node_id);
         w.string(flex, &self.host)?;
@@ -163,7 +163,7 @@ impl Default for MetadataResponseTopic {
 }
 
 impl MetadataResponseTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -184,7 +184,7 @@ impl MetadataResponseTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i16(self.error_code);
         if v >= 12 {
@@ -246,7 +246,7 @@ impl Default for MetadataResponsePartition {
 }
 
 impl MetadataResponsePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -266,7 +266,7 @@ impl MetadataResponsePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i16(self.error_code);
         w.i32(self.partition_index);

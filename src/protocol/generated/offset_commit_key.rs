@@ -13,7 +13,7 @@ pub struct OffsetCommitKey {
 }
 
 impl OffsetCommitKey {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group = r.string(false)?;
         m.topic = r.string(false)?;
@@ -21,7 +21,7 @@ impl OffsetCommitKey {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.group)?;
         w.string(false, &self.topic)?;
         w.i32(self.partition);

@@ -32,7 +32,7 @@ impl Default for OffsetCommitRequest {
 }
 
 impl OffsetCommitRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         m.group_id = r.string(flex)?;
@@ -51,7 +51,7 @@ impl OffsetCommitRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         w.string(flex, &self.group_id)?;
         w.i32(self.generation_id_or_member_epoch);
@@ -84,7 +84,7 @@ pub struct OffsetCommitRequestTopic {
 }
 
 impl OffsetCommitRequestTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         if v <= 9 {
@@ -100,7 +100,7 @@ impl OffsetCommitRequestTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         if v <= 9 {
             w.string(flex, &self.name)?;
@@ -135,7 +135,7 @@ impl Default for OffsetCommitRequestPartition {
 }
 
 impl OffsetCommitRequestPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -150,7 +150,7 @@ impl OffsetCommitRequestPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         w.i32(self.partition_index);
         w.i64(self.committed_offset);

@@ -11,7 +11,7 @@ pub struct OffsetCommitResponse {
 }
 
 impl OffsetCommitResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         if v >= 3 {
@@ -24,7 +24,7 @@ impl OffsetCommitResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         if v >= 3 {
             w.i32(self.throttle_time_ms);
@@ -48,7 +48,7 @@ pub struct OffsetCommitResponseTopic {
 }
 
 impl OffsetCommitResponseTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         if v <= 9 {
@@ -64,7 +64,7 @@ impl OffsetCommitResponseTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         if v <= 9 {
             w.string(flex, &self.name)?;
@@ -89,7 +89,7 @@ pub struct OffsetCommitResponsePartition {
 }
 
 impl OffsetCommitResponsePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 8;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -100,7 +100,7 @@ impl OffsetCommitResponsePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 8;
         w.i32(self.partition_index);
         w.i16(self.error_code);

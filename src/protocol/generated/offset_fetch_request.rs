@@ -21,7 +21,7 @@ impl Default for OffsetFetchRequest {
 }
 
 impl OffsetFetchRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         if v <= 7 {
@@ -46,7 +46,7 @@ impl OffsetFetchRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         if !(v <= 7) && !self.group_id.is_empty() {
             return lost("OffsetFetchRequest.GroupId", v);
@@ -93,7 +93,7 @@ pub struct OffsetFetchRequestTopic {
 }
 
 impl OffsetFetchRequestTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 6;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -104,7 +104,7 @@ impl OffsetFetchRequestTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 6;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partition_indexes, |w, x| Ok(w.i32(*x)))?;
@@ -134,7 +134,7 @@ impl Default for OffsetFetchRequestGroup {
 }
 
 impl OffsetFetchRequestGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         if v >= 9 {
@@ -148,7 +148,7 @@ impl OffsetFetchRequestGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         if v >= 9 {
             w.nullable_string(true, self.member_id.as_ref())?;
@@ -173,7 +173,7 @@ pub struct OffsetFetchRequestTopics {
 }
 
 impl OffsetFetchRequestTopics {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         if v <= 9 {
             m.name = r.string(true)?;
@@ -186,7 +186,7 @@ impl OffsetFetchRequestTopics {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         if v <= 9 {
             w.string(true, &self.name)?;
         }

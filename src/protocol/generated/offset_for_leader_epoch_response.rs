@@ -11,7 +11,7 @@ pub struct OffsetForLeaderEpochResponse {
 }
 
 impl OffsetForLeaderEpochResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
@@ -22,7 +22,7 @@ impl OffsetForLeaderEpochResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i32(self.throttle_time_ms);
         w.array(flex, &self.topics, |w, x| x.write(w, v))?;
@@ -42,7 +42,7 @@ pub struct OffsetForLeaderTopicResult {
 }
 
 impl OffsetForLeaderTopicResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.topic = r.string(flex)?;
@@ -53,7 +53,7 @@ impl OffsetForLeaderTopicResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.string(flex, &self.topic)?;
         w.array(flex, &self.partitions, |w, x| x.write(w, v))?;
@@ -83,7 +83,7 @@ impl Default for EpochEndOffset {
 }
 
 impl EpochEndOffset {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -96,7 +96,7 @@ impl EpochEndOffset {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         w.i16(self.error_code);
         w.i32(self.partition);

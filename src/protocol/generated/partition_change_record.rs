@@ -50,7 +50,7 @@ impl Default for PartitionChangeRecord {
 }
 
 impl PartitionChangeRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_id = r.i32()?;
         m.topic_id = r.uuid()?;
@@ -90,7 +90,7 @@ impl PartitionChangeRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_id);
         w.uuid(self.topic_id);
         if !(v >= 1) && self.directories.is_some() {

@@ -56,7 +56,7 @@ impl Default for PartitionRecord {
 }
 
 impl PartitionRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_id = r.i32()?;
         m.topic_id = r.uuid()?;
@@ -88,7 +88,7 @@ impl PartitionRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_id);
         w.uuid(self.topic_id);
         w.array(true, &self.replicas, |w, x| Ok(w.i32(*x)))?;

@@ -15,7 +15,7 @@ pub struct ProduceRequest {
 }
 
 impl ProduceRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.transactional_id = r.nullable_string(flex)?;
@@ -28,7 +28,7 @@ impl ProduceRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.nullable_string(flex, self.transactional_id.as_ref())?;
         w.i16(self.acks);
@@ -52,7 +52,7 @@ pub struct TopicProduceData {
 }
 
 impl TopicProduceData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         if v <= 12 {
@@ -68,7 +68,7 @@ impl TopicProduceData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         if v <= 12 {
             w.string(flex, &self.name)?;
@@ -93,7 +93,7 @@ pub struct PartitionProduceData {
 }
 
 impl PartitionProduceData {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.index = r.i32()?;
@@ -104,7 +104,7 @@ impl PartitionProduceData {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i32(self.index);
         w.records(flex, &self.records)?;

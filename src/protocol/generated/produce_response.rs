@@ -13,7 +13,7 @@ pub struct ProduceResponse {
 }
 
 impl ProduceResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.responses = r.array(flex, 3, |r| TopicProduceResponse::read(r, v))?;
@@ -32,7 +32,7 @@ impl ProduceResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.array(flex, &self.responses, |w, x| x.write(w, v))?;
         w.i32(self.throttle_time_ms);
@@ -63,7 +63,7 @@ pub struct TopicProduceResponse {
 }
 
 impl TopicProduceResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         if v <= 12 {
@@ -79,7 +79,7 @@ impl TopicProduceResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         if v <= 12 {
             w.string(flex, &self.name)?;
@@ -131,7 +131,7 @@ impl Default for PartitionProduceResponse {
 }
 
 impl PartitionProduceResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.index = r.i32()?;
@@ -161,7 +161,7 @@ impl PartitionProduceResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i32(self.index);
         w.i16(self.error_code);
@@ -201,7 +201,7 @@ pub struct BatchIndexAndErrorMessage {
 }
 
 impl BatchIndexAndErrorMessage {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 9;
         let mut m = Self::default();
         m.batch_index = r.i32()?;
@@ -212,7 +212,7 @@ impl BatchIndexAndErrorMessage {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 9;
         w.i32(self.batch_index);
         w.nullable_string(flex, self.batch_index_error_message.as_ref())?;
@@ -238,7 +238,7 @@ impl Default for LeaderIdAndEpoch {
 }
 
 impl LeaderIdAndEpoch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.leader_id = r.i32()?;
         m.leader_epoch = r.i32()?;
@@ -246,7 +246,7 @@ impl LeaderIdAndEpoch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.leader_id);
         w.i32(self.leader_epoch);
         w.uvarint(0);
@@ -267,7 +267,7 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.node_id = r.i32()?;
         m.host = r.string(true)?;
@@ -277,7 +277,7 @@ impl NodeEndpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.node_id);
         w.string(true, &self.host)?;
         w.i32(self.port);

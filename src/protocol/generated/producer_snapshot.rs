@@ -11,14 +11,14 @@ pub struct ProducerSnapshot {
 }
 
 impl ProducerSnapshot {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.crc = r.u32()?;
         m.producer_entries = r.array(false, 46, |r| ProducerEntry::read(r, v))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.u32(self.crc);
         w.array(false, &self.producer_entries, |w, x| x.write(w, v))?;
         Ok(())
@@ -46,7 +46,7 @@ pub struct ProducerEntry {
 }
 
 impl ProducerEntry {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.producer_id = r.i64()?;
         m.epoch = r.i16()?;
@@ -59,7 +59,7 @@ impl ProducerEntry {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.producer_id);
         w.i16(self.epoch);
         w.i32(self.last_sequence);

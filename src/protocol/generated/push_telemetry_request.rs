@@ -17,7 +17,7 @@ pub struct PushTelemetryRequest {
 }
 
 impl PushTelemetryRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.client_instance_id = r.uuid()?;
         m.subscription_id = r.i32()?;
@@ -28,7 +28,7 @@ impl PushTelemetryRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.client_instance_id);
         w.i32(self.subscription_id);
         w.bool(self.terminating);

@@ -47,7 +47,7 @@ impl Default for RegisterBrokerRecord {
 }
 
 impl RegisterBrokerRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.broker_id = r.i32()?;
         if v >= 2 {
@@ -74,7 +74,7 @@ impl RegisterBrokerRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.broker_id);
         if !(v >= 2) && self.is_migrating_zk_broker {
             return lost("RegisterBrokerRecord.IsMigratingZkBroker", v);
@@ -126,7 +126,7 @@ pub struct BrokerEndpoint {
 }
 
 impl BrokerEndpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -136,7 +136,7 @@ impl BrokerEndpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);
@@ -162,7 +162,7 @@ pub struct BrokerFeature {
 }
 
 impl BrokerFeature {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.min_supported_version = r.i16()?;
@@ -171,7 +171,7 @@ impl BrokerFeature {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i16(self.min_supported_version);
         w.i16(self.max_supported_version);

@@ -19,7 +19,7 @@ impl Default for RemoveRaftVoterRequest {
 }
 
 impl RemoveRaftVoterRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.cluster_id = r.nullable_string(true)?;
         m.voter_id = r.i32()?;
@@ -28,7 +28,7 @@ impl RemoveRaftVoterRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.cluster_id.as_ref())?;
         w.i32(self.voter_id);
         w.uuid(self.voter_directory_id);

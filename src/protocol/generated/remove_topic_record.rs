@@ -11,14 +11,14 @@ pub struct RemoveTopicRecord {
 }
 
 impl RemoveTopicRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         r.tags(|tag, r| r.keep_tag(tag, &mut m.unknown_tagged_fields))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         let mut t = w.begin_tags();
         let mut unknown = self.unknown_tagged_fields.as_slice();

@@ -11,7 +11,7 @@ pub struct RenewDelegationTokenRequest {
 }
 
 impl RenewDelegationTokenRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.hmac = r.bytes(flex)?;
@@ -22,7 +22,7 @@ impl RenewDelegationTokenRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.bytes(flex, &self.hmac)?;
         w.i64(self.renew_period_ms);

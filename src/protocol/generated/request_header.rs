@@ -21,7 +21,7 @@ impl Default for RequestHeader {
 }
 
 impl RequestHeader {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.request_api_key = r.i16()?;
@@ -34,7 +34,7 @@ impl RequestHeader {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i16(self.request_api_key);
         w.i16(self.request_api_version);

@@ -9,7 +9,7 @@ pub struct ResponseHeader {
 }
 
 impl ResponseHeader {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.correlation_id = r.i32()?;
@@ -19,7 +19,7 @@ impl ResponseHeader {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i32(self.correlation_id);
         if flex {

@@ -9,7 +9,7 @@ pub struct SaslAuthenticateRequest {
 }
 
 impl SaslAuthenticateRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.auth_bytes = r.bytes(flex)?;
@@ -19,7 +19,7 @@ impl SaslAuthenticateRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.bytes(flex, &self.auth_bytes)?;
         if flex {

@@ -21,7 +21,7 @@ impl Default for SaslAuthenticateResponse {
 }
 
 impl SaslAuthenticateResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 2;
         let mut m = Self::default();
         m.error_code = r.i16()?;
@@ -36,7 +36,7 @@ impl SaslAuthenticateResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 2;
         w.i16(self.error_code);
         w.nullable_string(flex, self.error_message.as_ref())?;

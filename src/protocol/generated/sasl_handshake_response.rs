@@ -11,14 +11,14 @@ pub struct SaslHandshakeResponse {
 }
 
 impl SaslHandshakeResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.error_code = r.i16()?;
         m.mechanisms = r.array(false, 2, |r| r.string(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.error_code);
         w.array(false, &self.mechanisms, |w, x| w.string(false, x))?;
         Ok(())

@@ -23,7 +23,7 @@ impl Default for ShareAcknowledgeRequest {
 }
 
 impl ShareAcknowledgeRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.nullable_string(true)?;
         m.member_id = r.nullable_string(true)?;
@@ -36,7 +36,7 @@ impl ShareAcknowledgeRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.group_id.as_ref())?;
         w.nullable_string(true, self.member_id.as_ref())?;
         w.i32(self.share_session_epoch);
@@ -61,7 +61,7 @@ pub struct AcknowledgeTopic {
 }
 
 impl AcknowledgeTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 6, |r| AcknowledgePartition::read(r, v))?;
@@ -69,7 +69,7 @@ impl AcknowledgeTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -86,7 +86,7 @@ pub struct AcknowledgePartition {
 }
 
 impl AcknowledgePartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.acknowledgement_batches = r.array(true, 18, |r| AcknowledgementBatch::read(r, v))?;
@@ -94,7 +94,7 @@ impl AcknowledgePartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.array(true, &self.acknowledgement_batches, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -113,7 +113,7 @@ pub struct AcknowledgementBatch {
 }
 
 impl AcknowledgementBatch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.first_offset = r.i64()?;
         m.last_offset = r.i64()?;
@@ -122,7 +122,7 @@ impl AcknowledgementBatch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.first_offset);
         w.i64(self.last_offset);
         w.array(true, &self.acknowledge_types, |w, x| Ok(w.i8(*x)))?;

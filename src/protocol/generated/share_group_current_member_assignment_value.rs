@@ -17,7 +17,7 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
 }
 
 impl ShareGroupCurrentMemberAssignmentValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.member_epoch = r.i32()?;
         m.previous_member_epoch = r.i32()?;
@@ -27,7 +27,7 @@ impl ShareGroupCurrentMemberAssignmentValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.member_epoch);
         w.i32(self.previous_member_epoch);
         w.i8(self.state);
@@ -51,7 +51,7 @@ pub struct TopicPartitions {
 }
 
 impl TopicPartitions {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -59,7 +59,7 @@ impl TopicPartitions {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         let mut t = w.begin_tags();

@@ -17,7 +17,7 @@ pub struct ShareGroupHeartbeatRequest {
 }
 
 impl ShareGroupHeartbeatRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         m.member_id = r.string(true)?;
@@ -28,7 +28,7 @@ impl ShareGroupHeartbeatRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         w.string(true, &self.member_id)?;
         w.i32(self.member_epoch);

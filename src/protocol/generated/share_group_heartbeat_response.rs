@@ -21,7 +21,7 @@ pub struct ShareGroupHeartbeatResponse {
 }
 
 impl ShareGroupHeartbeatResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -34,7 +34,7 @@ impl ShareGroupHeartbeatResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
@@ -54,14 +54,14 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_partitions = r.array(true, 18, |r| TopicPartitions::read(r, v))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.topic_partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
         Ok(())
@@ -77,7 +77,7 @@ pub struct TopicPartitions {
 }
 
 impl TopicPartitions {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -85,7 +85,7 @@ impl TopicPartitions {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

@@ -29,7 +29,7 @@ impl Default for ShareGroupMemberMetadataValue {
 }
 
 impl ShareGroupMemberMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.rack_id = r.nullable_string(true)?;
         m.client_id = r.string(true)?;
@@ -39,7 +39,7 @@ impl ShareGroupMemberMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.rack_id.as_ref())?;
         w.string(true, &self.client_id)?;
         w.string(true, &self.client_host)?;

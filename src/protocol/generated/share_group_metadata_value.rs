@@ -13,7 +13,7 @@ pub struct ShareGroupMetadataValue {
 }
 
 impl ShareGroupMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.metadata_hash = r.i64()?;
@@ -21,7 +21,7 @@ impl ShareGroupMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.i64(self.metadata_hash);
         let mut t = w.begin_tags();

@@ -15,7 +15,7 @@ pub struct ShareGroupStatePartitionMetadataValue {
 }
 
 impl ShareGroupStatePartitionMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.initializing_topics = r.array(true, 19, |r| TopicPartitionsInfo::read(r, v))?;
         m.initialized_topics = r.array(true, 19, |r| TopicPartitionsInfo::read(r, v))?;
@@ -24,7 +24,7 @@ impl ShareGroupStatePartitionMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.initializing_topics, |w, x| x.write(w, v))?;
         w.array(true, &self.initialized_topics, |w, x| x.write(w, v))?;
         w.array(true, &self.deleting_topics, |w, x| x.write(w, v))?;
@@ -49,7 +49,7 @@ pub struct TopicPartitionsInfo {
 }
 
 impl TopicPartitionsInfo {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.topic_name = r.string(true)?;
@@ -58,7 +58,7 @@ impl TopicPartitionsInfo {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.string(true, &self.topic_name)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
@@ -81,7 +81,7 @@ pub struct TopicInfo {
 }
 
 impl TopicInfo {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic_id = r.uuid()?;
         m.topic_name = r.string(true)?;
@@ -89,7 +89,7 @@ impl TopicInfo {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.uuid(self.topic_id);
         w.string(true, &self.topic_name)?;
         let mut t = w.begin_tags();

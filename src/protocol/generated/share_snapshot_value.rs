@@ -41,7 +41,7 @@ impl Default for ShareSnapshotValue {
 }
 
 impl ShareSnapshotValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.snapshot_epoch = r.i32()?;
         m.state_epoch = r.i32()?;
@@ -62,7 +62,7 @@ impl ShareSnapshotValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.snapshot_epoch);
         w.i32(self.state_epoch);
         w.i32(self.leader_epoch);
@@ -99,7 +99,7 @@ pub struct StateBatch {
 }
 
 impl StateBatch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.first_offset = r.i64()?;
         m.last_offset = r.i64()?;
@@ -109,7 +109,7 @@ impl StateBatch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.first_offset);
         w.i64(self.last_offset);
         w.i8(self.delivery_state);

@@ -13,7 +13,7 @@ pub struct ShareUpdateKey {
 }
 
 impl ShareUpdateKey {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(false)?;
         m.topic_id = r.uuid()?;
@@ -21,7 +21,7 @@ impl ShareUpdateKey {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.group_id)?;
         w.uuid(self.topic_id);
         w.i32(self.partition);

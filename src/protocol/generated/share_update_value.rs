@@ -32,7 +32,7 @@ impl Default for ShareUpdateValue {
 }
 
 impl ShareUpdateValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.snapshot_epoch = r.i32()?;
         m.leader_epoch = r.i32()?;
@@ -50,7 +50,7 @@ impl ShareUpdateValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.snapshot_epoch);
         w.i32(self.leader_epoch);
         w.i64(self.start_offset);
@@ -84,7 +84,7 @@ pub struct StateBatch {
 }
 
 impl StateBatch {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.first_offset = r.i64()?;
         m.last_offset = r.i64()?;
@@ -94,7 +94,7 @@ impl StateBatch {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.first_offset);
         w.i64(self.last_offset);
         w.i8(self.delivery_state);

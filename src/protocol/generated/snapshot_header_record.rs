@@ -13,7 +13,7 @@ pub struct SnapshotHeaderRecord {
 }
 
 impl SnapshotHeaderRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.version = r.i16()?;
         m.last_contained_log_timestamp = r.i64()?;
@@ -21,7 +21,7 @@ impl SnapshotHeaderRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.version);
         w.i64(self.last_contained_log_timestamp);
         let mut t = w.begin_tags();

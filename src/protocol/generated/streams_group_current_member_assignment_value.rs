@@ -27,7 +27,7 @@ pub struct StreamsGroupCurrentMemberAssignmentValue {
 }
 
 impl StreamsGroupCurrentMemberAssignmentValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.member_epoch = r.i32()?;
         m.previous_member_epoch = r.i32()?;
@@ -42,7 +42,7 @@ impl StreamsGroupCurrentMemberAssignmentValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.member_epoch);
         w.i32(self.previous_member_epoch);
         w.i8(self.state);
@@ -84,7 +84,7 @@ impl Default for TaskIds {
 }
 
 impl TaskIds {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -100,7 +100,7 @@ impl TaskIds {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         let mut t = w.begin_tags();

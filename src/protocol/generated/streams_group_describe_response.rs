@@ -11,7 +11,7 @@ pub struct StreamsGroupDescribeResponse {
 }
 
 impl StreamsGroupDescribeResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.groups = r.array(true, 20, |r| DescribedGroup::read(r, v))?;
@@ -19,7 +19,7 @@ impl StreamsGroupDescribeResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.array(true, &self.groups, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -66,7 +66,7 @@ impl Default for DescribedGroup {
 }
 
 impl DescribedGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.error_code = r.i16()?;
         m.error_message = r.nullable_string(true)?;
@@ -81,7 +81,7 @@ impl DescribedGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
         w.string(true, &self.group_id)?;
@@ -105,7 +105,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.subtopologies = r.nullable_array(true, 6, |r| Subtopology::read(r, v))?;
@@ -113,7 +113,7 @@ impl Topology {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.nullable_array(true, self.subtopologies.as_deref(), |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -136,7 +136,7 @@ pub struct Subtopology {
 }
 
 impl Subtopology {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.source_topics = r.array(true, 1, |r| r.string(true))?;
@@ -147,7 +147,7 @@ impl Subtopology {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.source_topics, |w, x| w.string(true, x))?;
         w.array(true, &self.repartition_sink_topics, |w, x| w.string(true, x))?;
@@ -193,7 +193,7 @@ pub struct Member {
 }
 
 impl Member {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.member_id = r.string(true)?;
         m.member_epoch = r.i32()?;
@@ -214,7 +214,7 @@ impl Member {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.member_id)?;
         w.i32(self.member_epoch);
         w.nullable_string(true, self.instance_id.as_ref())?;
@@ -244,7 +244,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.host = r.string(true)?;
         m.port = r.u16()?;
@@ -252,7 +252,7 @@ impl Endpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.host)?;
         w.u16(self.port);
         w.uvarint(0);
@@ -271,7 +271,7 @@ pub struct TaskOffset {
 }
 
 impl TaskOffset {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partition = r.i32()?;
@@ -280,7 +280,7 @@ impl TaskOffset {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.i32(self.partition);
         w.i64(self.offset);
@@ -300,7 +300,7 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.active_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
         m.standby_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
@@ -309,7 +309,7 @@ impl Assignment {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.active_tasks, |w, x| x.write(w, v))?;
         w.array(true, &self.standby_tasks, |w, x| x.write(w, v))?;
         w.array(true, &self.warmup_tasks, |w, x| x.write(w, v))?;
@@ -327,7 +327,7 @@ pub struct TaskIds {
 }
 
 impl TaskIds {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -335,7 +335,7 @@ impl TaskIds {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);
@@ -352,7 +352,7 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.value = r.string(true)?;
@@ -360,7 +360,7 @@ impl KeyValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.string(true, &self.value)?;
         w.uvarint(0);
@@ -381,7 +381,7 @@ pub struct TopicInfo {
 }
 
 impl TopicInfo {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.i32()?;
@@ -391,7 +391,7 @@ impl TopicInfo {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i32(self.partitions);
         w.i16(self.replication_factor);

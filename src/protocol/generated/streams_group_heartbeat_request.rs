@@ -65,7 +65,7 @@ impl Default for StreamsGroupHeartbeatRequest {
 }
 
 impl StreamsGroupHeartbeatRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(true)?;
         m.member_id = r.string(true)?;
@@ -88,7 +88,7 @@ impl StreamsGroupHeartbeatRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.group_id)?;
         w.string(true, &self.member_id)?;
         w.i32(self.member_epoch);
@@ -120,7 +120,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.subtopologies = r.array(true, 8, |r| Subtopology::read(r, v))?;
@@ -128,7 +128,7 @@ impl Topology {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.array(true, &self.subtopologies, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -155,7 +155,7 @@ pub struct Subtopology {
 }
 
 impl Subtopology {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.source_topics = r.array(true, 1, |r| r.string(true))?;
@@ -168,7 +168,7 @@ impl Subtopology {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.source_topics, |w, x| w.string(true, x))?;
         w.array(true, &self.source_topic_regex, |w, x| w.string(true, x))?;
@@ -192,7 +192,7 @@ pub struct CopartitionGroup {
 }
 
 impl CopartitionGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.source_topics = r.array(true, 2, |r| r.i16())?;
         m.source_topic_regex = r.array(true, 2, |r| r.i16())?;
@@ -201,7 +201,7 @@ impl CopartitionGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.source_topics, |w, x| Ok(w.i16(*x)))?;
         w.array(true, &self.source_topic_regex, |w, x| Ok(w.i16(*x)))?;
         w.array(true, &self.repartition_source_topics, |w, x| Ok(w.i16(*x)))?;
@@ -219,7 +219,7 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.value = r.string(true)?;
@@ -227,7 +227,7 @@ impl KeyValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.string(true, &self.value)?;
         w.uvarint(0);
@@ -248,7 +248,7 @@ pub struct TopicInfo {
 }
 
 impl TopicInfo {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.i32()?;
@@ -258,7 +258,7 @@ impl TopicInfo {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i32(self.partitions);
         w.i16(self.replication_factor);
@@ -277,7 +277,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.host = r.string(true)?;
         m.port = r.u16()?;
@@ -285,7 +285,7 @@ impl Endpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.host)?;
         w.u16(self.port);
         w.uvarint(0);
@@ -304,7 +304,7 @@ pub struct TaskOffset {
 }
 
 impl TaskOffset {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partition = r.i32()?;
@@ -313,7 +313,7 @@ impl TaskOffset {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.i32(self.partition);
         w.i64(self.offset);
@@ -331,7 +331,7 @@ pub struct TaskIds {
 }
 
 impl TaskIds {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -339,7 +339,7 @@ impl TaskIds {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);

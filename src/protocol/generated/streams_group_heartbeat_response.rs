@@ -56,7 +56,7 @@ impl Default for StreamsGroupHeartbeatResponse {
 }
 
 impl StreamsGroupHeartbeatResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.throttle_time_ms = r.i32()?;
         m.error_code = r.i16()?;
@@ -76,7 +76,7 @@ impl StreamsGroupHeartbeatResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.nullable_string(true, self.error_message.as_ref())?;
@@ -107,7 +107,7 @@ pub struct EndpointToPartitions {
 }
 
 impl EndpointToPartitions {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.user_endpoint = Endpoint::read(r, v)?;
         m.active_partitions = r.array(true, 3, |r| TopicPartition::read(r, v))?;
@@ -116,7 +116,7 @@ impl EndpointToPartitions {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         self.user_endpoint.write(w, v)?;
         w.array(true, &self.active_partitions, |w, x| x.write(w, v))?;
         w.array(true, &self.standby_partitions, |w, x| x.write(w, v))?;
@@ -134,7 +134,7 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.status_code = r.i8()?;
         m.status_detail = r.string(true)?;
@@ -142,7 +142,7 @@ impl Status {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i8(self.status_code);
         w.string(true, &self.status_detail)?;
         w.uvarint(0);
@@ -159,7 +159,7 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.topic = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -167,7 +167,7 @@ impl TopicPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.topic)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);
@@ -184,7 +184,7 @@ pub struct TaskIds {
 }
 
 impl TaskIds {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -192,7 +192,7 @@ impl TaskIds {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         w.uvarint(0);
@@ -209,7 +209,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.host = r.string(true)?;
         m.port = r.u16()?;
@@ -217,7 +217,7 @@ impl Endpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.host)?;
         w.u16(self.port);
         w.uvarint(0);

@@ -11,14 +11,14 @@ pub struct StreamsGroupMemberMetadataKey {
 }
 
 impl StreamsGroupMemberMetadataKey {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.group_id = r.string(false)?;
         m.member_id = r.string(false)?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(false, &self.group_id)?;
         w.string(false, &self.member_id)?;
         Ok(())

@@ -44,7 +44,7 @@ impl Default for StreamsGroupMemberMetadataValue {
 }
 
 impl StreamsGroupMemberMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.instance_id = r.nullable_string(true)?;
         m.rack_id = r.nullable_string(true)?;
@@ -59,7 +59,7 @@ impl StreamsGroupMemberMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.nullable_string(true, self.instance_id.as_ref())?;
         w.nullable_string(true, self.rack_id.as_ref())?;
         w.string(true, &self.client_id)?;
@@ -88,7 +88,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.host = r.string(true)?;
         m.port = r.u16()?;
@@ -96,7 +96,7 @@ impl Endpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.host)?;
         w.u16(self.port);
         let mut t = w.begin_tags();
@@ -118,7 +118,7 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.value = r.string(true)?;
@@ -126,7 +126,7 @@ impl KeyValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.string(true, &self.value)?;
         let mut t = w.begin_tags();

@@ -29,7 +29,7 @@ impl Default for StreamsGroupMetadataValue {
 }
 
 impl StreamsGroupMetadataValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.metadata_hash = r.i64()?;
@@ -48,7 +48,7 @@ impl StreamsGroupMetadataValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.i64(self.metadata_hash);
         let mut t = w.begin_tags();
@@ -82,7 +82,7 @@ pub struct LastAssignmentConfig {
 }
 
 impl LastAssignmentConfig {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.value = r.string(true)?;
@@ -90,7 +90,7 @@ impl LastAssignmentConfig {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.string(true, &self.value)?;
         let mut t = w.begin_tags();

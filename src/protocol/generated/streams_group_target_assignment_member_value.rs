@@ -15,7 +15,7 @@ pub struct StreamsGroupTargetAssignmentMemberValue {
 }
 
 impl StreamsGroupTargetAssignmentMemberValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.active_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
         m.standby_tasks = r.array(true, 3, |r| TaskIds::read(r, v))?;
@@ -24,7 +24,7 @@ impl StreamsGroupTargetAssignmentMemberValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.active_tasks, |w, x| x.write(w, v))?;
         w.array(true, &self.standby_tasks, |w, x| x.write(w, v))?;
         w.array(true, &self.warmup_tasks, |w, x| x.write(w, v))?;
@@ -47,7 +47,7 @@ pub struct TaskIds {
 }
 
 impl TaskIds {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.partitions = r.array(true, 4, |r| r.i32())?;
@@ -55,7 +55,7 @@ impl TaskIds {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.partitions, |w, x| Ok(w.i32(*x)))?;
         let mut t = w.begin_tags();

@@ -13,7 +13,7 @@ pub struct StreamsGroupTopologyValue {
 }
 
 impl StreamsGroupTopologyValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.epoch = r.i32()?;
         m.subtopologies = r.array(true, 8, |r| Subtopology::read(r, v))?;
@@ -21,7 +21,7 @@ impl StreamsGroupTopologyValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.epoch);
         w.array(true, &self.subtopologies, |w, x| x.write(w, v))?;
         let mut t = w.begin_tags();
@@ -53,7 +53,7 @@ pub struct Subtopology {
 }
 
 impl Subtopology {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.subtopology_id = r.string(true)?;
         m.source_topics = r.array(true, 1, |r| r.string(true))?;
@@ -66,7 +66,7 @@ impl Subtopology {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.subtopology_id)?;
         w.array(true, &self.source_topics, |w, x| w.string(true, x))?;
         w.array(true, &self.source_topic_regex, |w, x| w.string(true, x))?;
@@ -95,7 +95,7 @@ pub struct CopartitionGroup {
 }
 
 impl CopartitionGroup {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.source_topics = r.array(true, 2, |r| r.i16())?;
         m.source_topic_regex = r.array(true, 2, |r| r.i16())?;
@@ -104,7 +104,7 @@ impl CopartitionGroup {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.source_topics, |w, x| Ok(w.i16(*x)))?;
         w.array(true, &self.source_topic_regex, |w, x| Ok(w.i16(*x)))?;
         w.array(true, &self.repartition_source_topics, |w, x| Ok(w.i16(*x)))?;
@@ -127,7 +127,7 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.key = r.string(true)?;
         m.value = r.string(true)?;
@@ -135,7 +135,7 @@ impl TopicConfig {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.key)?;
         w.string(true, &self.value)?;
         let mut t = w.begin_tags();
@@ -161,7 +161,7 @@ pub struct TopicInfo {
 }
 
 impl TopicInfo {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.i32()?;
@@ -171,7 +171,7 @@ impl TopicInfo {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i32(self.partitions);
         w.i16(self.replication_factor);

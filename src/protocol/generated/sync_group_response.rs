@@ -17,7 +17,7 @@ pub struct SyncGroupResponse {
 }
 
 impl SyncGroupResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 4;
         let mut m = Self::default();
         if v >= 1 {
@@ -37,7 +37,7 @@ impl SyncGroupResponse {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 4;
         if v >= 1 {
             w.i32(self.throttle_time_ms);

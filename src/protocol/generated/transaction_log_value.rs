@@ -50,7 +50,7 @@ impl Default for TransactionLogValue {
 }
 
 impl TransactionLogValue {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.producer_id = r.i64()?;
@@ -83,7 +83,7 @@ impl TransactionLogValue {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.i64(self.producer_id);
         if !(v >= 1) && self.previous_producer_id != -1 {
@@ -149,7 +149,7 @@ pub struct PartitionsSchema {
 }
 
 impl PartitionsSchema {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 1;
         let mut m = Self::default();
         m.topic = r.string(flex)?;
@@ -160,7 +160,7 @@ impl PartitionsSchema {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 1;
         w.string(flex, &self.topic)?;
         w.array(flex, &self.partition_ids, |w, x| Ok(w.i32(*x)))?;

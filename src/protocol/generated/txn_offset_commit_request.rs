@@ -38,7 +38,7 @@ impl Default for TxnOffsetCommitRequest {
 }
 
 impl TxnOffsetCommitRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.transactional_id = r.string(flex)?;
@@ -61,7 +61,7 @@ impl TxnOffsetCommitRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.transactional_id)?;
         w.string(flex, &self.group_id)?;
@@ -102,7 +102,7 @@ pub struct TxnOffsetCommitRequestTopic {
 }
 
 impl TxnOffsetCommitRequestTopic {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.name = r.string(flex)?;
@@ -113,7 +113,7 @@ impl TxnOffsetCommitRequestTopic {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.string(flex, &self.name)?;
         w.array(flex, &self.partitions, |w, x| x.write(w, v))?;
@@ -143,7 +143,7 @@ impl Default for TxnOffsetCommitRequestPartition {
 }
 
 impl TxnOffsetCommitRequestPartition {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let flex = v >= 3;
         let mut m = Self::default();
         m.partition_index = r.i32()?;
@@ -158,7 +158,7 @@ impl TxnOffsetCommitRequestPartition {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         let flex = v >= 3;
         w.i32(self.partition_index);
         w.i64(self.committed_offset);

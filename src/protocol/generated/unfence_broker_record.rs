@@ -13,7 +13,7 @@ pub struct UnfenceBrokerRecord {
 }
 
 impl UnfenceBrokerRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.id = r.i32()?;
         m.epoch = r.i64()?;
@@ -21,7 +21,7 @@ impl UnfenceBrokerRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.id);
         w.i64(self.epoch);
         let mut t = w.begin_tags();

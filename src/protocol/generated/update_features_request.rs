@@ -19,7 +19,7 @@ impl Default for UpdateFeaturesRequest {
 }
 
 impl UpdateFeaturesRequest {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.timeout_ms = r.i32()?;
         m.feature_updates = r.array(true, 5, |r| FeatureUpdateKey::read(r, v))?;
@@ -30,7 +30,7 @@ impl UpdateFeaturesRequest {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.timeout_ms);
         w.array(true, &self.feature_updates, |w, x| x.write(w, v))?;
         if !(v >= 1) && self.validate_only {
@@ -63,7 +63,7 @@ impl Default for FeatureUpdateKey {
 }
 
 impl FeatureUpdateKey {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.feature = r.string(true)?;
         m.max_version_level = r.i16()?;
@@ -77,7 +77,7 @@ impl FeatureUpdateKey {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.feature)?;
         w.i16(self.max_version_level);
         if !(v <= 0) && self.allow_downgrade {

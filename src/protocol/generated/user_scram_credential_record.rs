@@ -21,7 +21,7 @@ pub struct UserScramCredentialRecord {
 }
 
 impl UserScramCredentialRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.mechanism = r.i8()?;
@@ -33,7 +33,7 @@ impl UserScramCredentialRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.i8(self.mechanism);
         w.bytes(true, &self.salt)?;

@@ -13,7 +13,7 @@ pub struct VotersRecord {
 }
 
 impl VotersRecord {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.version = r.i16()?;
         m.voters = r.array(true, 27, |r| Voter::read(r, v))?;
@@ -21,7 +21,7 @@ impl VotersRecord {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.version);
         w.array(true, &self.voters, |w, x| x.write(w, v))?;
         let mut t = w.begin_tags();
@@ -47,7 +47,7 @@ pub struct Voter {
 }
 
 impl Voter {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.voter_id = r.i32()?;
         m.voter_directory_id = r.uuid()?;
@@ -57,7 +57,7 @@ impl Voter {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.voter_id);
         w.uuid(self.voter_directory_id);
         w.array(true, &self.endpoints, |w, x| x.write(w, v))?;
@@ -83,7 +83,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.host = r.string(true)?;
@@ -92,7 +92,7 @@ impl Endpoint {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.string(true, &self.host)?;
         w.u16(self.port);
@@ -115,7 +115,7 @@ pub struct KRaftVersionFeature {
 }
 
 impl KRaftVersionFeature {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.min_supported_version = r.i16()?;
         m.max_supported_version = r.i16()?;
@@ -123,7 +123,7 @@ impl KRaftVersionFeature {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i16(self.min_supported_version);
         w.i16(self.max_supported_version);
         let mut t = w.begin_tags();

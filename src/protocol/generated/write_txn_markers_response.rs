@@ -9,14 +9,14 @@ pub struct WriteTxnMarkersResponse {
 }
 
 impl WriteTxnMarkersResponse {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.markers = r.array(true, 10, |r| WritableTxnMarkerResult::read(r, v))?;
         r.tags(|tag, r| Ok(false))?;
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.array(true, &self.markers, |w, x| x.write(w, v))?;
         w.uvarint(0);
         Ok(())
@@ -32,7 +32,7 @@ pub struct WritableTxnMarkerResult {
 }
 
 impl WritableTxnMarkerResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.producer_id = r.i64()?;
         m.topics = r.array(true, 3, |r| WritableTxnMarkerTopicResult::read(r, v))?;
@@ -40,7 +40,7 @@ impl WritableTxnMarkerResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i64(self.producer_id);
         w.array(true, &self.topics, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -57,7 +57,7 @@ pub struct WritableTxnMarkerTopicResult {
 }
 
 impl WritableTxnMarkerTopicResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.name = r.string(true)?;
         m.partitions = r.array(true, 7, |r| WritableTxnMarkerPartitionResult::read(r, v))?;
@@ -65,7 +65,7 @@ impl WritableTxnMarkerTopicResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string(true, &self.name)?;
         w.array(true, &self.partitions, |w, x| x.write(w, v))?;
         w.uvarint(0);
@@ -82,7 +82,7 @@ pub struct WritableTxnMarkerPartitionResult {
 }
 
 impl WritableTxnMarkerPartitionResult {
-    pub(super) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
+    pub(in crate::protocol) fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
         let mut m = Self::default();
         m.partition_index = r.i32()?;
         m.error_code = r.i16()?;
@@ -90,7 +90,7 @@ impl WritableTxnMarkerPartitionResult {
         Ok(m)
     }
 
-    pub(super) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+    pub(in crate::protocol) fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.i32(self.partition_index);
         w.i16(self.error_code);
         w.uvarint(0);

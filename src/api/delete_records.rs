@@ -1,0 +1,47 @@
+//! DeleteRecords (21), versions 0 to 2: moves the start of a log.
+
+use super::Call;
+use crate::model::{ErrorCode, Offset, PartitionIndex, TopicIdPartition};
+use crate::protocol::generated::delete_records_request::DeleteRecordsRequest;
+use crate::protocol::generated::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+use std::rc::Rc;
+
+/// "Unknown" in an answer.
+const NO_WATERMARK: i64 = -1;
+
+pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let image = call.context.shards.image();
+    let (mut response, mut wanted, mut places) = (DeleteRecordsResponse::default(), Vec::new(), Vec::new());
+    for topic_request in request.topics {
+        let topic = image.topic_by_name(&topic_request.name);
+        let mut partitions = Vec::with_capacity(topic_request.partitions.len());
+        for partition in &topic_request.partitions {
+            let index = PartitionIndex(partition.partition_index);
+            let error = match topic.filter(|topic| topic.partitions.contains_key(&index)) {
+                // Nobody may cut the broker's own state.
+                Some(topic) if super::is_internal(&topic.name) => ErrorCode::InvalidTopicException,
+                Some(topic) => {
+                    places.push((response.topics.len(), partitions.len()));
+                    wanted.push((TopicIdPartition { topic_id: topic.id, partition: index }, Offset(partition.offset)));
+                    ErrorCode::None
+                }
+                None => ErrorCode::UnknownTopicOrPartition,
+            };
+            partitions.push(DeleteRecordsPartitionResult {
+                partition_index: partition.partition_index,
+                low_watermark: NO_WATERMARK,
+                error_code: error.code(),
+            });
+        }
+        response.topics.push(DeleteRecordsTopicResult { name: topic_request.name, partitions });
+    }
+    let deleted = call.context.shards.delete_records(wanted).await;
+    for ((topic, partition), deleted) in places.into_iter().zip(deleted) {
+        let partition = &mut response.topics[topic].partitions[partition];
+        partition.error_code = deleted.error.code();
+        partition.low_watermark = deleted.low_watermark.0;
+    }
+    response
+}

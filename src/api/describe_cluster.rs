@@ -1,0 +1,47 @@
+//! DescribeCluster (60), versions 0 to 2: the brokers, for admin clients.
+
+use super::Call;
+use super::context::text;
+use super::metadata::{CLUSTER_OPERATIONS, NO_OPERATIONS};
+use crate::model::ErrorCode;
+use crate::protocol::generated::describe_cluster_request::DescribeClusterRequest;
+use crate::protocol::generated::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
+use std::rc::Rc;
+
+/// `EndpointType` of brokers; controllers are 2.
+const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
+
+pub(super) async fn handle(call: Rc<Call>, request: DescribeClusterRequest) -> DescribeClusterResponse {
+    if request.endpoint_type != BROKERS {
+        let (error, message) = match request.endpoint_type {
+            CONTROLLERS => (ErrorCode::MismatchedEndpointType, "this is a listener of brokers, not of controllers"),
+            _ => (ErrorCode::UnsupportedEndpointType, "the endpoint type is not known"),
+        };
+        return DescribeClusterResponse { error_code: error.code(), error_message: Some(text(message)), ..Default::default() };
+    }
+    let context = &call.context;
+    let image = context.shards.image();
+    let brokers = image
+        .brokers()
+        .filter(|broker| request.include_fenced_brokers || !broker.fenced)
+        .filter_map(|broker| context.node(&image, broker.id, &call.connection).map(|node| (node, broker.fenced)))
+        .map(|(node, is_fenced)| DescribeClusterBroker {
+            broker_id: node.id.0,
+            host: node.host,
+            port: node.port,
+            rack: node.rack,
+            is_fenced,
+        });
+    DescribeClusterResponse {
+        endpoint_type: BROKERS,
+        cluster_id: text(context.shards.cluster_id()),
+        controller_id: context.broker_id().0,
+        brokers: brokers.collect(),
+        cluster_authorized_operations: match request.include_cluster_authorized_operations {
+            true => CLUSTER_OPERATIONS,
+            false => NO_OPERATIONS,
+        },
+        ..Default::default()
+    }
+}

@@ -1,0 +1,92 @@
+//! DescribeConfigs (32), versions 1 to 4: what is set, where it comes from, and what it would be otherwise.
+
+use super::Call;
+use super::admin::source_code;
+use super::context::text;
+use crate::config::{ConfigEntry, describe_broker, describe_topic};
+use crate::controller::MetadataImage;
+use crate::model::{ErrorCode, validate_topic_name};
+use crate::protocol::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use crate::protocol::generated::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use std::rc::Rc;
+
+/// Resource types on the wire.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let image = call.context.shards.image();
+    let result = |resource: &DescribeConfigsResource| {
+        let mut result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        match entries(&call, &image, resource) {
+            Ok(entries) => {
+                let wanted = |entry: &ConfigEntry| {
+                    let keys = resource.configuration_keys.as_ref();
+                    keys.is_none_or(|keys| keys.iter().any(|key| &**key == entry.name))
+                };
+                let chosen = entries.into_iter().filter(wanted);
+                result.configs = chosen.map(|entry| describe(entry, request.include_synonyms)).collect();
+            }
+            Err((error, message)) => {
+                result.error_code = error.code();
+                result.error_message = Some(text(&message));
+            }
+        }
+        result
+    };
+    DescribeConfigsResponse { results: request.resources.iter().map(result).collect(), ..Default::default() }
+}
+
+fn entries(
+    call: &Call,
+    image: &MetadataImage,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
+    let (context, name) = (&call.context, &*resource.resource_name);
+    let dynamic = context.dynamic_configs(image);
+    match resource.resource_type {
+        TOPIC => {
+            if let Err(why) = validate_topic_name(name) {
+                return Err((ErrorCode::InvalidTopicException, format!("Topic name is invalid: {why}")));
+            }
+            let topic = image
+                .topic_by_name(name)
+                .ok_or((ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicOrPartition.to_string()))?;
+            Ok(describe_topic(&context.config, &dynamic, &image.topic_configs(&topic.name)))
+        }
+        // No name is the default of all brokers: what was set for the cluster, and nothing can be yet.
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if name == context.broker_id().to_string() => Ok(describe_broker(&context.config, &dynamic)),
+        BROKER => {
+            let id = context.broker_id();
+            let message = format!("Unexpected broker id, expected {id} or empty string, but received {name}");
+            Err((ErrorCode::InvalidRequest, message))
+        }
+        other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
+    }
+}
+
+fn describe(entry: ConfigEntry, include_synonyms: bool) -> DescribeConfigsResourceResult {
+    let hide = |value: Option<String>| value.filter(|_| !entry.is_sensitive).map(|value| text(&value));
+    let synonyms = entry.synonyms.iter().filter(|_| include_synonyms).map(|synonym| DescribeConfigsSynonym {
+        name: text(&synonym.name),
+        value: hide(synonym.value.clone()),
+        source: source_code(synonym.source),
+    });
+    DescribeConfigsResourceResult {
+        name: text(entry.name),
+        value: hide(entry.value.clone()),
+        read_only: entry.read_only,
+        config_source: source_code(entry.source),
+        is_sensitive: entry.is_sensitive,
+        synonyms: synonyms.collect(),
+        config_type: entry.kind as i8,
+        documentation: None,
+    }
+}

@@ -1,0 +1,100 @@
+//! DescribeTopicPartitions (75), version 0: topics in pages of partitions (KIP-966).
+
+use super::Call;
+use super::context::text;
+use super::metadata::TOPIC_OPERATIONS;
+use crate::controller::{MetadataImage, Partition, Topic};
+use crate::model::{BrokerId, ErrorCode, PartitionIndex};
+use crate::protocol::StrBytes;
+use crate::protocol::generated::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
+use crate::protocol::generated::describe_topic_partitions_response::{
+    Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let image = call.context.shards.image();
+    let (start_topic, start_partition) = match &request.cursor {
+        Some(cursor) => (cursor.topic_name.to_string(), cursor.partition_index),
+        None => (String::new(), 0),
+    };
+    // No topics named: all of them, and those that are gone meanwhile are not missed.
+    let fetch_all = request.topics.is_empty();
+    let mut names: BTreeSet<String> = match fetch_all {
+        true => image.topics_from(&start_topic).map(|topic| topic.name.to_string()).collect(),
+        false => request.topics.iter().map(|topic| topic.name.to_string()).filter(|name| *name >= start_topic).collect(),
+    };
+    if !fetch_all && request.cursor.is_some() && !names.contains(&start_topic) && start_partition > 0 {
+        names.retain(|name| *name > start_topic);
+    }
+    let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
+    let mut left = limit.clamp(1, call.context.config.max_request_partition_size_limit().max(1));
+    let mut response = DescribeTopicPartitionsResponse::default();
+    for name in names {
+        let first = if name == start_topic { PartitionIndex(start_partition.max(0)) } else { PartitionIndex(0) };
+        let Some(topic) = image.topic_by_name(&name) else {
+            let missing = DescribeTopicPartitionsResponseTopic {
+                error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                name: Some(text(&name)),
+                ..Default::default()
+            };
+            response.topics.push(missing);
+            continue;
+        };
+        if left == 0 {
+            response.next_cursor = Some(cursor(&name, first));
+            break;
+        }
+        let mut described = describe(topic);
+        for (index, partition) in topic.partitions.range(first..) {
+            if left == 0 {
+                response.next_cursor = Some(cursor(&name, *index));
+                break;
+            }
+            described.partitions.push(describe_partition(&image, *index, partition));
+            left -= 1;
+        }
+        response.topics.push(described);
+        if response.next_cursor.is_some() {
+            break;
+        }
+    }
+    response
+}
+
+fn cursor(topic: &str, partition: PartitionIndex) -> Cursor {
+    Cursor { topic_name: StrBytes::from(topic), partition_index: partition.0 }
+}
+
+fn describe(topic: &Topic) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::None.code(),
+        name: Some(text(&topic.name)),
+        topic_id: topic.id,
+        is_internal: super::is_internal(&topic.name),
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..Default::default()
+    }
+}
+
+fn describe_partition(
+    image: &MetadataImage,
+    index: PartitionIndex,
+    partition: &Partition,
+) -> DescribeTopicPartitionsResponsePartition {
+    let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
+    let alive = |id: &BrokerId| image.broker(*id).is_some_and(|broker| !broker.fenced);
+    let leader = partition.leader.filter(alive);
+    DescribeTopicPartitionsResponsePartition {
+        error_code: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
+        partition_index: index.0,
+        leader_id: leader.map_or(-1, |id| id.0),
+        leader_epoch: partition.leader_epoch.0,
+        replica_nodes: ids(&partition.replicas),
+        isr_nodes: ids(&partition.isr),
+        eligible_leader_replicas: Some(ids(&partition.eligible_leader_replicas)),
+        last_known_elr: Some(ids(&partition.last_known_elr)),
+        offline_replicas: partition.replicas.iter().filter(|id| !alive(id)).map(|id| id.0).collect(),
+    }
+}

@@ -1,0 +1,73 @@
+//! ListOffsets (2), versions 1 to 11: offsets by time, and the ends of the log.
+
+use super::Call;
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TopicIdPartition};
+use crate::protocol::generated::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
+use crate::protocol::generated::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use crate::shard::{Isolation, ListOffset};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// First version of each special timestamp: max timestamp, earliest local, latest tiered, earliest pending upload.
+const SPECIAL_SINCE: [(i64, i16); 4] = [(-3, 7), (-4, 8), (-5, 9), (-6, 11)];
+/// The special timestamps latest and earliest, of every version.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+pub(super) async fn handle(call: Rc<Call>, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let image = call.context.shards.image();
+    let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    let (mut response, mut queries, mut places) = (ListOffsetsResponse::default(), Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<(String, i32)> = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), partition.partition_index)))
+        .filter(|place| !seen.insert(place.clone()))
+        .collect();
+    for topic_request in &request.topics {
+        let topic = image.topic_by_name(&topic_request.name);
+        let mut partitions = Vec::with_capacity(topic_request.partitions.len());
+        for wanted in &topic_request.partitions {
+            let index = PartitionIndex(wanted.partition_index);
+            let error = if twice.contains(&(topic_request.name.to_string(), wanted.partition_index)) {
+                ErrorCode::InvalidRequest
+            } else if !is_known_timestamp(call.version(), wanted) {
+                ErrorCode::UnsupportedVersion
+            } else if let Some(topic) = topic.filter(|topic| topic.partitions.contains_key(&index)) {
+                places.push((response.topics.len(), partitions.len()));
+                queries.push(ListOffset {
+                    id: TopicIdPartition { topic_id: topic.id, partition: index },
+                    current_leader_epoch: LeaderEpoch(wanted.current_leader_epoch),
+                    timestamp: wanted.timestamp,
+                });
+                ErrorCode::None
+            } else {
+                ErrorCode::UnknownTopicOrPartition
+            };
+            partitions.push(ListOffsetsPartitionResponse {
+                partition_index: wanted.partition_index,
+                error_code: error.code(),
+                ..Default::default()
+            });
+        }
+        response.topics.push(ListOffsetsTopicResponse { name: topic_request.name.clone(), partitions });
+    }
+    let found = call.context.shards.list_offsets(queries, isolation, BrokerId(request.replica_id)).await;
+    for ((topic, partition), found) in places.into_iter().zip(found) {
+        let partition = &mut response.topics[topic].partitions[partition];
+        partition.error_code = found.error.code();
+        partition.timestamp = found.timestamp;
+        partition.offset = found.offset.0;
+        partition.leader_epoch = if call.version() >= 4 { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 };
+    }
+    response
+}
+
+/// Whether this version knows a time, or special time, like the one asked for.
+fn is_known_timestamp(version: i16, wanted: &ListOffsetsPartition) -> bool {
+    let special = |&(timestamp, since): &(i64, i16)| timestamp == wanted.timestamp && version >= since;
+    wanted.timestamp >= 0 || [LATEST, EARLIEST].contains(&wanted.timestamp) || SPECIAL_SINCE.iter().any(special)
+}

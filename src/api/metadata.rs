@@ -1,0 +1,137 @@
+//! Metadata (3), versions 0 to 13: who leads what. Clients start here, and topics may be created by asking for them.
+
+use super::Call;
+use super::context::text;
+use crate::controller::{Command, MetadataImage, Partition, Topic};
+use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, validate_topic_name};
+use crate::protocol::generated::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use crate::protocol::generated::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use crate::protocol::generated::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// What everybody may do on a topic where nothing is forbidden, as bits of Kafka's operation codes: read, write, create, delete,
+/// alter, describe, describe and alter configs (KIP-430).
+pub(super) const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+/// The same on the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent write.
+pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+/// "Not asked for" in a response.
+pub(super) const NO_OPERATIONS: i32 = i32::MIN;
+
+pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> MetadataResponse {
+    let version = call.version();
+    let context = &call.context;
+    let wanted = match request.topics {
+        None => None,
+        Some(topics) if version == 0 && topics.is_empty() => None,
+        Some(topics) => Some(topics),
+    };
+    // Since version 12 a topic may be named by its id alone.
+    let misused = |topic: &MetadataRequestTopic| version < 12 && (!topic.topic_id.is_zero() || topic.name.is_none());
+    if let Some(topics) = wanted.as_ref().filter(|topics| topics.iter().any(misused)) {
+        let refuse = |topic: &MetadataRequestTopic| nothing(ErrorCode::InvalidRequest, topic.name.as_deref(), topic.topic_id);
+        let topics = topics.iter().map(refuse).collect();
+        return MetadataResponse { topics, error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
+    }
+    if let Some(topics) = &wanted
+        && (version < 4 || request.allow_auto_topic_creation)
+        && context.config.auto_create_topics_enable()
+    {
+        create_missing(&call, topics).await;
+    }
+    let image = context.shards.image();
+    let describe = |topic: &Topic| {
+        let mut described = describe_topic(&image, topic);
+        if request.include_topic_authorized_operations {
+            described.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+        described
+    };
+    let topics = match wanted {
+        None => image.topics().map(|topic| describe(topic)).collect(),
+        Some(topics) => topics.iter().map(|topic| find(&image, topic).map_or_else(|missing| missing, describe)).collect(),
+    };
+    let broker = |node: super::context::Node| MetadataResponseBroker {
+        node_id: node.id.0,
+        host: node.host,
+        port: node.port,
+        rack: node.rack,
+    };
+    let asked = (8..=10).contains(&version) && request.include_cluster_authorized_operations;
+    MetadataResponse {
+        brokers: context.nodes(&image, &call.connection).into_iter().map(broker).collect(),
+        cluster_id: Some(text(context.shards.cluster_id())),
+        controller_id: context.broker_id().0,
+        topics,
+        cluster_authorized_operations: if asked { CLUSTER_OPERATIONS } else { NO_OPERATIONS },
+        ..Default::default()
+    }
+}
+
+/// Creates the topics that are asked for by legal names and do not exist, with the broker's defaults. What cannot be created shows
+/// as missing in the answer.
+async fn create_missing(call: &Rc<Call>, topics: &[MetadataRequestTopic]) {
+    let image = call.context.shards.image();
+    let missing: BTreeSet<&str> = topics
+        .iter()
+        .filter(|topic| topic.topic_id.is_zero())
+        .filter_map(|topic| topic.name.as_deref())
+        .filter(|name| image.topic_by_name(name).is_none() && validate_topic_name(name).is_ok())
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let topic =
+        |name: &str| CreatableTopic { name: text(name), num_partitions: -1, replication_factor: -1, ..Default::default() };
+    let request = CreateTopicsRequest { topics: missing.into_iter().map(topic).collect(), ..Default::default() };
+    if call.context.shards.controller(Command::CreateTopics(request)).await.is_err() {
+        tracing::debug!("topics are not created while the broker stops");
+    }
+}
+
+/// A topic that exists, or the answer that says it does not.
+fn find<'a>(image: &'a MetadataImage, wanted: &MetadataRequestTopic) -> Result<&'a Topic, MetadataResponseTopic> {
+    if !wanted.topic_id.is_zero() {
+        let found = image.topic_by_id(wanted.topic_id).map(|topic| &**topic);
+        return found.ok_or_else(|| nothing(ErrorCode::UnknownTopicId, None, wanted.topic_id));
+    }
+    let name = wanted.name.as_deref().unwrap_or_default();
+    if validate_topic_name(name).is_err() {
+        return Err(nothing(ErrorCode::InvalidTopicException, Some(name), TopicId::ZERO));
+    }
+    let found = image.topic_by_name(name).map(|topic| &**topic);
+    found.ok_or_else(|| nothing(ErrorCode::UnknownTopicOrPartition, Some(name), TopicId::ZERO))
+}
+
+fn nothing(error: ErrorCode, name: Option<&str>, topic_id: TopicId) -> MetadataResponseTopic {
+    let name = name.map(text);
+    MetadataResponseTopic { error_code: error.code(), name, topic_id, is_internal: false, ..Default::default() }
+}
+
+fn describe_topic(image: &MetadataImage, topic: &Topic) -> MetadataResponseTopic {
+    MetadataResponseTopic {
+        error_code: ErrorCode::None.code(),
+        name: Some(text(&topic.name)),
+        topic_id: topic.id,
+        is_internal: super::is_internal(&topic.name),
+        partitions: topic.partitions.iter().map(|(index, partition)| describe_partition(image, *index, partition)).collect(),
+        ..Default::default()
+    }
+}
+
+fn describe_partition(image: &MetadataImage, index: PartitionIndex, partition: &Partition) -> MetadataResponsePartition {
+    let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
+    let alive = |id: &BrokerId| image.broker(*id).is_some_and(|broker| !broker.fenced);
+    let leader = partition.leader.filter(alive);
+    MetadataResponsePartition {
+        error_code: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
+        partition_index: index.0,
+        leader_id: leader.map_or(-1, |id| id.0),
+        leader_epoch: partition.leader_epoch.0,
+        replica_nodes: ids(&partition.replicas),
+        isr_nodes: ids(&partition.isr),
+        offline_replicas: partition.replicas.iter().filter(|id| !alive(id)).map(|id| id.0).collect(),
+    }
+}

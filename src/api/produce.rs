@@ -1,0 +1,192 @@
+//! Produce (0), versions 3 to 13.
+//!
+//! Stage one, in the order of requests: resolve each partition, check its batch on this core, hand all slices to their owners. Stage
+//! two: wait for what acks promises and assemble the answer.
+
+use super::context::text;
+use super::{Answer, Call, Finish};
+use crate::config::{CompressionType, TopicConfig};
+use crate::controller::{MetadataImage, Topic};
+use crate::model::{ErrorCode, PartitionIndex, TopicId};
+use crate::protocol::Records;
+use crate::protocol::generated::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use crate::protocol::generated::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use crate::record::{Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
+use crate::shard::{ProduceResult, ProduceSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Cost of one step of validation before other tasks get a turn, in bytes walked.
+const STEP: usize = 64 * 1024;
+/// `client.id` of Kafka's admin client, the only one that may write to internal topics.
+const ADMIN_CLIENT: &str = "__admin_client";
+
+pub(super) async fn dispatch(call: Call) -> Finish {
+    let request = match call.decode::<ProduceRequest>() {
+        Ok(request) => request,
+        Err(answer) => return Box::pin(std::future::ready(answer)),
+    };
+    let image = call.context.shards.image();
+    let mut response = ProduceResponse::default();
+    let mut slices = Vec::new();
+    // Where the result of each slice belongs: topic and partition in the response.
+    let mut places = Vec::new();
+    for (topic_place, topic_data) in request.topic_data.into_iter().enumerate() {
+        let TopicProduceData { name, topic_id, partition_data } = topic_data;
+        let topic = find_topic(&call, &image, &name, topic_id, request.acks);
+        let config = topic.as_ref().ok().map(|topic| call.context.topic_config(&image, topic));
+        let mut partition_responses = Vec::with_capacity(partition_data.len());
+        for (partition_place, PartitionProduceData { index, records }) in partition_data.into_iter().enumerate() {
+            let mut partition = PartitionProduceResponse { index, base_offset: -1, ..Default::default() };
+            let checked = match (&topic, &config) {
+                (Ok(topic), Some(config)) => check(&call, topic, config, index, records).await,
+                (Ok(_), None) => unreachable!("a topic has configs"),
+                (Err(error), _) => Err(Refusal::from(*error)),
+            };
+            match checked {
+                Ok(slice) => {
+                    slices.push(slice);
+                    places.push((topic_place, partition_place));
+                }
+                Err(refusal) => refusal.tell(&mut partition),
+            }
+            partition_responses.push(partition);
+        }
+        response.responses.push(TopicProduceResponse { name, topic_id, partition_responses });
+    }
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = call.context.io.now().after(timeout);
+    let results = call.context.shards.produce(slices, request.acks, deadline);
+    Box::pin(async move {
+        for ((topic, partition), result) in places.into_iter().zip(results.await) {
+            tell_result(&call, &image, result, &mut response, (topic, partition));
+        }
+        answer(&call, request.acks, response)
+    })
+}
+
+/// With acks=0 there is no answer; an error is told by closing the connection, as Kafka does, so that the client looks for
+/// new metadata.
+fn answer(call: &Call, acks: i16, response: ProduceResponse) -> Answer {
+    if acks != 0 {
+        return call.respond(&response);
+    }
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    match partitions.into_iter().find(|partition| partition.error_code != 0) {
+        Some(failed) => {
+            let error = ErrorCode::from_code(failed.error_code).map_or("an error", ErrorCode::name);
+            Answer::Close(format!("a produce with acks=0 met {error}"))
+        }
+        None => Answer::Nothing,
+    }
+}
+
+/// The topic that is meant, or what is wrong with all its partitions.
+fn find_topic(call: &Call, image: &MetadataImage, name: &str, id: TopicId, acks: i16) -> Result<Arc<Topic>, ErrorCode> {
+    if !(-1..=1).contains(&acks) {
+        return Err(ErrorCode::InvalidRequiredAcks);
+    }
+    let topic = if call.version() >= 13 {
+        image.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?
+    } else {
+        image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    if super::is_internal(&topic.name) && call.request.client_id.as_deref() != Some(ADMIN_CLIENT) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    Ok(topic.clone())
+}
+
+/// Why a partition's batch is not appended.
+struct Refusal {
+    error: ErrorCode,
+    message: Option<String>,
+    record_errors: Vec<(i32, String)>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, message: None, record_errors: Vec::new() }
+    }
+}
+
+impl From<RecordsError> for Refusal {
+    fn from(error: RecordsError) -> Self {
+        let record_errors = error.record_errors.into_iter().map(|record| (record.batch_index, record.message)).collect();
+        Self { error: error.code, message: Some(error.message), record_errors }
+    }
+}
+
+impl Refusal {
+    fn tell(self, partition: &mut PartitionProduceResponse) {
+        partition.error_code = self.error.code();
+        partition.error_message = self.message.as_deref().map(text);
+        let record_error = |(batch_index, message): (i32, String)| BatchIndexAndErrorMessage {
+            batch_index,
+            batch_index_error_message: Some(text(&message)),
+        };
+        partition.record_errors = self.record_errors.into_iter().map(record_error).collect();
+    }
+}
+
+/// Checks a partition's batch on this core.
+async fn check(call: &Call, topic: &Topic, config: &TopicConfig, index: i32, records: Records) -> Result<ProduceSlice, Refusal> {
+    let partition = PartitionIndex(index);
+    if !topic.partitions.contains_key(&partition) {
+        return Err(ErrorCode::UnknownTopicOrPartition.into());
+    }
+    let bytes = records.bytes().cloned().unwrap_or_default();
+    let io = &call.context.io;
+    let mut validator = Validator::new(bytes, options(config, call.version(), io.wall_clock_ms()));
+    let batch: ValidatedBatch = loop {
+        match validator.step(STEP) {
+            Some(verdict) => break verdict?,
+            None => io.yield_if_needed().await,
+        }
+    };
+    Ok(ProduceSlice { topic_id: topic.id, partition, batch })
+}
+
+fn options(config: &TopicConfig, produce_version: i16, now_ms: i64) -> ValidateOptions {
+    let level = |codec| match codec {
+        Codec::Gzip => Some(config.compression_gzip_level),
+        Codec::Lz4 => Some(config.compression_lz4_level),
+        Codec::Zstd => Some(config.compression_zstd_level),
+        Codec::None | Codec::Snappy => None,
+    };
+    let compression = match config.compression_type {
+        CompressionType::Producer => None,
+        CompressionType::Codec(codec) => {
+            let leveled = level(codec).and_then(|level| Compression::with_level(codec, level).ok());
+            Some(leveled.unwrap_or(Compression::of(codec)))
+        }
+    };
+    ValidateOptions {
+        max_message_bytes: config.max_message_bytes as usize,
+        segment_bytes: config.segment_bytes as usize,
+        timestamp_type: config.message_timestamp_type,
+        before_max_ms: config.message_timestamp_before_max_ms,
+        after_max_ms: config.message_timestamp_after_max_ms,
+        compacted: config.cleanup_compact,
+        compression,
+        produce_version,
+        ..ValidateOptions::new(now_ms)
+    }
+}
+
+/// Puts what became of a slice into the response; a client that asked the wrong broker learns the right one (KIP-951).
+fn tell_result(call: &Call, image: &MetadataImage, result: ProduceResult, response: &mut ProduceResponse, place: (usize, usize)) {
+    let partition = &mut response.responses[place.0].partition_responses[place.1];
+    partition.error_code = result.error.code();
+    partition.error_message = result.message.as_deref().map(text);
+    partition.base_offset = result.base_offset.0;
+    partition.log_append_time_ms = result.log_append_time;
+    partition.log_start_offset = result.log_start_offset.0;
+    let Some(leader) = result.current_leader.filter(|_| call.version() >= 10) else { return };
+    partition.current_leader = LeaderIdAndEpoch { leader_id: leader.leader_id.0, leader_epoch: leader.leader_epoch.0 };
+    let known = response.node_endpoints.iter().any(|node| node.node_id == leader.leader_id.0);
+    let Some(node) = call.context.node(image, leader.leader_id, &call.connection).filter(|_| !known) else { return };
+    response.node_endpoints.push(NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack });
+}

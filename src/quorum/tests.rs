@@ -1,0 +1,207 @@
+//! A quorum on the real disk: what was decided is there after a restart, and after a crash at any byte.
+
+use super::*;
+use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION};
+use crate::io::{Topology, start};
+use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::protocol::generated::CreateTopicsRequest;
+use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use std::future::Future;
+
+fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let topology = Topology { cores: 1, busy_poll: std::time::Duration::ZERO };
+    start(&topology, move |io| body(io, path.clone())).unwrap().join().unwrap();
+}
+
+fn how(dir: &Path) -> OpenQuorum {
+    OpenQuorum {
+        log_dir: dir.to_owned(),
+        node: BrokerId(1),
+        clean_shutdown: false,
+        num_partitions: 2,
+        default_replication_factor: 1,
+    }
+}
+
+async fn open(io: &Io, dir: &Path) -> Quorum {
+    Quorum::open(io.clone(), how(dir)).await.unwrap()
+}
+
+async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
+    let registration = BrokerRegistration {
+        broker: BrokerId(1),
+        incarnation: TopicId([5; 16]),
+        endpoints: vec![Endpoint { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9092, security_protocol: 0 }],
+        rack: None,
+        log_dirs: vec![TopicId([6; 16])],
+    };
+    let Reply::Registered(epoch) = quorum.execute(&Command::RegisterBroker(registration)).await.unwrap().reply else { panic!() };
+    let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart };
+    assert_eq!(quorum.execute(&unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
+    epoch
+}
+
+async fn create(quorum: &mut Quorum, name: &str, configs: &[(&str, &str)]) -> ErrorCode {
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).into(),
+        value: Some((*value).into()),
+        ..CreatableTopicConfig::default()
+    };
+    let topic = CreatableTopic {
+        name: name.into(),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: configs.iter().map(config).collect(),
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1, validate_only: false };
+    let executed = quorum.execute(&Command::CreateTopics(request)).await.unwrap();
+    let Reply::CreateTopics(response) = executed.reply else { panic!() };
+    let error = ErrorCode::from_code(response.topics[0].error_code).unwrap();
+    assert_eq!(executed.delta.partitions.len(), if error.is_error() { 0 } else { 2 });
+    error
+}
+
+#[test]
+fn decisions_survive_a_crash_and_each_start_leads_in_a_new_epoch() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        assert_eq!(quorum.image().metadata_version(), Some(MAX_METADATA_VERSION));
+        assert_eq!((quorum.epoch(), quorum.image().next_offset()), (1, Offset(2)), "a leader change and the bootstrap record");
+        let epoch = start_broker(&mut quorum, true).await;
+        assert_eq!(create(&mut quorum, "a", &[("retention.ms", "5")]).await, ErrorCode::None);
+        assert_eq!(create(&mut quorum, "b", &[("retention.ms", "-5")]).await, ErrorCode::InvalidConfig);
+        let before = Arc::clone(quorum.image());
+        drop(quorum);
+
+        let mut quorum = open(&io, &dir).await;
+        assert_eq!((quorum.epoch(), quorum.image().next_offset()), (2, before.next_offset().plus(1)));
+        assert_eq!(quorum.image().topics().collect::<Vec<_>>(), before.topics().collect::<Vec<_>>());
+        assert_eq!(quorum.image().topic_configs("a")["retention.ms"], "5");
+        assert!(is_clean_restart(quorum.image(), BrokerId(1), Some(epoch)));
+        assert!(!is_clean_restart(quorum.image(), BrokerId(1), None) && !is_clean_restart(quorum.image(), BrokerId(1), Some(-1)));
+        start_broker(&mut quorum, false).await;
+        let topic = quorum.image().topic_by_name("a").unwrap();
+        assert_eq!(topic.partitions[&PartitionIndex(0)].leader_epoch, LeaderEpoch(1));
+        quorum.close().await.unwrap();
+        let state =
+            String::from_utf8(io.read_file(&Quorum::log_path(&dir).join("quorum-state")).await.unwrap().to_vec()).unwrap();
+        assert!(state.contains("\"leaderEpoch\":2"), "{state}");
+    });
+}
+
+#[test]
+fn a_cut_at_any_byte_loses_the_last_batch_at_most() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        start_broker(&mut quorum, true).await;
+        create(&mut quorum, "a", &[]).await;
+        let log = Quorum::log_path(&dir).join("00000000000000000000.log");
+        let whole = io.read_file(&log).await.unwrap();
+        create(&mut quorum, "b", &[]).await;
+        drop(quorum);
+        let longer = io.read_file(&log).await.unwrap();
+        for cut in (whole.len()..longer.len()).step_by(29) {
+            io.replace_file(&log, longer.slice(..cut)).await.unwrap();
+            let mut quorum = open(&io, &dir).await;
+            let names: Vec<String> = quorum.image().topics().map(|topic| topic.name.to_string()).collect();
+            assert_eq!(names, ["a"], "cut at {cut}");
+            quorum.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn bootstrap_file_is_read_where_it_is_and_must_be_whole() {
+    on_a_core(|io, dir| async move {
+        drop(open(&io, &dir).await);
+        let file = dir.join("bootstrap.checkpoint");
+        let content = io.read_file(&file).await.unwrap();
+        let records = bootstrap::read_snapshot(&content).unwrap();
+        assert_eq!(records, crate::controller::bootstrap_records());
+        for cut in 0..content.len() {
+            assert!(bootstrap::read_snapshot(&content[..cut]).is_err(), "cut at {cut}");
+        }
+        // A directory formatted by somebody else for metadata that are not served here.
+        let mut old = records.clone();
+        let MetadataRecord::FeatureLevel(level) = &mut old[0] else { panic!() };
+        level.feature_level = 10;
+        let other = dir.join("other");
+        io.create_dir_all(&other).await.unwrap();
+        let now = io.wall_clock_ms();
+        let header = batch::encode_control(crate::record::ControlRecordType::SnapshotHeader, &[0; 11], Offset(0), 0, now);
+        let data = batch::encode(&old, 29, Offset(1), 0, now).unwrap();
+        let footer = batch::encode_control(crate::record::ControlRecordType::SnapshotFooter, &[0; 3], Offset(2), 0, now);
+        let snapshot = bytes::Bytes::from([header, data, footer].concat());
+        io.replace_file(&other.join("bootstrap.checkpoint"), snapshot).await.unwrap();
+        let refused = Quorum::open(io.clone(), how(&other)).await.err().unwrap().to_string();
+        assert!(refused.contains("metadata.version 10 is not supported"), "{refused}");
+    });
+}
+
+#[test]
+fn an_unfinished_transaction_is_aborted_by_the_next_leader() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        let begin = crate::protocol::generated::BeginTransactionRecord::default();
+        let topic =
+            crate::protocol::generated::TopicRecord { name: "a".into(), topic_id: TopicId([9; 16]), ..Default::default() };
+        quorum.commit(&[begin.into(), topic.into()]).await.unwrap();
+        assert_eq!(quorum.image().topic_count(), 0);
+        drop(quorum);
+        let mut quorum = open(&io, &dir).await;
+        assert_eq!(quorum.image().topic_count(), 0);
+        start_broker(&mut quorum, true).await;
+        assert_eq!(create(&mut quorum, "a", &[]).await, ErrorCode::None, "the name is free");
+    });
+}
+
+#[test]
+fn a_decision_larger_than_a_batch_commits_nothing() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        let before = Arc::clone(quorum.image());
+        let record = |at: usize| {
+            let (name, value) = (format!("k{at}").into(), Some("v".repeat(30_000).into()));
+            MetadataRecord::from(crate::protocol::generated::ConfigRecord {
+                resource_type: 2,
+                resource_name: "t".into(),
+                name,
+                value,
+                ..Default::default()
+            })
+        };
+        let records: Vec<MetadataRecord> = (0..300).map(record).collect();
+        assert!(matches!(quorum.commit(&records).await, Err(QuorumError::TooLarge { .. })));
+        assert_eq!(quorum.image(), &before);
+        start_broker(&mut quorum, true).await;
+    });
+}
+
+/// A metadata log whose head was deleted after a snapshot, as Apache Kafka leaves it.
+#[test]
+fn a_snapshot_stands_for_what_was_before_it() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        start_broker(&mut quorum, true).await;
+        create(&mut quorum, "a", &[]).await;
+        let end = quorum.image().next_offset();
+        drop(quorum);
+        // A snapshot that says something else than the log does tells which one was read.
+        let now = io.wall_clock_ms();
+        let topic =
+            crate::protocol::generated::TopicRecord { name: "s".into(), topic_id: TopicId([8; 16]), ..Default::default() };
+        let mut records = crate::controller::bootstrap_records();
+        records.push(topic.into());
+        let header = batch::encode_control(crate::record::ControlRecordType::SnapshotHeader, &[0; 11], Offset(0), 0, now);
+        let data = batch::encode(&records, 29, Offset(1), 0, now).unwrap();
+        let footer = batch::encode_control(crate::record::ControlRecordType::SnapshotFooter, &[0; 3], Offset(3), 0, now);
+        let path = Quorum::log_path(&dir).join(format!("{:020}-{:010}.checkpoint", end.0, 1));
+        io.replace_file(&path, bytes::Bytes::from([header, data, footer].concat())).await.unwrap();
+        let quorum = open(&io, &dir).await;
+        let names: Vec<String> = quorum.image().topics().map(|topic| topic.name.to_string()).collect();
+        assert_eq!((names, quorum.image().next_offset()), (vec!["s".to_owned()], end.plus(1)));
+    });
+}

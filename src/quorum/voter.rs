@@ -1,0 +1,197 @@
+//! The only voter of its quorum: whatever it has written and flushed is committed.
+
+use super::bootstrap::read_snapshot;
+use super::{METADATA_TOPIC, OpenQuorum, QuorumError, batch, state};
+use crate::controller::{Loader, MAX_METADATA_VERSION, MIN_METADATA_VERSION, MetadataDelta, MetadataImage};
+use crate::io::Io;
+use crate::log::{AppendBatch, CleanupPolicy, Log, LogConfig, OpenLog, ReadRequest};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+use crate::protocol::generated::LeaderChangeMessage;
+use crate::protocol::generated::leader_change_message::Voter;
+use crate::protocol::{Message, MetadataRecord};
+use crate::record::{BatchHeader, Batches, ControlRecordType};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+
+/// Log bytes read at once when the metadata are loaded.
+const READ_BYTES: u64 = 1 << 20;
+/// Ends the name of a snapshot, `<end offset, 20 digits>-<epoch, 10 digits>.checkpoint`.
+const SNAPSHOT_SUFFIX: &str = ".checkpoint";
+
+/// Path of the metadata log's directory.
+pub(super) fn partition_dir(log_dir: &Path) -> PathBuf {
+    log_dir.join(format!("{METADATA_TOPIC}-0"))
+}
+
+/// The metadata log and the epoch in which this node leads.
+pub(super) struct SingleVoter {
+    io: Io,
+    node: BrokerId,
+    dir: PathBuf,
+    log: Log,
+    epoch: i32,
+}
+
+impl SingleVoter {
+    /// Opens and reads the log.
+    pub(super) async fn open(io: &Io, how: &OpenQuorum) -> Result<(Self, Loader), QuorumError> {
+        let dir = partition_dir(&how.log_dir);
+        let log = Log::open(io.clone(), open_log(&dir, how.clean_shutdown)).await?;
+        let epoch = state::read_epoch(io, &dir).await?.max(log.latest_epoch().0).max(0);
+        let voter = Self { io: io.clone(), node: how.node, dir, log, epoch };
+        let loader = voter.load().await?;
+        Ok((voter, loader))
+    }
+
+    pub(super) fn end_offset(&self) -> Offset {
+        self.log.log_end_offset()
+    }
+
+    pub(super) fn epoch(&self) -> i32 {
+        self.epoch
+    }
+
+    /// Everything in the log, from the last snapshot on if there is one.
+    async fn load(&self) -> Result<Loader, QuorumError> {
+        let mut loader = Loader::default();
+        let mut next = self.log.log_start_offset();
+        match self.last_snapshot().await? {
+            Some((end, epoch, path)) => {
+                let content = self.io.read_file(&path).await.map_err(|error| QuorumError::File { path: path.clone(), error })?;
+                let records = read_snapshot(&content).map_err(|reason| QuorumError::Invalid { path, reason })?;
+                loader.load(&records, end, epoch)?;
+                next = end;
+            }
+            None if next > Offset::ZERO => {
+                return Err(self.invalid(format!("the log begins at {next} and no snapshot says what was before")));
+            }
+            None => {}
+        }
+        while next < self.end_offset() {
+            let bytes = self.read(next).await?;
+            let before = next;
+            for found in Batches::new(&bytes) {
+                let found = found.map_err(|error| self.invalid(error.to_string()))?;
+                if found.header.next_offset() <= next {
+                    continue;
+                }
+                next = found.header.next_offset();
+                let records = batch::decode(&found).map_err(|reason| self.invalid(reason))?;
+                loader.load(&records, next, found.header.partition_leader_epoch.0)?;
+            }
+            if next == before {
+                return Err(self.invalid(format!("no batch can be read at {next}")));
+            }
+            self.io.yield_if_needed().await;
+        }
+        Ok(loader)
+    }
+
+    /// Bytes of the batches from `offset` on.
+    async fn read(&self, offset: Offset) -> Result<Bytes, QuorumError> {
+        let upper = self.end_offset();
+        let request = ReadRequest { offset, max_bytes: READ_BYTES, upper, at_least_one_batch: true };
+        let plan = self.log.read(request).await?;
+        let mut bytes = Vec::with_capacity(plan.bytes as usize);
+        for slice in &plan.slices {
+            let part = slice.file.read_at(&self.io, slice.position, slice.len as usize).await;
+            bytes.extend_from_slice(&part.map_err(|error| QuorumError::File { path: self.dir.clone(), error })?);
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    /// The newest snapshot that the log goes on from: end offset, epoch and path.
+    async fn last_snapshot(&self) -> Result<Option<(Offset, i32, PathBuf)>, QuorumError> {
+        let entries = self.io.read_dir(&self.dir).await;
+        let entries = entries.map_err(|error| QuorumError::File { path: self.dir.clone(), error })?;
+        let id = |name: &str| {
+            let (end, epoch) = name.strip_suffix(SNAPSHOT_SUFFIX)?.split_once('-')?;
+            Some((Offset(end.parse().ok()?), epoch.parse::<i32>().ok()?))
+        };
+        let snapshots = entries.iter().filter_map(|entry| id(&entry.name).map(|(end, epoch)| (end, epoch, entry)));
+        let usable = snapshots.filter(|(end, ..)| (self.log.log_start_offset()..=self.end_offset()).contains(end));
+        // 0-0 holds the voters of a dynamic quorum, no metadata.
+        let newest = usable.filter(|(end, ..)| *end > Offset::ZERO).max_by_key(|(end, epoch, _)| (*end, *epoch));
+        Ok(newest.map(|(end, epoch, entry)| (end, epoch, self.dir.join(&entry.name))))
+    }
+
+    /// Begins a new epoch, which opens with a control batch that says who leads.
+    pub(super) async fn begin_epoch(&mut self, loader: &mut Loader) -> Result<(), QuorumError> {
+        self.epoch = self.epoch.checked_add(1).ok_or_else(|| self.invalid("the epochs are used up".to_owned()))?;
+        // The epoch must never be led twice, so it is on the device before the first record of it.
+        state::write(&self.io, &self.dir, self.node, self.epoch).await?;
+        self.log.assign_epoch_start(LeaderEpoch(self.epoch), self.end_offset()).await?;
+        let voter = || Voter { voter_id: self.node.0, ..Voter::default() };
+        let message = LeaderChangeMessage {
+            version: 0,
+            leader_id: self.node.0,
+            voters: vec![voter()],
+            granting_voters: vec![voter()],
+            ..LeaderChangeMessage::default()
+        };
+        let value = message.to_bytes(0).expect("version 0 has all of it");
+        let now = self.io.wall_clock_ms();
+        let bytes = batch::encode_control(ControlRecordType::LeaderChange, &value, self.end_offset(), self.epoch, now);
+        self.append(bytes).await?;
+        loader.load(&[], self.end_offset(), self.epoch)?;
+        Ok(())
+    }
+
+    /// Commits one batch and applies it. When this returns, the records are on the device and in the loader's image.
+    pub(super) async fn commit(&mut self, loader: &mut Loader, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {
+        let end = self.end_offset();
+        assert!(loader.image().next_offset() == end, "a decision sees everything that is committed");
+        let version = loader.image().metadata_version().unwrap_or(MAX_METADATA_VERSION);
+        let bytes = batch::encode(records, version, end, self.epoch, self.io.wall_clock_ms())?;
+        // A record that does not fit must not get into the log, where it would be fatal at each start.
+        let mut applied = loader.clone();
+        let delta = applied.load(records, end.plus(records.len() as i64), self.epoch)?;
+        self.append(bytes).await?;
+        assert!(applied.image().next_offset() == self.end_offset(), "the log holds what was applied");
+        *loader = applied;
+        Ok(delta)
+    }
+
+    async fn append(&self, bytes: Bytes) -> Result<(), QuorumError> {
+        let header = BatchHeader::parse(&bytes).expect("a batch that was just built");
+        let appended = AppendBatch::new(bytes, &header, self.end_offset(), LeaderEpoch(self.epoch));
+        let end = self.log.append(vec![appended]).await?.log_end_offset;
+        self.log.flush(end).await?;
+        Ok(())
+    }
+
+    /// Refuses metadata whose version is not served.
+    pub(super) fn check_metadata_version(&self, image: &MetadataImage) -> Result<(), QuorumError> {
+        match image.metadata_version() {
+            Some(version) if (MIN_METADATA_VERSION..=MAX_METADATA_VERSION).contains(&version) => Ok(()),
+            Some(version) => Err(self.invalid(format!(
+                "metadata.version {version} is not supported, only {MIN_METADATA_VERSION} to {MAX_METADATA_VERSION}"
+            ))),
+            None => Err(self.invalid("metadata.version is missing".to_owned())),
+        }
+    }
+
+    pub(super) async fn close(&self) -> Result<(), QuorumError> {
+        Ok(self.log.close().await?)
+    }
+
+    fn invalid(&self, reason: String) -> QuorumError {
+        QuorumError::Invalid { path: self.dir.clone(), reason }
+    }
+}
+
+fn open_log(dir: &Path, clean_shutdown: bool) -> OpenLog {
+    // Kept for ever until there are snapshots: deleting a segment would lose what is in it.
+    let cleanup_policy = CleanupPolicy { delete: false, compact: false };
+    let config = LogConfig { retention_ms: -1, retention_bytes: -1, cleanup_policy, ..LogConfig::default() };
+    OpenLog {
+        dir: dir.to_owned(),
+        partition: TopicPartition::new(METADATA_TOPIC, PartitionIndex(0)),
+        topic_id: TopicId::METADATA,
+        config,
+        recovery_point: Offset::ZERO,
+        log_start_offset: Offset::ZERO,
+        clean_shutdown,
+        progress: None,
+    }
+}

@@ -1,0 +1,230 @@
+//! One connection: a task that reads requests and dispatches them in order, and a task that sends the answers in the same order.
+//!
+//! Produces may follow produces without waiting: each reaches its partitions in the order of dispatch. Any other request starts
+//! when all earlier ones are finished, so that its effects and theirs cannot be seen in another order than they were sent in.
+
+use super::budget::{Budget, Share};
+use super::frames::{Frame, Frames, Next};
+use super::registry::{Entry, Registry};
+use crate::api::{self, Answer, ApiContext, Connection, Finish};
+use crate::io::{Io, Notify, Piece, Socket};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Requests of one connection that may be under way or unsent; the reader pauses at this many.
+const MAX_UNANSWERED: usize = 128;
+/// Answers beyond this many pieces go out before more are gathered.
+const MAX_GATHERED_PIECES: usize = 256;
+/// How often a reader that found no memory asks again.
+const MEMORY_RETRY: Duration = Duration::from_millis(20);
+
+/// What the connections of a core share.
+pub(super) struct Host {
+    pub(super) io: Io,
+    pub(super) api: Rc<ApiContext>,
+    pub(super) registry: Rc<Registry>,
+    pub(super) budget: Rc<Budget>,
+    /// `socket.request.max.bytes`.
+    pub(super) max_frame: usize,
+}
+
+struct Pending {
+    finish: Finish,
+    _share: Share,
+}
+
+/// What reader and writer of one connection share.
+struct Pipe {
+    host: Rc<Host>,
+    entry: Rc<Entry>,
+    pending: RefCell<VecDeque<Pending>>,
+    /// Dispatched requests whose answer is not known yet, and those among them that nothing may overtake.
+    unfinished: Cell<usize>,
+    unfinished_exclusive: Cell<usize>,
+    reader_done: Cell<bool>,
+    changed: Notify,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(host: Rc<Host>, socket: Socket, connection: Connection) {
+    let Some(entry) = host.registry.enter(socket.clone(), host.io.now()) else {
+        socket.shutdown();
+        return;
+    };
+    let pipe = Rc::new(Pipe {
+        host: host.clone(),
+        entry: entry.clone(),
+        pending: RefCell::default(),
+        unfinished: Cell::new(0),
+        unfinished_exclusive: Cell::new(0),
+        reader_done: Cell::new(false),
+        changed: Notify::new(),
+    });
+    let writer_done = Rc::new(Cell::new(false));
+    host.io.spawn({
+        let (pipe, writer_done) = (pipe.clone(), writer_done.clone());
+        async move {
+            pipe.send_answers().await;
+            writer_done.set(true);
+            pipe.changed.notify_all();
+        }
+    });
+    pipe.read_requests(&Rc::new(connection)).await;
+    pipe.reader_done.set(true);
+    pipe.changed.notify_all();
+    while !writer_done.get() {
+        pipe.changed.notified().await;
+    }
+    socket.shutdown();
+    host.registry.leave(&entry);
+}
+
+impl Pipe {
+    async fn read_requests(&self, connection: &Rc<Connection>) {
+        let (host, entry) = (&self.host, &self.entry);
+        let mut frames = Frames::new(&host.budget, host.max_frame);
+        while !host.registry.is_stopping() {
+            match frames.next() {
+                Next::Frame(frame) => {
+                    entry.inside_frame_since.set(None);
+                    self.take(frame, connection).await;
+                    // Many small requests in one buffer must not keep the core from the other connections.
+                    host.io.yield_if_needed().await;
+                }
+                Next::Read => match entry.socket.read(frames.buffer()).await {
+                    Ok(0) => {
+                        if frames.is_inside_frame() {
+                            tracing::debug!(peer = %connection.peer, "the client closed in the middle of a request");
+                        }
+                        return;
+                    }
+                    Ok(_) => {
+                        let now = host.io.now();
+                        entry.last_active.set(now);
+                        if entry.inside_frame_since.get().is_none() && frames.is_inside_frame() {
+                            entry.inside_frame_since.set(Some(now));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::debug!(peer = %connection.peer, %error, "the connection broke");
+                        return;
+                    }
+                },
+                Next::NoMemory => {
+                    host.registry.close_most_stalled(host.io.now(), entry);
+                    host.io.sleep(MEMORY_RETRY).await;
+                }
+                Next::BadLength(length) => {
+                    tracing::warn!(peer = %connection.peer, length, max = host.max_frame, "closing: a request cannot have this length");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Dispatches one request when its turn has come.
+    async fn take(&self, frame: Frame, connection: &Rc<Connection>) {
+        let overlaps = api::may_overlap(&frame.bytes);
+        loop {
+            let blocked = if overlaps { self.unfinished_exclusive.get() } else { self.unfinished.get() };
+            if blocked == 0 && self.entry.unanswered.get() < MAX_UNANSWERED {
+                break;
+            }
+            self.changed.notified().await;
+        }
+        let finish = api::dispatch(&self.host.api, connection, frame.bytes).await;
+        self.unfinished.set(self.unfinished.get() + 1);
+        if !overlaps {
+            self.unfinished_exclusive.set(1);
+        }
+        self.entry.unanswered.set(self.entry.unanswered.get() + 1);
+        self.pending.borrow_mut().push_back(Pending { finish, _share: frame.share });
+        self.changed.notify_all();
+    }
+
+    async fn send_answers(&self) {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut answered: Vec<Pending> = Vec::new();
+        let mut broken = false;
+        loop {
+            let Some(mut next) = self.pop() else {
+                if self.reader_done.get() {
+                    return;
+                }
+                self.changed.notified().await;
+                continue;
+            };
+            let mut answer = Some((&mut next.finish).await);
+            // Gather what else is ready, then send it all in one go.
+            while let Some(ready) = answer.take() {
+                self.finished();
+                match ready {
+                    Answer::Send(more) => pieces.extend(more),
+                    Answer::Nothing => {}
+                    Answer::Close(why) => {
+                        if !broken {
+                            tracing::warn!(peer = %self.entry.socket.peer_addr(), why, "closing the connection");
+                        }
+                        broken = true;
+                    }
+                }
+                answered.push(next);
+                if broken || pieces.len() >= MAX_GATHERED_PIECES {
+                    break;
+                }
+                let Some(mut following) = self.pop() else { break };
+                match poll_fn(|context| Poll::Ready(following.finish.as_mut().poll(context))).await {
+                    Poll::Ready(ready) => {
+                        answer = Some(ready);
+                        next = following;
+                    }
+                    Poll::Pending => {
+                        self.pending.borrow_mut().push_front(following);
+                        break;
+                    }
+                }
+            }
+            broken = self.send(&mut pieces, broken).await;
+            self.entry.unanswered.set(self.entry.unanswered.get() - answered.len());
+            answered.clear();
+            self.changed.notify_all();
+        }
+    }
+
+    /// Sends what was gathered; after the first failure answers are awaited, so that nothing is left half done, and dropped.
+    async fn send(&self, pieces: &mut Vec<Piece>, mut broken: bool) -> bool {
+        if !pieces.is_empty() {
+            self.entry.sending_since.set(Some(self.host.io.now()));
+            // What was finished before a request that closes the connection is still answered.
+            if let Err(error) = self.entry.socket.send(pieces).await {
+                tracing::debug!(peer = %self.entry.socket.peer_addr(), %error, "an answer could not be sent");
+                broken = true;
+            }
+            self.entry.sending_since.set(None);
+            self.entry.last_active.set(self.host.io.now());
+            pieces.clear();
+        }
+        if broken {
+            self.entry.socket.shutdown();
+        }
+        broken
+    }
+
+    fn pop(&self) -> Option<Pending> {
+        self.pending.borrow_mut().pop_front()
+    }
+
+    /// The oldest unfinished request is finished. Requests finish in order of dispatch as far as this pipe can see, and an exclusive
+    /// one has no unfinished neighbour before it nor after it, so its count falls with the last.
+    fn finished(&self) {
+        self.unfinished.set(self.unfinished.get() - 1);
+        if self.unfinished.get() == 0 {
+            self.unfinished_exclusive.set(0);
+        }
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,169 @@
+//! Cutting what arrives into frames: four bytes of length, then as many bytes.
+//!
+//! Small frames share one buffer, so a busy connection costs one allocation for many requests. A large frame gets room step by
+//! step as its bytes arrive, never because its length field says so: a client that claims 100 MiB and sends nothing costs nothing.
+
+use super::budget::{Budget, Share};
+use bytes::{Buf, Bytes, BytesMut};
+use std::rc::Rc;
+
+/// Room for the frames of a connection that sends small requests.
+const SMALL_BUFFER: usize = 16 * 1024;
+/// First room of a frame that does not fit the small buffer; doubled as long as bytes keep coming.
+const FIRST_STEP: usize = 1024 * 1024;
+/// Bytes of the length field.
+const LENGTH_FIELD: usize = 4;
+/// Shortest frame that can hold a request header: API key, version, correlation id.
+const MIN_FRAME: usize = 8;
+
+const _: () = assert!(SMALL_BUFFER > LENGTH_FIELD + MIN_FRAME && FIRST_STEP > SMALL_BUFFER);
+
+/// A frame that is complete, with the memory that it holds.
+pub(super) struct Frame {
+    /// The request without its length field.
+    pub(super) bytes: Bytes,
+    /// Given back when the request has been answered.
+    pub(super) share: Share,
+}
+
+/// What the buffered bytes allow.
+pub(super) enum Next {
+    /// A whole frame.
+    Frame(Frame),
+    /// Read more; there is room for at least one byte.
+    Read,
+    /// The frame needs more memory than is left; ask again when some was given back.
+    NoMemory,
+    /// The length is not one that a request can have.
+    BadLength(i32),
+}
+
+/// The bytes of one connection that have arrived and are not yet a request.
+pub(super) struct Frames {
+    buffer: BytesMut,
+    share: Share,
+    budget: Rc<Budget>,
+    max_frame: usize,
+}
+
+impl Frames {
+    /// `max_frame` is `socket.request.max.bytes`.
+    pub(super) fn new(budget: &Rc<Budget>, max_frame: usize) -> Self {
+        Self { buffer: BytesMut::new(), share: Share::empty(budget), budget: budget.clone(), max_frame }
+    }
+
+    /// Where to read into.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Whether a frame has begun and is not complete.
+    pub(super) fn is_inside_frame(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The next frame, or what is missing.
+    pub(super) fn next(&mut self) -> Next {
+        let Some(length) = self.buffer.first_chunk::<LENGTH_FIELD>() else {
+            return self.make_room(SMALL_BUFFER);
+        };
+        let length = i32::from_be_bytes(*length);
+        let body = match usize::try_from(length) {
+            Ok(body) if (MIN_FRAME..=self.max_frame).contains(&body) => body,
+            _ => return Next::BadLength(length),
+        };
+        let whole = LENGTH_FIELD + body;
+        if self.buffer.len() < whole {
+            return self.make_room(whole);
+        }
+        if !self.share.try_grow_to(whole) {
+            return Next::NoMemory;
+        }
+        self.buffer.advance(LENGTH_FIELD);
+        let bytes = self.buffer.split_to(body).freeze();
+        let share = std::mem::replace(&mut self.share, Share::empty(&self.budget));
+        Next::Frame(Frame { bytes, share })
+    }
+
+    /// Makes room for at least one more byte of a frame of `whole` bytes.
+    fn make_room(&mut self, whole: usize) -> Next {
+        if self.buffer.len() < self.buffer.capacity() {
+            return Next::Read;
+        }
+        let step = if whole <= SMALL_BUFFER { SMALL_BUFFER } else { self.buffer.len().max(FIRST_STEP) };
+        let target = (self.buffer.len() + step).min(whole.max(SMALL_BUFFER));
+        // The small buffer of an idle connection is not counted: it is bounded by the number of connections.
+        if target > SMALL_BUFFER && !self.share.try_grow_to(target) {
+            return Next::NoMemory;
+        }
+        self.buffer.reserve(target - self.buffer.len());
+        Next::Read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(limit: usize) -> Frames {
+        Frames::new(&Budget::new(limit), 10 << 20)
+    }
+
+    fn feed(frames: &mut Frames, bytes: &[u8]) {
+        frames.buffer().extend_from_slice(bytes);
+    }
+
+    #[test]
+    fn frames_come_out_whole_at_every_split() {
+        let mut stream = Vec::new();
+        for size in [8_usize, 9, 100, 20_000] {
+            stream.extend_from_slice(&(size as i32).to_be_bytes());
+            stream.extend((0..size).map(|i| (i * size) as u8));
+        }
+        for step in [1, 3, 7, 4096, 100_000] {
+            let mut frames = frames(1 << 20);
+            let mut sizes = Vec::new();
+            for chunk in stream.chunks(step) {
+                feed(&mut frames, chunk);
+                while let Next::Frame(frame) = frames.next() {
+                    assert!(frame.bytes.iter().enumerate().all(|(i, &b)| b == (i * frame.bytes.len()) as u8));
+                    sizes.push(frame.bytes.len());
+                }
+            }
+            assert_eq!(sizes, [8, 9, 100, 20_000], "step {step}");
+            assert!(!frames.is_inside_frame());
+        }
+    }
+
+    #[test]
+    fn lengths_that_no_request_has_are_refused() {
+        for length in [-1, 0, 7, i32::MIN, i32::MAX, (10 << 20) + 1] {
+            let mut frames = frames(1 << 20);
+            feed(&mut frames, &i32::to_be_bytes(length));
+            assert!(matches!(frames.next(), Next::BadLength(l) if l == length));
+        }
+    }
+
+    #[test]
+    fn a_lying_length_gets_memory_only_as_bytes_arrive() {
+        let mut frames = frames(1 << 30);
+        feed(&mut frames, &(10_i32 << 20).to_be_bytes());
+        assert!(matches!(frames.next(), Next::Read));
+        assert!(frames.buffer().capacity() <= FIRST_STEP + LENGTH_FIELD);
+    }
+
+    #[test]
+    fn a_frame_waits_when_the_budget_is_used_up() {
+        let budget = Budget::new(2 << 20);
+        let mut other = Share::empty(&budget);
+        assert!(other.try_grow_to(2 << 20));
+        let mut frames = Frames::new(&budget, 10 << 20);
+        feed(&mut frames, &(5_i32 << 20).to_be_bytes());
+        while frames.buffer().len() < frames.buffer().capacity() {
+            feed(&mut frames, &[0]);
+        }
+        assert!(matches!(frames.next(), Next::NoMemory));
+        drop(other);
+        assert!(matches!(frames.next(), Next::Read));
+    }
+}

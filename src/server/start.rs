@@ -1,0 +1,267 @@
+//! The life of the broker: check the machine, start the cores, take the ports, open the partitions, serve, stop.
+
+use super::budget::Budget;
+use super::connection::{Host, serve};
+use super::listener::{Accepting, Handoff, Loads, accept};
+use super::registry::Registry;
+use crate::api::{ApiContext, Connection};
+use crate::config::{BrokerConfig, Listener as ListenerConfig};
+use crate::io::{self, Handover, Io, Listener, Receiver, Sender, Signal, StartError, Topology, mailbox};
+use crate::shard::{OpenError, Seats, Shards};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a clean stop waits for requests that are under way.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Memory for requests in flight over all cores where `queued.max.request.bytes` does not say, in bytes. Kafka's default is no
+/// limit; a bound is what keeps slow disks and hostile clients from filling the memory.
+const DEFAULT_REQUEST_MEMORY: usize = 512 << 20;
+
+/// Why the broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The machine refuses something that is needed.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A log dir or the metadata cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A listener's address cannot be had.
+    #[error(
+        "cannot listen on {listener}: {error}; another program may hold the port (`ss -ltnp` shows which), or the host may not be \
+         this machine's: change `listeners`"
+    )]
+    Listen {
+        /// The listener as configured.
+        listener: String,
+        /// What the kernel or the resolver said.
+        error: std::io::Error,
+    },
+}
+
+/// Runs a broker on this machine until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What prevents the start; once it serves, it only ends by a signal.
+pub fn run(config: BrokerConfig) -> Result<(), RunError> {
+    if let Err(error) = io::raise_nofile() {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
+    let cores = match config.cores() {
+        0 => io::affinity_cores(),
+        cores => cores,
+    };
+    let topology = Topology { cores, busy_poll: Duration::from_micros(config.busy_poll_us() as u64) };
+    io::check_machine(&topology)?;
+    let broker = Broker::new(config, topology.cores);
+    let (failed, mut failure) = mailbox();
+    let cores = io::start(&topology, move |io| {
+        let (broker, failed) = (broker.clone(), failed.clone());
+        async move {
+            if let Err(error) = broker.run_core(io).await {
+                failed.send(error);
+            }
+        }
+    })?;
+    cores.join()?;
+    failure.try_recv().map_or(Ok(()), Err)
+}
+
+/// What the first core tells the others.
+enum Order {
+    /// The ports are taken: listen on these addresses too, one for each configured listener.
+    Listen(Vec<SocketAddr>),
+    /// The broker stops.
+    Stop,
+}
+
+/// What one core gets from the others.
+struct Inbox {
+    orders: Receiver<Order>,
+    handoffs: Receiver<Handoff>,
+}
+
+/// A broker that is about to run: what its cores share before they know each other.
+#[derive(Clone)]
+pub struct Broker {
+    config: Arc<BrokerConfig>,
+    seats: Seats,
+    hostname: Arc<str>,
+    loads: Arc<Loads>,
+    orders: Vec<Sender<Order>>,
+    handoffs: Vec<Sender<Handoff>>,
+    inboxes: Handover<Inbox>,
+}
+
+impl Broker {
+    /// A broker of `cores` cores.
+    pub fn new(config: BrokerConfig, cores: usize) -> Self {
+        let (orders, order_ends): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
+        let (handoffs, handoff_ends): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
+        let inboxes = order_ends.into_iter().zip(handoff_ends).map(|(orders, handoffs)| Inbox { orders, handoffs });
+        Self {
+            seats: Seats::new(cores),
+            loads: Loads::new(cores, config.max_connections()),
+            inboxes: Handover::new(inboxes),
+            config: Arc::new(config),
+            hostname: io::hostname().into(),
+            orders,
+            handoffs,
+        }
+    }
+
+    /// What one core does from its first turn to its last. To be run on every core; returns on all of them when core 0 gets a
+    /// signal to stop.
+    ///
+    /// # Errors
+    /// What prevents the start, on at least one core; the others return quietly.
+    pub async fn run_core(self, io: Io) -> Result<(), RunError> {
+        let Inbox { mut orders, handoffs } = self.inboxes.take(io.core());
+        // A taken port is found before any file is touched.
+        let listeners = if io.core() == 0 {
+            match take_ports(&io, &self.config).await {
+                Ok(listeners) => {
+                    let addresses = listeners.iter().map(|(_, address)| *address).collect::<Vec<_>>();
+                    self.tell_others(|| Order::Listen(addresses.clone()));
+                    listeners
+                }
+                Err(error) => {
+                    self.tell_others(|| Order::Stop);
+                    return Err(error);
+                }
+            }
+        } else {
+            match orders.recv().await {
+                Some(Order::Listen(addresses)) => join_ports(&io, &self.config, addresses)?,
+                Some(Order::Stop) | None => return Ok(()),
+            }
+        };
+        let addresses: Vec<_> = listeners.iter().map(|(_, address)| *address).collect();
+        let shards = Shards::open(io.clone(), self.seats.clone(), self.config.clone(), &addresses).await?;
+        let api = ApiContext::new(shards.clone(), &addresses, &self.hostname);
+        let registry = Registry::new();
+        let host = Rc::new(Host {
+            io: io.clone(),
+            api,
+            registry: registry.clone(),
+            budget: Budget::new(request_memory(&self.config) / io.cores()),
+            max_frame: usize::try_from(self.config.socket_request_max_bytes()).unwrap_or(0),
+        });
+        io.spawn(take_handoffs(host, handoffs, self.loads.clone()));
+        let idle = Duration::from_millis(u64::try_from(self.config.connections_max_idle_ms()).unwrap_or(u64::MAX / 1_000_000));
+        io.spawn(registry.clone().reap_idle(io.clone(), idle));
+        let listeners = self.listen(&io, listeners, &registry);
+        if io.core() == 0 {
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = io.cores(), "the broker serves");
+            let signal: Signal = io.signal().await;
+            tracing::info!(?signal, "stopping");
+            self.tell_others(|| Order::Stop);
+        } else {
+            let order = orders.recv().await;
+            assert!(!matches!(order, Some(Order::Listen(_))), "the ports are told once");
+        }
+        registry.begin_stop();
+        for listener in listeners {
+            listener.close();
+        }
+        registry.stop(&io, STOP_GRACE).await;
+        shards.stop().await;
+        if io.core() == 0 {
+            tracing::info!("stopped");
+        }
+        Ok(())
+    }
+
+    fn tell_others(&self, order: impl Fn() -> Order) {
+        for sender in &self.orders[1..] {
+            sender.send(order());
+        }
+    }
+
+    /// Starts to accept.
+    fn listen(&self, io: &Io, listeners: Vec<(Listener, SocketAddr)>, registry: &Rc<Registry>) -> Vec<Rc<Listener>> {
+        let mut accepting = Vec::new();
+        for ((listener, address), configured) in listeners.into_iter().zip(&self.config.listeners) {
+            let listener = Rc::new(listener);
+            if io.core() == 0 {
+                tracing::info!(listener = %configured.name, %address, "listening");
+            }
+            io.spawn(accept(Accepting {
+                io: io.clone(),
+                listener: listener.clone(),
+                name: configured.name.as_str().into(),
+                registry: registry.clone(),
+                loads: self.loads.clone(),
+                cores: self.handoffs.clone(),
+            }));
+            accepting.push(listener);
+        }
+        accepting
+    }
+}
+
+/// Memory for requests in flight over all cores, in bytes.
+fn request_memory(config: &BrokerConfig) -> usize {
+    match usize::try_from(config.queued_max_request_bytes()) {
+        Ok(bytes) if bytes > 0 => bytes,
+        _ => DEFAULT_REQUEST_MEMORY,
+    }
+}
+
+/// Binds every configured listener on the first core.
+async fn take_ports(io: &Io, config: &BrokerConfig) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
+    let mut taken = Vec::new();
+    for listener in &config.listeners {
+        let refused = |error| RunError::Listen { listener: listener.to_string(), error };
+        let address = resolve(io, listener).await.map_err(refused)?;
+        // With SO_REUSEPORT a second broker could share the port and steal connections, so look without it first.
+        io.probe_port(address).map_err(refused)?;
+        let bound = io.listen(address, true).map_err(refused)?;
+        let address = bound.local_addr().map_err(refused)?;
+        taken.push((bound, address));
+    }
+    Ok(taken)
+}
+
+/// Listens on another core on the ports that the first has taken.
+fn join_ports(io: &Io, config: &BrokerConfig, addresses: Vec<SocketAddr>) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
+    assert_eq!(addresses.len(), config.listeners.len(), "an address for each listener");
+    let bind = |(address, listener): (SocketAddr, &ListenerConfig)| match io.listen(address, true) {
+        Ok(bound) => Ok((bound, address)),
+        Err(error) => Err(RunError::Listen { listener: listener.to_string(), error }),
+    };
+    addresses.into_iter().zip(&config.listeners).map(bind).collect()
+}
+
+/// The address that a listener's host stands for; no host means all of them, as in Kafka.
+async fn resolve(io: &Io, listener: &ListenerConfig) -> std::io::Result<SocketAddr> {
+    if listener.host.is_empty() {
+        return Ok(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, listener.port)));
+    }
+    let addresses = io.resolve(&listener.host, listener.port).await?;
+    addresses.into_iter().next().ok_or_else(|| std::io::Error::other("the host name has no address"))
+}
+
+/// Serves the connections that this core is given.
+async fn take_handoffs(host: Rc<Host>, mut handoffs: Receiver<Handoff>, loads: Arc<Loads>) {
+    while let Some(Handoff { accepted, listener }) = handoffs.recv().await {
+        let peer = accepted.peer_addr();
+        match accepted.attach(&host.io) {
+            Ok(socket) => {
+                let (io, host, loads) = (host.io.clone(), host.clone(), loads.clone());
+                let connection = Connection::new(peer, &listener);
+                host.io.clone().spawn(async move {
+                    serve(host, socket, connection).await;
+                    loads.left(io.core());
+                });
+            }
+            Err(error) => {
+                tracing::error!(%peer, %error, "cannot take a connection");
+                loads.left(host.io.core());
+            }
+        }
+    }
+}
