@@ -35,6 +35,8 @@ impl Kind {
 
 /// Any cluster id of the right form; a directory that moves between brokers keeps it.
 const CLUSTER_ID: &str = "Zmx1bWVuLXRlc3RzLTEyMw";
+/// Apache Kafka's log line when it serves.
+const READY: &str = "Kafka Server started";
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Broker {
@@ -44,7 +46,8 @@ pub struct Broker {
     settings: Vec<(String, String)>,
     home: tempfile::TempDir,
     child: Option<Child>,
-    starts: u32,
+    /// How often its log had said that it was ready before this start.
+    said_ready: usize,
 }
 
 /// A port that was free a moment ago. Not in the range that outgoing connections use, or one of them could take it while the
@@ -79,7 +82,7 @@ impl Broker {
                 .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
                 .expect("a temporary directory"),
             child: None,
-            starts: 0,
+            said_ready: 0,
         };
         fs::create_dir(broker.data_dir()).unwrap();
         broker.restart();
@@ -124,16 +127,21 @@ impl Broker {
 
     /// Starts it on the same directory and port, and waits until it answers.
     pub fn restart(&mut self) {
+        self.start_without_waiting();
+        self.wait_until_ready();
+    }
+
+    /// Starts it on the same directory and port, for a test that kills it before it is ready.
+    pub fn start_without_waiting(&mut self) {
         assert!(self.child.is_none(), "the broker runs already");
-        self.starts += 1;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = match self.kind {
             Kind::Flumen => self.flumen(),
             Kind::Kafka => self.kafka(),
         };
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(self.home.path());
+        self.said_ready = self.log().matches(READY).count();
         self.child = Some(process::spawn_kept(command));
-        self.wait_until_ready();
     }
 
     fn flumen(&self) -> Command {
@@ -174,7 +182,7 @@ impl Broker {
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + self.kind.ready_limit();
         loop {
-            let said_so = self.kind == Kind::Flumen || self.log().matches("Kafka Server started").count() >= self.starts as usize;
+            let said_so = self.kind == Kind::Flumen || self.log().matches(READY).count() > self.said_ready;
             if said_so && answers(self.address()) {
                 return;
             }

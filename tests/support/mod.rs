@@ -7,6 +7,7 @@
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod broker;
+pub mod client;
 pub mod dump_log;
 pub mod exchange;
 pub mod peers;
