@@ -8,6 +8,7 @@ use crate::controller::MetadataImage;
 use crate::io::{Io, Mono};
 use crate::log::{Log, OpenLog, PartitionDirKind, RecoveryProgress};
 use crate::model::{Offset, TopicId, TopicPartition};
+use crate::quorum::METADATA_TOPIC;
 use futures_util::StreamExt as _;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -92,7 +93,15 @@ impl Core {
             progress: Some(Rc::new(move |state| told.update(slot, state))),
         };
         let high_watermark = checkpoint(&report.high_watermarks);
-        match Log::open(self.io.clone(), open).await {
+        let opened = async {
+            let log = Log::open(self.io.clone(), open).await?;
+            if log.config().sync_every_append() {
+                // What a crash left unflushed counts only once it is on the device, and readers are not to see less than before.
+                log.flush(log.log_end_offset()).await?;
+            }
+            Ok(log)
+        };
+        match opened.await {
             Ok(log) => self.insert(assigned, dir, log, high_watermark),
             Err(error) => self.open_failed(assigned, dir, &error),
         }
@@ -139,9 +148,6 @@ impl Core {
         }
     }
 }
-
-/// The topic of the metadata log, which is the controller's.
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Log dir and topic id of every live partition directory.
 fn places(dirs: &[Option<DirReport>]) -> Result<BTreeMap<TopicPartition, (usize, TopicId)>, String> {

@@ -22,6 +22,8 @@
 mod apply;
 mod control;
 mod core;
+#[cfg(all(test, feature = "sim"))]
+mod crash_tests;
 mod dirs;
 mod gather;
 mod handle;
@@ -32,7 +34,6 @@ mod partition;
 pub mod placement;
 mod read;
 mod requests;
-mod seam;
 mod settings;
 mod start;
 mod stop;

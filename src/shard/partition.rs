@@ -220,10 +220,20 @@ impl Partition {
         let mut state = self.state_mut();
         state.growth.push_back((end, bytes));
         state.on_event(now, Input::Appended { end });
+        // A flush may have caught this write before its end was known here.
+        state.on_event(now, Input::Flushed { end: self.log.recovery_point().min(end) });
         while state.in_flight.front().is_some_and(|produce| produce.end <= end) {
             let produce = state.in_flight.pop_front().expect("looked at");
             state.produced(now, produce);
         }
+        self.carry_out(core, state);
+    }
+
+    /// The log is on the device up to `end`, which may be more than is known here to be written.
+    pub(super) fn on_flushed(self: &Rc<Self>, core: &Rc<Core>, end: Offset) {
+        let mut state = self.state_mut();
+        let end = end.min(state.replica.log_end());
+        state.on_event(core.io.now(), Input::Flushed { end });
         self.carry_out(core, state);
     }
 

@@ -148,7 +148,6 @@ pub(super) fn topic_id(shards: &Shards) -> TopicId {
 }
 
 #[test]
-#[ignore = "metadata are kept in memory until the quorum room is there"]
 fn what_is_produced_on_any_core_is_read_and_survives_a_clean_restart() {
     let dir = tempfile::tempdir().unwrap();
     let settings = config(dir.path(), &[]);

@@ -79,9 +79,10 @@ impl Core {
 }
 
 async fn flush_if_due(partition: &Rc<Partition>, core: &Rc<Core>) -> Result<(), LogError> {
-    if partition.log.flush_if_due().await? {
-        let end = partition.log.recovery_point();
-        partition.on_event(core, Input::Flushed { end });
+    let config = partition.log.config();
+    let asked_for = config.flush_ms < i64::MAX || config.flush_messages < i64::MAX;
+    if asked_for && partition.log.flush_if_due().await? {
+        partition.on_flushed(core, partition.log.recovery_point());
     }
     Ok(())
 }

@@ -4,7 +4,6 @@ use super::core::Core;
 use super::partition::Partition;
 use crate::log::{AppendBatch, LogError};
 use crate::model::{ErrorCode, LeaderEpoch, Offset};
-use crate::replica::Input;
 use std::rc::Rc;
 
 /// Bytes that one write may take at least: a larger batch goes alone.
@@ -77,7 +76,7 @@ impl Partition {
         loop {
             let end = self.log.log_end_offset();
             self.log.flush(end).await?;
-            self.on_event(core, Input::Flushed { end });
+            self.on_flushed(core, end);
             let unflushed = self.log.log_end_offset().0 - self.log.recovery_point().0;
             if unflushed < self.log.config().flush_messages.max(1) {
                 return Ok(());

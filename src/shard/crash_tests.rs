@@ -1,0 +1,168 @@
+//! Crashes at random moments under load, in the simulated world: what was acked is there, once, at its offset.
+
+use super::tests::{batch, config, read, soon, topic_id, values, with_topic};
+use super::*;
+use crate::config::BrokerConfig;
+use crate::io::Io;
+use crate::io::sim::{Crash, HostId, Options, World};
+use crate::model::{ErrorCode, Offset, PartitionIndex};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+const CORES: usize = 2;
+const PARTITIONS: i32 = 3;
+
+/// What the clients of all lives of the broker know.
+#[derive(Default)]
+struct History {
+    /// Value that was acked at (partition, offset).
+    acked: BTreeMap<(i32, i64), String>,
+    /// Value that was ever read at (partition, offset).
+    seen: BTreeMap<(i32, i64), String>,
+    /// For each idempotent producer, one a partition: its next sequence and the value that it does not know the fate of.
+    pending: BTreeMap<i32, (i32, Option<String>)>,
+    written: u64,
+}
+
+type Shared = Rc<RefCell<History>>;
+
+/// Every core produces to every partition; core 0's producers are idempotent and repeat what was not answered.
+async fn load(shards: Shards, history: Shared, acks: i16) {
+    let io = shards.io().clone();
+    if io.core() == 0 && shards.image().topic_count() == 0 {
+        let configs: &[(&str, &str)] = if acks == -1 { &[("flush.messages", "1")] } else { &[] };
+        with_topic(&shards, PARTITIONS, configs).await;
+    }
+    while shards.image().topic_count() == 0 {
+        io.sleep(Duration::from_millis(1)).await;
+    }
+    for partition in 0..PARTITIONS {
+        let (shards, history) = (shards.clone(), history.clone());
+        io.spawn(async move {
+            loop {
+                let idempotent = shards.io().core() == 0;
+                let (value, producer) = next_value(&history, partition, idempotent);
+                let slice = ProduceSlice {
+                    topic_id: topic_id(&shards),
+                    partition: PartitionIndex(partition),
+                    batch: batch(shards.io(), &[&value], producer),
+                };
+                let result = shards.produce(vec![slice], acks, soon(shards.io())).await.remove(0);
+                assert_eq!(result.error, ErrorCode::None, "{result:?}");
+                let mut history = history.borrow_mut();
+                let before = history.acked.insert((partition, result.base_offset.0), value.clone());
+                assert!(before.is_none_or(|before| before == value), "one offset was acked for two values");
+                if idempotent {
+                    let (sequence, _) = history.pending[&partition];
+                    history.pending.insert(partition, (sequence + 1, None));
+                }
+                drop(history);
+                let pause = u64::from(shards.io().random::<1>()[0]);
+                shards.io().sleep(Duration::from_micros(pause)).await;
+            }
+        });
+    }
+}
+
+fn next_value(history: &Shared, partition: i32, idempotent: bool) -> (String, Option<(i64, i16, i32)>) {
+    let mut history = history.borrow_mut();
+    history.written += 1;
+    let value = format!("v{}", history.written);
+    if !idempotent {
+        return (value, None);
+    }
+    let (sequence, pending) = history.pending.entry(partition).or_default();
+    let value = pending.get_or_insert(value).clone();
+    (value, Some((100 + i64::from(partition), 0, *sequence)))
+}
+
+/// Reads all partitions from the start and holds them against the history.
+async fn check(shards: &Shards, history: &Shared) {
+    for partition in 0..PARTITIONS {
+        let mut found = BTreeMap::new();
+        let mut next = 0;
+        loop {
+            let result = shards.fetch(read(topic_id(shards), &[(partition, next)], 4096)).await.remove(0);
+            assert_eq!(result.error, ErrorCode::None);
+            assert!(result.high_watermark >= Offset(next));
+            let part = values(shards.io(), &result).await;
+            let Some((last, _)) = part.last() else { break };
+            next = last + 1;
+            found.extend(part);
+        }
+        let mut history = history.borrow_mut();
+        for ((_, offset), value) in history.acked.range((partition, 0)..(partition + 1, 0)) {
+            assert_eq!(found.get(offset), Some(value), "acked at {partition}/{offset}");
+        }
+        let mut once = BTreeMap::new();
+        for (offset, value) in found {
+            assert!(once.insert(value.clone(), offset).is_none(), "{value} is in partition {partition} twice");
+            let before = history.seen.insert((partition, offset), value.clone());
+            assert!(before.is_none_or(|before| before == value), "offset {partition}/{offset} has two values");
+        }
+    }
+}
+
+fn life(world: &World, host: HostId, config: &Arc<BrokerConfig>, history: &Shared, acks: i16) -> Rc<RefCell<bool>> {
+    let seats = Seats::new(CORES);
+    let checked = Rc::new(RefCell::new(false));
+    let (config, history, done) = (config.clone(), history.clone(), checked.clone());
+    world.start(host, move |io: Io| {
+        let (seats, config, history, done) = (seats.clone(), config.clone(), history.clone(), done.clone());
+        async move {
+            let shards = Shards::open(io.clone(), seats, config, &[]).await.expect("the broker starts");
+            if io.core() == 0 {
+                if shards.image().topic_count() > 0 {
+                    check(&shards, &history).await;
+                }
+                *done.borrow_mut() = true;
+            }
+            load(shards, history, acks).await;
+            io.sleep(Duration::from_secs(3600)).await;
+        }
+    });
+    checked
+}
+
+/// Lives of a broker that end by `how`, and a check of everything at the start of each. Returns the trace and what was acked.
+fn crashes(seed: u64, how: Crash, acks: i16) -> (u64, usize) {
+    let world = World::new(seed, Options::default());
+    let host = world.add_host("broker", CORES);
+    let config = config(Path::new("/data"), &[("replica.high.watermark.checkpoint.interval.ms", "20")]);
+    let history = Shared::default();
+    for round in 0..6 {
+        let checked = life(&world, host, &config, &history, acks);
+        assert!(world.run_until(Duration::from_secs(60), || *checked.borrow()), "seed {seed}: round {round} does not start");
+        world.run_for(Duration::from_micros(20_000 + (seed * 7919 + round * 104_729) % 50_000));
+        world.crash(host, how);
+    }
+    let acked = history.borrow().acked.len();
+    (world.trace(), acked)
+}
+
+#[test]
+fn a_killed_broker_keeps_every_acked_record_once() {
+    let mut acked = 0;
+    for seed in 0..4 {
+        acked += crashes(seed, Crash::Kill, 1).1;
+    }
+    assert!(acked > 1000, "only {acked} records were acked");
+}
+
+#[test]
+fn with_a_flush_for_every_message_a_power_loss_takes_nothing_that_was_acked() {
+    let mut acked = 0;
+    for seed in 10..14 {
+        acked += crashes(seed, Crash::PowerLoss, -1).1;
+    }
+    assert!(acked > 300, "only {acked} records were acked");
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    assert_eq!(crashes(3, Crash::Kill, 1), crashes(3, Crash::Kill, 1));
+}
