@@ -4,9 +4,9 @@ use super::super::core::{Mono, Signal};
 use super::super::counters::{Counters, Counting};
 use super::writeback::WriteBack;
 use crate::io::Notify;
-use futures_util::future::{Either, select};
+use glommio::timer::Timer;
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::Result;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,6 +19,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const TICK: Duration = Duration::from_millis(5);
 /// Distance of ticks on an idle core; a wake-up costs about 100 µs of processor time, most of it the barrier before parking.
 const IDLE_TICK: Duration = Duration::from_millis(200);
+/// Timers behind the tick, for the time that it takes to be armed again.
+const GUARDS: [Duration; 6] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
 /// Ticks without traffic after which a core counts as idle.
 const TICKS_TO_IDLE: u32 = 20;
 
@@ -86,7 +95,7 @@ impl RealCore {
         if duration.is_zero() {
             return self.yield_now().await;
         }
-        glommio::timer::Timer::new(duration).await;
+        Timer::new(duration).await;
     }
 
     pub(in crate::io) async fn yield_if_needed(&self) {
@@ -116,15 +125,36 @@ impl RealCore {
 }
 
 /// Keeps a timer armed for as long as the core runs, and measures by how much it comes too late.
+///
+/// One timer is not enough: when it fires, nothing is armed until this task has run, and it may be the very task that the executor
+/// parks with. So guards stand behind it, each later than the one before, and all are pushed back whenever this task runs.
 pub(super) async fn tick(core: Rc<RealCore>) {
     let mut quiet = 0;
     let mut seen = core.counting.get();
+    let mut timer = Timer::new(TICK);
+    let mut guards: Vec<Timer> = GUARDS.iter().map(|&after| Timer::new(after)).collect();
     loop {
         let distance = if quiet < TICKS_TO_IDLE { TICK } else { IDLE_TICK };
-        let begin = Instant::now();
-        let timer = pin!(glommio::timer::Timer::new(distance));
         core.idle.set(distance == IDLE_TICK);
-        if let Either::Right(_) = select(timer, pin!(core.roused.notified())).await {
+        timer.reset(distance);
+        for (guard, &after) in guards.iter_mut().zip(&GUARDS) {
+            guard.reset(distance + after);
+        }
+        let begin = Instant::now();
+        let mut roused = pin!(core.roused.notified());
+        let ticked = poll_fn(|context| {
+            for guard in &mut guards {
+                // To arm it; that it fired has done its work already.
+                let _ = Pin::new(guard).poll(context);
+            }
+            match (Pin::new(&mut timer).poll(context), roused.as_mut().poll(context)) {
+                (Poll::Ready(_), _) => Poll::Ready(true),
+                (_, Poll::Ready(())) => Poll::Ready(false),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        if !ticked {
             quiet = 0;
             continue;
         }

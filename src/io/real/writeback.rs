@@ -4,11 +4,12 @@
 //! been written in full ([`libc::sync_file_range`]), then waits for them in turn. What is on its way and not yet on the device counts
 //! against [`BUDGET`]; while that is used up, writes go through the helpers, which may be throttled while the core is not.
 
+use super::check;
+use crossbeam_queue::SegQueue;
 use std::io::Result;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes of one file that are written before their write-back starts.
 pub(super) const WINDOW: u64 = 8 << 20;
@@ -21,43 +22,79 @@ enum Job {
     Close(#[allow(dead_code)] Arc<OwnedFd>),
 }
 
-/// One core's handle to its write-back thread.
+/// What core and thread share. The thread sleeps in a read of an eventfd, so a core that hands it work takes no lock.
+struct Desk {
+    jobs: SegQueue<Job>,
+    bell: OwnedFd,
+    under_way: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Desk {
+    fn ring(&self) {
+        let one: u64 = 1;
+        // SAFETY: writes 8 bytes of a live integer.
+        unsafe { libc::write(self.bell.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    fn give(&self, job: Job) {
+        self.jobs.push(job);
+        self.ring();
+    }
+
+    fn wait(&self) {
+        let mut count: u64 = 0;
+        // SAFETY: reads 8 bytes into a live integer; an early return only looks for work once more.
+        unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+}
+
+/// One core's handle to its write-back thread, which ends with the last handle.
 #[derive(Clone)]
-pub(super) struct WriteBack {
-    jobs: Sender<Job>,
-    under_way: Arc<AtomicU64>,
+pub(super) struct WriteBack(Arc<Handle>);
+
+struct Handle(Arc<Desk>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.ring();
+    }
 }
 
 impl WriteBack {
     pub(super) fn start(core: usize) -> Result<Self> {
-        let (jobs, queue) = channel();
-        let under_way = Arc::new(AtomicU64::new(0));
-        let done = under_way.clone();
-        std::thread::Builder::new().name(format!("flumen-wb-{core}")).spawn(move || run(&queue, &done))?;
-        Ok(Self { jobs, under_way })
+        // SAFETY: on success the descriptor has no other owner.
+        let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC))?) };
+        let desk = Arc::new(Desk { jobs: SegQueue::new(), bell, under_way: AtomicU64::new(0), closed: AtomicBool::new(false) });
+        let its = desk.clone();
+        std::thread::Builder::new().name(format!("flumen-wb-{core}")).spawn(move || run(&its))?;
+        Ok(Self(Arc::new(Handle(desk))))
     }
 
     /// Whether so much is on its way that a write could be throttled.
     pub(super) fn used_up(&self) -> bool {
-        self.under_way.load(Ordering::Relaxed) >= BUDGET
+        self.0.0.under_way.load(Ordering::Relaxed) >= BUDGET
     }
 
     /// Starts to write back a range that has just been written.
     pub(super) fn write_back(&self, fd: &Arc<OwnedFd>, position: u64, len: u64) {
-        self.under_way.fetch_add(len, Ordering::Relaxed);
-        let _ = self.jobs.send(Job::Range { fd: fd.clone(), position, len });
+        self.0.0.under_way.fetch_add(len, Ordering::Relaxed);
+        self.0.0.give(Job::Range { fd: fd.clone(), position, len });
     }
 
     /// Drops a descriptor away from the core.
     pub(super) fn close(&self, fd: Arc<OwnedFd>) {
-        let _ = self.jobs.send(Job::Close(fd));
+        self.0.0.give(Job::Close(fd));
     }
 }
 
-fn run(queue: &Receiver<Job>, under_way: &AtomicU64) {
+fn run(desk: &Desk) {
     let mut started = Vec::new();
-    while let Ok(first) = queue.recv() {
-        for job in std::iter::once(first).chain(queue.try_iter()) {
+    loop {
+        // Before the look at the queue, so that what came before the end is still done.
+        let closed = desk.closed.load(Ordering::Acquire);
+        while let Some(job) = desk.jobs.pop() {
             match job {
                 Job::Range { fd, position, len } => {
                     range(&fd, position, len, libc::SYNC_FILE_RANGE_WRITE);
@@ -68,8 +105,12 @@ fn run(queue: &Receiver<Job>, under_way: &AtomicU64) {
         }
         for (fd, position, len) in started.drain(..) {
             range(&fd, position, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER);
-            under_way.fetch_sub(len, Ordering::Relaxed);
+            desk.under_way.fetch_sub(len, Ordering::Relaxed);
         }
+        if closed {
+            return;
+        }
+        desk.wait();
     }
 }
 
