@@ -48,13 +48,13 @@ where
     let (end_sender, ended) = channel();
     let mut gates = Vec::new();
     without_signals(|| -> Result<(), StartError> {
-        for index in 0..topology.cores {
+        for (index, &processor) in processors.iter().enumerate().take(topology.cores) {
             let (gate, open) = channel::<()>();
             gates.push(gate);
             let launch = Launch {
                 index,
                 cores: topology.cores,
-                processor: processors[index],
+                processor,
                 busy_poll: topology.busy_poll,
                 begin,
                 up: up_sender.clone(),
