@@ -1,41 +1,69 @@
-//! Dealing out the bytes of an answer in the order of the request (KIP-74): `max.bytes` over all partitions, and the first batch of
-//! the first partition that has data whole, so that a reader always gets on.
+//! How much of what the owners offer goes into the answer.
+//!
+//! Each owner core reads up to the whole budget, since it cannot know what the others find. Here the offers are cut, in the order of
+//! the request, to what Kafka would have sent: no more than a partition's own limit and what is left of the request's; but the first
+//! data of an answer hold a whole batch at least, or a reader with small limits would never get on (KIP-74). The last batch of a
+//! partition may be cut short, as in Kafka: readers drop it.
 
 use crate::io::FileSlice;
 use crate::shard::FetchResult;
 
-/// What may still be sent in an answer.
-pub(super) struct Budget {
-    left: u64,
-    nothing_yet: bool,
+/// What a partition offers to an answer, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Offer {
+    /// All that its owner has read.
+    pub(super) bytes: u64,
+    /// The first batch of it.
+    pub(super) first_batch_bytes: u64,
+    /// `partition_max_bytes` of the request.
+    pub(super) partition_max_bytes: u64,
 }
 
-impl Budget {
-    /// `max_bytes` for the whole answer.
-    pub(super) fn new(max_bytes: u64) -> Self {
-        Self { left: max_bytes, nothing_yet: true }
-    }
+/// The bytes that each offer may send, in the order of the request.
+pub(super) fn deal(offers: impl IntoIterator<Item = Offer>, max_bytes: u64) -> Vec<u64> {
+    let (mut left, mut empty) = (max_bytes, true);
+    let deal_one = |offer: Offer| {
+        let bytes = offer.bytes.min(allowed(offer.first_batch_bytes, offer.partition_max_bytes.min(left), empty));
+        left = left.saturating_sub(bytes);
+        empty &= bytes == 0;
+        bytes
+    };
+    offers.into_iter().map(deal_one).collect()
+}
 
-    /// Cuts what a partition has to what it may send: at most `partition_max_bytes`, possibly in the middle of a batch, as Kafka does;
-    /// but nothing if not even its first batch fits, since half a batch is of no use to anybody.
-    pub(super) fn trim(&mut self, result: &mut FetchResult, partition_max_bytes: u64) {
-        let mut limit = partition_max_bytes.min(self.left);
-        if limit < result.first_batch_bytes {
-            limit = if self.nothing_yet { result.first_batch_bytes } else { 0 };
+/// Cuts `results` to the budget, given the limit of each; the bytes that are left over all of them.
+pub(super) fn trim(results: &mut [FetchResult], partition_max_bytes: impl Iterator<Item = u64>, max_bytes: u64) -> u64 {
+    let offer = |(result, partition_max_bytes): (&FetchResult, u64)| Offer {
+        bytes: result.bytes,
+        first_batch_bytes: result.first_batch_bytes,
+        partition_max_bytes,
+    };
+    let dealt = deal(results.iter().zip(partition_max_bytes).map(offer), max_bytes);
+    assert!(dealt.len() == results.len(), "a limit for each result");
+    for (result, &bytes) in results.iter_mut().zip(&dealt) {
+        if bytes < result.bytes {
+            cut(&mut result.slices, bytes);
+            result.bytes = bytes;
         }
-        cut(&mut result.slices, limit);
-        result.bytes = result.bytes.min(limit);
-        self.left = self.left.saturating_sub(result.bytes);
-        self.nothing_yet &= result.bytes == 0;
+    }
+    dealt.into_iter().sum()
+}
+
+/// How many bytes a partition may give whose first batch is this long.
+fn allowed(first_batch_bytes: u64, limit: u64, is_first: bool) -> u64 {
+    match first_batch_bytes <= limit {
+        true => limit,
+        false if is_first => first_batch_bytes,
+        false => 0,
     }
 }
 
-/// Keeps the first `limit` bytes.
-fn cut(slices: &mut Vec<FileSlice>, limit: u64) {
-    let mut left = limit;
+fn cut(slices: &mut Vec<FileSlice>, bytes: u64) {
+    let mut left = bytes;
     slices.retain_mut(|slice| {
         slice.len = slice.len.min(left);
         left -= slice.len;
         slice.len > 0
     });
+    assert!(left == 0, "no more is allowed than there is");
 }

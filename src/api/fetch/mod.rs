@@ -1,28 +1,49 @@
 //! Fetch (1), versions 4 to 18: records, without copying them.
 //!
-//! One read asks every owner core once for slices of files; the answer's budget is then dealt out in the order of the request
-//! (`budget`), and what is sent leaves the page cache by `sendfile` in the gaps of the encoded response. A fetch that found too
-//! little waits until its partitions grow and reads again. `session` is what a client need not repeat (KIP-227).
+//! **The problem.** A consumer of ten thousand partitions asks for all of them many times a second, mostly finds nothing, and must
+//! neither poll nor starve any of them; and what it does find may be a hundred megabytes that no process should touch.
+//!
+//! **The design that follows.** Each owner core is asked once, by one message, and answers with slices of files. What of them goes
+//! into the answer is decided here, in the order of the request (`budget`); they fill gaps of the encoded answer and leave by `sendfile`. A
+//! fetch that finds too little drops what it found, so that nobody waits for its files, registers for growth, and reads again when
+//! there is enough (`read`). What need not be said again, in either direction, is remembered by a session (`session`; who may have
+//! one: `cache`; KIP-227).
+//!
+//! A new field of the answer goes to [`Response::add`]; a new limit to [`Limits`]; a new error before reading to [`find`].
 
 mod budget;
+mod cache;
+mod read;
 mod session;
+#[cfg(test)]
+mod tests;
 
-pub(super) use session::SessionCache;
+pub(super) use cache::SessionCache;
 
 use super::{Answer, Call};
 use crate::controller::MetadataImage;
-use crate::io::{FileSlice, Mono, Piece};
-use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicIdPartition};
-use crate::protocol::Records;
+use crate::io::{FileSlice, Piece};
+use crate::model::{ErrorCode, Offset, PartitionIndex, TopicId, TopicIdPartition};
 use crate::protocol::generated::fetch_request::FetchRequest;
 use crate::protocol::generated::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use crate::shard::{FetchPartition, FetchRead, FetchResult, Isolation, WatchPartition, Woken};
-use budget::Budget;
+use crate::protocol::{Records, StrBytes};
+use crate::shard::FetchResult;
 use bytes::Bytes;
-use session::{By, Context, TOPIC_IDS_SINCE, Told, Wanted};
-use std::time::Duration;
+use cache::{SessionContext, SessionRequest};
+use read::{Asked, Limits};
+use session::{NO_SESSION, PartitionKey, TopicKey, Wanted};
+use std::sync::Arc;
+
+/// Topics are named by id since this version (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
+/// The replica id is in a tagged field of its own since this version (KIP-903).
+const REPLICA_STATE_SINCE: i16 = 15;
+/// The leader is told to clients of another broker since this version (KIP-951).
+const LEADER_HINTS_SINCE: i16 = 16;
+/// Clients below this version do not know KAFKA_STORAGE_ERROR.
+const STORAGE_ERROR_SINCE: i16 = 6;
 
 pub(super) async fn answer(call: Call) -> Answer {
     let request = match call.decode::<FetchRequest>() {
@@ -30,208 +51,174 @@ pub(super) async fn answer(call: Call) -> Answer {
         Err(answer) => return answer,
     };
     let context = &call.context;
-    let begun = context.sessions.begin(&request, call.version(), context.io.now());
-    let session = match begun {
-        Ok(session) => session,
-        Err(error) => return refuse(&call, error),
+    let begun = context.sessions.begin(session_request(&request, call.version()), context.io.now());
+    let (session, wanted) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return call.respond(&FetchResponse { error_code: error.code(), ..Default::default() }),
     };
-    let replica_id = BrokerId(if call.version() < 15 { request.replica_id } else { request.replica_state.replica_id });
+    let replica_id = if call.version() < REPLICA_STATE_SINCE { request.replica_id } else { request.replica_state.replica_id };
     let image = context.shards.image();
-    let wanted: Vec<Wanted> = match &session {
-        Context::Sessionless(wishes) | Context::Full(wishes) | Context::Incremental { wishes, .. } => {
-            wishes.iter().cloned().collect()
+    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(&image, &key, replica_id), key, wanted };
+    let asked: Vec<Asked> = wanted.into_iter().map(asked).collect();
+    let results = read::read(call.context.as_ref(), &asked, &Limits::new(&call, &request)).await;
+    let mut response = Response { call: &call, image: &image, message: FetchResponse::default(), gaps: Vec::new() };
+    let told: Vec<(Asked, PartitionData, Vec<FileSlice>)> =
+        asked.into_iter().zip(results).map(|(asked, result)| response.describe(asked, result)).collect();
+    match session {
+        SessionContext::None => told.into_iter().for_each(|told| response.add(told)),
+        SessionContext::Full { uses_topic_ids } => {
+            let random = u32::from_le_bytes(context.io.random());
+            response.message.session_id =
+                context.sessions.create(uses_topic_ids, told.len(), context.io.now(), random, |session| {
+                    told.iter().for_each(|(asked, data, _)| session.begin(asked.key.clone(), asked.wanted, data));
+                });
+            told.into_iter().for_each(|told| response.add(told));
         }
-    };
-    let asked: Vec<Asked> = wanted.into_iter().map(|wanted| Asked::new(&call, &image, wanted)).collect();
-    let limits = Limits::new(&call, &request);
-    let mut results = read(&call, &asked, &limits, replica_id).await;
-    let mut budget = Budget::new(limits.max_bytes);
-    for (asked, result) in asked.iter().zip(&mut results) {
-        budget.trim(result, asked.max_bytes());
-    }
-    let told: Vec<Told> = asked.iter().zip(&results).map(|(asked, result)| asked.told(result)).collect();
-    let by = By {
-        privileged: replica_id.0 >= 0,
-        uses_topic_ids: call.version() >= TOPIC_IDS_SINCE,
-        now: context.io.now(),
-        random: u64::from_le_bytes(context.io.random()),
-    };
-    let (session_id, named) = match context.sessions.finish(session, &told, by) {
-        Ok(finished) => finished,
-        Err(error) => return refuse(&call, error),
-    };
-    let kept = asked.into_iter().zip(results).zip(named).filter(|(_, named)| *named).map(|(both, _)| both);
-    respond(&call, &image, session_id, kept)
-}
-
-/// An answer without partitions: the session is not what the client believes.
-fn refuse(call: &Call, error: ErrorCode) -> Answer {
-    call.respond(&FetchResponse { error_code: error.code(), ..Default::default() })
-}
-
-/// What bounds an answer.
-struct Limits {
-    max_bytes: u64,
-    min_bytes: u64,
-    deadline: Mono,
-    isolation: Isolation,
-}
-
-impl Limits {
-    fn new(call: &Call, request: &FetchRequest) -> Self {
-        let unsigned = |value: i32| u64::try_from(value).unwrap_or(0);
-        let max_bytes = unsigned(request.max_bytes).min(unsigned(call.context.config.fetch_max_bytes()));
-        let wait = Duration::from_millis(unsigned(request.max_wait_ms));
-        Self {
-            max_bytes,
-            min_bytes: unsigned(request.min_bytes).min(max_bytes),
-            deadline: call.context.io.now().after(wait),
-            isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-        }
-    }
-}
-
-/// A wanted partition, looked up in the metadata.
-struct Asked {
-    wanted: Wanted,
-    found: Result<TopicIdPartition, ErrorCode>,
-}
-
-impl Asked {
-    fn new(call: &Call, image: &MetadataImage, wanted: Wanted) -> Self {
-        let by_id = call.version() >= TOPIC_IDS_SINCE;
-        let topic = match by_id {
-            true => image.topic_by_id(wanted.key.topic_id).ok_or(ErrorCode::UnknownTopicId),
-            false => image.topic_by_name(&wanted.key.topic).ok_or(ErrorCode::UnknownTopicOrPartition),
-        };
-        let index = PartitionIndex(wanted.key.partition);
-        let found = topic.and_then(|topic| match topic.partitions.contains_key(&index) {
-            true => Ok(TopicIdPartition { topic_id: topic.id, partition: index }),
-            false => Err(ErrorCode::UnknownTopicOrPartition),
-        });
-        Self { wanted, found }
-    }
-
-    fn max_bytes(&self) -> u64 {
-        u64::try_from(self.wanted.ask.partition_max_bytes).unwrap_or(0)
-    }
-
-    fn to_read(&self, id: TopicIdPartition) -> FetchPartition {
-        let ask = &self.wanted.ask;
-        FetchPartition {
-            topic_id: id.topic_id,
-            partition: id.partition,
-            fetch_offset: Offset(ask.fetch_offset),
-            max_bytes: self.max_bytes(),
-            current_leader_epoch: LeaderEpoch(ask.current_leader_epoch),
-            last_fetched_epoch: LeaderEpoch(ask.last_fetched_epoch),
-            log_start_offset: Offset(ask.log_start_offset),
-        }
-    }
-
-    fn told(&self, result: &FetchResult) -> Told {
-        Told {
-            key: self.wanted.key.clone(),
-            error: result.error,
-            diverging: result.diverging_epoch.is_some(),
-            bytes: result.bytes,
-            high_watermark: result.high_watermark.0,
-            log_start: result.log_start_offset.0,
-        }
-    }
-}
-
-/// Reads until there is enough, something to report at once, or no time left. The results are in the order of `asked`.
-async fn read(call: &Call, asked: &[Asked], limits: &Limits, replica_id: BrokerId) -> Vec<FetchResult> {
-    let shards = &call.context.shards;
-    let partitions: Vec<FetchPartition> = asked.iter().filter_map(|asked| asked.found.ok().map(|id| asked.to_read(id))).collect();
-    let some_missing = partitions.len() < asked.len();
-    let query = FetchRead { partitions, isolation: limits.isolation, max_bytes: limits.max_bytes, replica_id };
-    let results = loop {
-        let results = shards.fetch(query.clone()).await;
-        let bytes: u64 = results.iter().map(|result| result.bytes).sum();
-        let urgent = |result: &FetchResult| result.error.is_error() || result.diverging_epoch.is_some();
-        let enough = bytes >= limits.min_bytes || some_missing || results.is_empty() || results.iter().any(urgent);
-        if enough || call.context.io.now() >= limits.deadline {
-            break results;
-        }
-        let watched = query.partitions.iter().zip(&results).map(|(partition, result)| WatchPartition {
-            id: TopicIdPartition { topic_id: partition.topic_id, partition: partition.partition },
-            seen: result.readable_end,
-            current_leader_epoch: partition.current_leader_epoch,
-        });
-        let watch = shards.watch(watched.collect(), limits.isolation);
-        let woken = watch.wait(limits.min_bytes - bytes, limits.deadline).await;
-        // Somebody who waits for a single byte has missed nothing when the time is over.
-        if woken == Woken::Deadline && limits.min_bytes <= 1 {
-            break results;
-        }
-    };
-    let mut results = results.into_iter();
-    let result_of = |asked: &Asked| match asked.found {
-        Ok(_) => results.next().expect("a result for each partition that was read"),
-        Err(error) => FetchResult::failed(error),
-    };
-    asked.iter().map(result_of).collect()
-}
-
-/// Puts the answer together; the records become gaps that slices of files fill.
-fn respond(call: &Call, image: &MetadataImage, session_id: i32, kept: impl Iterator<Item = (Asked, FetchResult)>) -> Answer {
-    let mut response = FetchResponse { session_id, ..Default::default() };
-    let mut gaps: Vec<Vec<FileSlice>> = Vec::new();
-    for (asked, mut result) in kept {
-        if let Some(leader) = result.current_leader.filter(|_| call.version() >= 16)
-            && !response.node_endpoints.iter().any(|node| node.node_id == leader.leader_id.0)
-            && let Some(node) = call.context.node(image, leader.leader_id, &call.connection)
-        {
-            response.node_endpoints.push(NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack });
-        }
-        let records = match result.bytes {
-            0 => Records::Bytes(Bytes::new()),
-            bytes => {
-                gaps.push(std::mem::take(&mut result.slices));
-                Records::External { len: bytes as usize, index: gaps.len() - 1 }
+        SessionContext::Incremental { session, epoch } => {
+            let mut session = session.borrow_mut();
+            response.message.session_id = session.id;
+            if session.epoch == epoch {
+                let news = told.into_iter().filter_map(|told| session.answered(&told.0.key, &told.1).then_some(told));
+                news.for_each(|told| response.add(told));
+            } else {
+                response.message.error_code = ErrorCode::InvalidFetchSessionEpoch.code();
             }
-        };
-        let partition = describe(call.version(), asked.wanted.key.partition, &result, records);
-        let same_topic =
-            |last: &FetchableTopicResponse| last.topic == asked.wanted.key.topic && last.topic_id == asked.wanted.key.topic_id;
-        match response.responses.last_mut() {
-            Some(last) if same_topic(last) => last.partitions.push(partition),
-            _ => response.responses.push(FetchableTopicResponse {
-                topic: asked.wanted.key.topic,
-                topic_id: asked.wanted.key.topic_id,
-                partitions: vec![partition],
-            }),
         }
     }
-    call.respond_with(&response, |pieces, index| pieces.extend(gaps[index].drain(..).map(Piece::File)))
+    response.finish()
 }
 
-fn describe(version: i16, index: i32, result: &FetchResult, records: Records) -> PartitionData {
-    let mut data = PartitionData {
-        partition_index: index,
-        error_code: result.error.code(),
-        high_watermark: result.high_watermark.0,
-        last_stable_offset: result.last_stable_offset.0,
-        log_start_offset: result.log_start_offset.0,
-        records,
-        ..Default::default()
+/// What a request says about sessions and partitions. Names are copied: a session must not keep the frame that they came in.
+fn session_request(request: &FetchRequest, version: i16) -> SessionRequest {
+    let uses_topic_ids = version >= TOPIC_IDS_SINCE;
+    let topic_key = |id: TopicId, name: &StrBytes| match uses_topic_ids {
+        true => TopicKey::Id(id),
+        false => TopicKey::Name(Arc::from(&**name)),
     };
-    data.aborted_transactions = result.aborted.as_ref().map(|aborted| {
-        let entry = |transaction: &crate::shard::AbortedTransaction| AbortedTransaction {
-            producer_id: transaction.producer_id.0,
-            first_offset: transaction.first_offset.0,
-        };
-        aborted.iter().map(entry).collect()
-    });
-    if version >= 12 {
-        if let Some(diverging) = result.diverging_epoch {
-            data.diverging_epoch = EpochEndOffset { epoch: diverging.epoch.0, end_offset: diverging.end_offset.0 };
-        }
-        if let Some(leader) = result.current_leader {
+    let mut wanted = Vec::new();
+    for topic in &request.topics {
+        let key = topic_key(topic.topic_id, &topic.topic);
+        let partition = |p| (PartitionKey { topic: key.clone(), index: fetch_index(p) }, Wanted::from(p));
+        wanted.extend(topic.partitions.iter().map(partition));
+    }
+    let mut forget = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let key = topic_key(topic.topic_id, &topic.topic);
+        forget.extend(topic.partitions.iter().map(|&index| PartitionKey { topic: key.clone(), index }));
+    }
+    SessionRequest { id: request.session_id, epoch: request.session_epoch, uses_topic_ids, wanted, forget }
+}
+
+fn fetch_index(partition: &crate::protocol::generated::fetch_request::FetchPartition) -> i32 {
+    partition.partition
+}
+
+/// The partition that is meant, or why it cannot be read.
+fn find(image: &MetadataImage, key: &PartitionKey, replica_id: i32) -> Result<TopicIdPartition, ErrorCode> {
+    let topic = match &key.topic {
+        TopicKey::Id(id) => image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
+        TopicKey::Name(name) => image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
+    };
+    let partition = PartitionIndex(key.index);
+    if !topic.partitions.contains_key(&partition) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    if replica_id >= 0 {
+        // Who calls itself a replica would read beyond the high watermark. No other broker has replicas of our partitions yet, and
+        // this is what Kafka tells one that has none.
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
+    Ok(TopicIdPartition { topic_id: topic.id, partition })
+}
+
+/// An answer that is being put together.
+struct Response<'a> {
+    call: &'a Call,
+    image: &'a MetadataImage,
+    message: FetchResponse,
+    /// What fills the gaps of the encoded message.
+    gaps: Vec<Vec<FileSlice>>,
+}
+
+impl Response<'_> {
+    /// What the answer says of a partition, if it says anything; the records' gap has no number yet.
+    fn describe(&self, asked: Asked, result: FetchResult) -> (Asked, PartitionData, Vec<FileSlice>) {
+        let mut data = describe(self.call.version(), asked.key.index, &result);
+        if let Some(leader) = result.current_leader.filter(|_| self.call.version() >= LEADER_HINTS_SINCE) {
             data.current_leader = LeaderIdAndEpoch { leader_id: leader.leader_id.0, leader_epoch: leader.leader_epoch.0 };
         }
+        (asked, data, result.slices)
+    }
+
+    /// Adds a partition behind the others; only neighbours share a topic entry, since the order of partitions matters.
+    fn add(&mut self, (asked, mut data, slices): (Asked, PartitionData, Vec<FileSlice>)) {
+        if let Records::External { len, .. } = data.records {
+            data.records = Records::External { len, index: self.gaps.len() };
+            self.gaps.push(slices);
+        }
+        let leader = data.current_leader.leader_id;
+        let known = leader < 0 || self.message.node_endpoints.iter().any(|node| node.node_id == leader);
+        if !known && let Some(node) = self.call.context.node(self.image, crate::model::BrokerId(leader), &self.call.connection) {
+            let node = NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack };
+            self.message.node_endpoints.push(node);
+        }
+        let (topic, topic_id) = match &asked.key.topic {
+            TopicKey::Id(id) => (StrBytes::EMPTY, *id),
+            TopicKey::Name(name) => (StrBytes::from(name), TopicId::ZERO),
+        };
+        match self.message.responses.last_mut() {
+            Some(last) if last.topic == topic && last.topic_id == topic_id => last.partitions.push(data),
+            _ => self.message.responses.push(FetchableTopicResponse { topic, topic_id, partitions: vec![data] }),
+        }
+    }
+
+    fn finish(self) -> Answer {
+        assert!(self.message.error_code == 0 || self.message.responses.is_empty(), "an error says nothing of partitions");
+        assert!(self.message.session_id >= NO_SESSION, "session ids are positive");
+        let mut gaps = self.gaps;
+        self.call.respond_with(&self.message, |pieces, index| pieces.extend(gaps[index].drain(..).map(Piece::File)))
+    }
+}
+
+/// What the answer says of a partition. An error comes without offsets, as in Kafka.
+fn describe(version: i16, partition_index: i32, result: &FetchResult) -> PartitionData {
+    let mut data = PartitionData {
+        partition_index,
+        error_code: error_for(version, result.error).code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        preferred_read_replica: -1,
+        aborted_transactions: None,
+        records: Records::Bytes(Bytes::new()),
+        ..Default::default()
+    };
+    if result.error.is_error() {
+        return data;
+    }
+    let number = |offset: Offset| offset.0;
+    data.high_watermark = number(result.high_watermark);
+    data.last_stable_offset = number(result.last_stable_offset);
+    data.log_start_offset = number(result.log_start_offset);
+    let aborted = |transaction: &crate::shard::AbortedTransaction| AbortedTransaction {
+        producer_id: transaction.producer_id.0,
+        first_offset: transaction.first_offset.0,
+    };
+    data.aborted_transactions = result.aborted.as_ref().map(|list| list.iter().map(aborted).collect());
+    if let Some(diverging) = result.diverging_epoch {
+        data.diverging_epoch = EpochEndOffset { epoch: diverging.epoch.0, end_offset: diverging.end_offset.0 };
+    }
+    if result.bytes > 0 {
+        let len = usize::try_from(result.bytes).expect("an answer fits in memory");
+        data.records = Records::External { len, index: 0 };
     }
     data
+}
+
+/// Old clients take an error that they do not know for a fatal one; this one is worth a retry elsewhere.
+fn error_for(version: i16, error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::KafkaStorageError if version < STORAGE_ERROR_SINCE => ErrorCode::NotLeaderOrFollower,
+        other => other,
+    }
 }

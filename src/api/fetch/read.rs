@@ -1,0 +1,105 @@
+//! Reading until there is enough, something to say at once, or no time left.
+
+use super::budget::trim;
+use super::session::{PartitionKey, Wanted};
+use crate::api::{ApiContext, Call};
+use crate::io::Mono;
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use crate::protocol::generated::fetch_request::FetchRequest;
+use crate::shard::{FetchPartition, FetchRead, FetchResult, Isolation, WatchPartition};
+use std::time::Duration;
+
+/// `isolation_level` of a reader that wants committed transactions only.
+const READ_COMMITTED: i8 = 1;
+/// Shards know consumers by this replica id.
+const CONSUMER: BrokerId = BrokerId(-1);
+
+/// What bounds an answer.
+pub(super) struct Limits {
+    max_bytes: u64,
+    min_bytes: u64,
+    deadline: Mono,
+    isolation: Isolation,
+}
+
+impl Limits {
+    pub(super) fn new(call: &Call, request: &FetchRequest) -> Self {
+        let max_bytes = bytes(request.max_bytes).min(bytes(call.context.config.fetch_max_bytes()));
+        Self {
+            max_bytes,
+            // More than may be sent can never be there.
+            min_bytes: bytes(request.min_bytes).min(max_bytes),
+            deadline: call.context.io.now().after(Duration::from_millis(bytes(request.max_wait_ms))),
+            isolation: match request.isolation_level {
+                READ_COMMITTED => Isolation::ReadCommitted,
+                _ => Isolation::ReadUncommitted,
+            },
+        }
+    }
+}
+
+/// A number of bytes or milliseconds off the wire; a negative one is none.
+fn bytes(number: i32) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A partition that is wanted, looked up in the metadata.
+pub(super) struct Asked {
+    pub(super) key: PartitionKey,
+    pub(super) wanted: Wanted,
+    pub(super) found: Result<TopicIdPartition, ErrorCode>,
+}
+
+impl Asked {
+    fn to_read(&self) -> Option<FetchPartition> {
+        let id = self.found.ok()?;
+        Some(FetchPartition {
+            topic_id: id.topic_id,
+            partition: id.partition,
+            fetch_offset: Offset(self.wanted.fetch_offset),
+            max_bytes: bytes(self.wanted.max_bytes),
+            current_leader_epoch: LeaderEpoch(self.wanted.current_leader_epoch),
+            last_fetched_epoch: LeaderEpoch(self.wanted.last_fetched_epoch),
+            log_start_offset: Offset(self.wanted.log_start_offset),
+        })
+    }
+}
+
+/// The results in the order of `asked`, cut to the budget.
+pub(super) async fn read(context: &ApiContext, asked: &[Asked], limits: &Limits) -> Vec<FetchResult> {
+    let partitions: Vec<FetchPartition> = asked.iter().filter_map(Asked::to_read).collect();
+    let some_missing = partitions.len() < asked.len();
+    let query =
+        FetchRead { partitions, isolation: limits.isolation, max_bytes: limits.max_bytes, replica_id: CONSUMER };
+    let results = loop {
+        if query.partitions.is_empty() {
+            break Vec::new();
+        }
+        let mut results = context.shards.fetch(query.clone()).await;
+        assert!(results.len() == query.partitions.len(), "a result for each partition");
+        let found = trim(&mut results, query.partitions.iter().map(|partition| partition.max_bytes), limits.max_bytes);
+        let urgent = some_missing || results.iter().any(|r| r.error.is_error() || r.diverging_epoch.is_some());
+        if urgent || found >= limits.min_bytes || context.io.now() >= limits.deadline {
+            break results;
+        }
+        let watched: Vec<_> = query.partitions.iter().zip(&results).map(watch_partition).collect();
+        // Slices keep files open and hold up truncation: nothing of them is kept while this waits.
+        drop(results);
+        let watch = context.shards.watch(watched, limits.isolation);
+        watch.wait(limits.min_bytes - found, limits.deadline).await;
+    };
+    let mut results = results.into_iter();
+    let result_of = |asked: &Asked| match asked.found {
+        Ok(_) => results.next().expect("a result for each partition that was read"),
+        Err(error) => FetchResult::failed(error),
+    };
+    asked.iter().map(result_of).collect()
+}
+
+fn watch_partition((partition, result): (&FetchPartition, &FetchResult)) -> WatchPartition {
+    WatchPartition {
+        id: TopicIdPartition { topic_id: partition.topic_id, partition: partition.partition },
+        seen: result.readable_end,
+        current_leader_epoch: partition.current_leader_epoch,
+    }
+}
