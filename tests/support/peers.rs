@@ -6,6 +6,10 @@
 //!     -> {"topic":T,"acks":[[PARTITION,OFFSET]...]}             in the order of the records
 //! {"do":"consume","partitions":[{"topic":T,"partition":P,"from":O,"from_timestamp":MS?,"end":O}...],"seconds":S?}
 //!     -> one line a record, as above with "topic" and "offset"; then {"done":true}
+//! {"do":"produce_numbered","topic":T,"count":N,"size":B,"base_timestamp":MS}              (Java only)
+//!     -> {"count":N}                       record n has offset n, timestamp MS+n, and a value that follows from n
+//! {"do":"verify_numbered","topic":T,"from":O|"from_number_by_time":N,"end":O,"size":B,"base_timestamp":MS,"seconds":S,"may_jump":B?}
+//!     -> {"count":N,"jumped":N}            `may_jump`: retention may delete what was not read yet
 //! ```
 //! Partitions are assigned, no group is joined. A task may carry settings of one client under "java", "librdkafka" or "go".
 
@@ -62,8 +66,12 @@ impl Peer {
     }
 
     pub fn run(self, bootstrap: &str, tasks: &[Value]) -> Vec<Value> {
+        self.run_within(bootstrap, tasks, LIMIT)
+    }
+
+    pub fn run_within(self, bootstrap: &str, tasks: &[Value], limit: Duration) -> Vec<Value> {
         let input: String = tasks.iter().map(|task| format!("{task}\n")).collect();
-        let output = process::run_ok(self.command().arg(bootstrap), input.as_bytes(), LIMIT);
+        let output = process::run_ok(self.command().arg(bootstrap), input.as_bytes(), limit);
         let output = String::from_utf8(output).expect("JSON is UTF-8");
         output
             .lines()

@@ -44,6 +44,14 @@ type task struct {
 	Records    []record `json:"records"`
 	Partitions []place  `json:"partitions"`
 	Seconds    int      `json:"seconds"`
+	// Of verify_numbered.
+	Partition        int32  `json:"partition"`
+	From             int64  `json:"from"`
+	FromNumberByTime *int64 `json:"from_number_by_time"`
+	End              int64  `json:"end"`
+	Size             int64  `json:"size"`
+	BaseTimestamp    int64  `json:"base_timestamp"`
+	MayJump          bool   `json:"may_jump"`
 	Go         struct {
 		FetchMaxBytes          int32 `json:"fetch_max_bytes"`
 		FetchMaxPartitionBytes int32 `json:"fetch_max_partition_bytes"`
@@ -196,6 +204,8 @@ func main() {
 			produce(ctx, os.Args[1], t, out)
 		case "consume":
 			consume(ctx, os.Args[1], t, out)
+		case "verify_numbered":
+			verifyNumbered(ctx, os.Args[1], t, out)
 		default:
 			must(fmt.Errorf("what is %s", t.Do))
 		}

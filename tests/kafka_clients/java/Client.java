@@ -46,6 +46,8 @@ public final class Client {
             switch (task.get("do").asText()) {
                 case "produce" -> produce(args[0], task);
                 case "consume" -> consume(args[0], task);
+                case "produce_numbered" -> Numbered.produce(args[0], settings(args[0], task), task, out);
+                case "verify_numbered" -> Numbered.verify(settings(args[0], task), task, out);
                 default -> throw new IllegalArgumentException(line);
             }
             out.flush();

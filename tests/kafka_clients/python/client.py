@@ -89,10 +89,52 @@ def consume(bootstrap, task):
     yield {"done": True}
 
 
+def numbered(number, size):
+    """The value of record `number`; see java/Numbered.java."""
+    return b"%010d" % number + bytes([number % 251]) * (size + number % 997 - 10)
+
+
+def verify_numbered(bootstrap, task):
+    may_jump = task.get("may_jump", False)
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest" if may_jump else "error", **task.get("librdkafka", {}),
+    })
+    partition, base = task.get("partition", 0), task["base_timestamp"]
+    expected = task.get("from", 0)
+    if task.get("from_number_by_time") is not None:
+        expected = task["from_number_by_time"]
+        found = consumer.offsets_for_times([TopicPartition(task["topic"], partition, base + expected)], timeout=SECONDS)[0]
+        if found.error is not None or found.offset != expected:
+            raise RuntimeError(f"time of {expected} led to {found}")
+    consumer.assign([TopicPartition(task["topic"], partition, expected)])
+    deadline = time.monotonic() + task["seconds"]
+    count = jumped = 0
+    while expected < task["end"]:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"time is up at {expected} of {task['end']}")
+        for message in consumer.consume(1000, timeout=0.5):
+            if message.error() is not None:
+                raise KafkaException(message.error())
+            if message.offset() != expected and not (may_jump and message.offset() > expected):
+                raise RuntimeError(f"offset {message.offset()} where {expected} belongs")
+            jumped += message.offset() - expected
+            expected = message.offset()
+            if message.timestamp()[1] != base + expected or message.value() != numbered(expected, task["size"]):
+                raise RuntimeError(f"offset {expected} has another record's content")
+            expected += 1
+            count += 1
+            if expected == task["end"]:
+                break
+    consumer.close()
+    return {"count": count, "jumped": jumped}
+
+
 def main():
     for line in sys.stdin:
         task = json.loads(line)
-        answers = [produce(sys.argv[1], task)] if task["do"] == "produce" else consume(sys.argv[1], task)
+        one = {"produce": produce, "verify_numbered": verify_numbered}.get(task["do"])
+        answers = [one(sys.argv[1], task)] if one else consume(sys.argv[1], task)
         for answer in answers:
             print(json.dumps(answer))
         sys.stdout.flush()
