@@ -42,10 +42,10 @@ pub(super) fn answer(call: &Call) -> Answer {
         max_version,
         ..Default::default()
     };
-    let finalized = |(name, level): (&String, &i16)| FinalizedFeatureKey {
+    let finalized = |(name, level): (&'static str, i16)| FinalizedFeatureKey {
         name: text(name),
-        max_version_level: *level,
-        min_version_level: *level,
+        max_version_level: level,
+        min_version_level: level,
         ..Default::default()
     };
     let response = ApiVersionsResponse {
@@ -57,7 +57,7 @@ pub(super) fn answer(call: &Call) -> Answer {
             .map(supported)
             .collect(),
         finalized_features_epoch: image.next_offset().0 - 1,
-        finalized_features: image.features().iter().map(finalized).collect(),
+        finalized_features: image.served_features().map(finalized).collect(),
         ..Default::default()
     };
     call.respond(&response)

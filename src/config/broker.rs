@@ -3,6 +3,7 @@
 use super::key::{KeyDef, Status, Value};
 use super::keys::{BROKER_KEYS, HIDDEN_KEYS, find};
 use super::listener::{Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
+use super::topic::{COMPACTION, names_compact};
 use super::{ConfigError, parse_properties};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,10 +103,13 @@ impl BrokerConfig {
             };
         };
         let parsed = self.set(key, value)?;
-        if Some(parsed) == key.default_value() {
+        if Some(&parsed) == key.default_value().as_ref() {
             return Ok(None);
         }
         match key.status {
+            Status::Honoured if name == "log.cleanup.policy" && names_compact(&parsed) => {
+                warning(format!("compact is not honoured: {COMPACTION}"))
+            }
             Status::Honoured => Ok(None),
             Status::NoEffect(why) => warning(format!("has no effect: {why}")),
             Status::NotYet(why) => warning(format!("is not honoured: {why}")),
@@ -271,7 +275,7 @@ impl BrokerConfig {
                 return Err(self.refuse(key, "must be at least 1, or -1 to keep for ever"));
             }
         }
-        self.max_connections_per_ip_overrides().map(drop)
+        Ok(())
     }
 
     /// What clients are told to connect to. `hostname` stands in where no host was given, and `bound` gives the port that the system
@@ -287,21 +291,6 @@ impl BrokerConfig {
             }
         }
         listeners
-    }
-
-    /// `max.connections.per.ip.overrides`: addresses or host names with their limits.
-    ///
-    /// # Errors
-    /// An item that is not `host:number`.
-    pub fn max_connections_per_ip_overrides(&self) -> Result<BTreeMap<String, u32>, ConfigError> {
-        let key = "max.connections.per.ip.overrides";
-        let text = self.value(key).map(|value| value.to_string()).unwrap_or_default();
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        let parse = |item: &str| {
-            let (host, limit) = item.rsplit_once(':')?;
-            Some((host.trim().to_owned(), limit.trim().parse().ok()?))
-        };
-        items.map(|item| parse(item).ok_or_else(|| self.refuse(key, "items are host:number"))).collect()
     }
 
     /// Every public key with the value in force, by name.

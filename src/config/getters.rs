@@ -63,22 +63,13 @@ getters! {
     auto_create_topics_enable: Bool = "auto.create.topics.enable";
     delete_topic_enable: Bool = "delete.topic.enable";
     socket_request_max_bytes: I32 = "socket.request.max.bytes";
-    /// -1: the system's default.
-    socket_send_buffer_bytes: I32 = "socket.send.buffer.bytes";
-    /// -1: the system's default.
-    socket_receive_buffer_bytes: I32 = "socket.receive.buffer.bytes";
-    socket_listen_backlog_size: Count = "socket.listen.backlog.size";
     max_connections: Count = "max.connections";
-    max_connections_per_ip: Count = "max.connections.per.ip";
     connections_max_idle_ms: I64 = "connections.max.idle.ms";
-    queued_max_requests: Count = "queued.max.requests";
     /// Not positive: no limit.
     queued_max_request_bytes: I64 = "queued.max.request.bytes";
     fetch_max_bytes: I32 = "fetch.max.bytes";
     max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
     max_request_partition_size_limit: Count = "max.request.partition.size.limit";
-    request_timeout_ms: I32 = "request.timeout.ms";
-    log_initial_task_delay_ms: I64 = "log.initial.task.delay.ms";
     log_retention_check_interval_ms: I64 = "log.retention.check.interval.ms";
     log_flush_scheduler_interval_ms: I64 = "log.flush.scheduler.interval.ms";
     log_flush_offset_checkpoint_interval_ms: I64 = "log.flush.offset.checkpoint.interval.ms";

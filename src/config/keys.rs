@@ -23,6 +23,8 @@ const QUOTAS: &str = "quotas are not enforced yet";
 const COMPACTION: &str = "logs are not compacted yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "metadata snapshots are not written yet";
+const PER_IP: &str = "connections are counted for the broker, not for each address";
+const SOCKETS: &str = "sockets keep the system's settings";
 const TELEMETRY: &str = "client telemetry is not served yet";
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, rule: Rule, status: Status) -> KeyDef {
@@ -168,8 +170,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("log.segment.delete.delay.ms", Long, Some("60000"), Min(0), Honoured),
     key("max.connection.creation.rate", Int, Some("2147483647"), Min(0), NotYet(QUOTAS)),
     key("max.connections", Int, Some("2147483647"), Min(0), Honoured),
-    key("max.connections.per.ip", Int, Some("2147483647"), Min(0), Honoured),
-    key("max.connections.per.ip.overrides", String, Some(""), Any, Honoured),
+    key("max.connections.per.ip", Int, Some("2147483647"), Min(0), NotYet(PER_IP)),
+    key("max.connections.per.ip.overrides", String, Some(""), Any, NotYet(PER_IP)),
     key("max.incremental.fetch.session.cache.slots", Int, Some("1000"), Min(0), Honoured),
     key("max.request.partition.size.limit", Int, Some("2000"), Min(1), Honoured),
     key("message.max.bytes", Int, Some("1048588"), Min(0), Honoured),
@@ -207,7 +209,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("producer.id.expiration.ms", Int, Some("86400000"), Min(1), Honoured),
     key("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
     key("queued.max.request.bytes", Long, Some("-1"), Any, Honoured),
-    key("queued.max.requests", Int, Some("500"), Min(1), Honoured),
+    key("queued.max.requests", Int, Some("500"), Min(1), NoEffect("queued.max.request.bytes bounds what waits, by its bytes")),
     key("quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
     key("quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
     key("remote.fetch.max.wait.ms", Int, Some("500"), Min(1), NotYet(TIERED)),
@@ -247,7 +249,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("replica.socket.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
     key("replication.quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
     key("replication.quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
-    key("request.timeout.ms", Int, Some("30000"), Any, Honoured),
+    key("request.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
     key("sasl.client.callback.handler.class", Class, None, Any, Refused(SASL)),
     key("sasl.enabled.mechanisms", List, Some("GSSAPI"), Any, Refused(SASL)),
     key("sasl.jaas.config", Password, None, Any, Refused(SASL)),
@@ -312,10 +314,10 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("share.fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
     key("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any, NotYet(CLUSTER)),
     key("socket.connection.setup.timeout.ms", Long, Some("10000"), Any, NotYet(CLUSTER)),
-    key("socket.listen.backlog.size", Int, Some("50"), Min(1), Honoured),
-    key("socket.receive.buffer.bytes", Int, Some("102400"), Any, Honoured),
+    key("socket.listen.backlog.size", Int, Some("50"), Min(1), NotYet(SOCKETS)),
+    key("socket.receive.buffer.bytes", Int, Some("102400"), Any, NotYet(SOCKETS)),
     key("socket.request.max.bytes", Int, Some("104857600"), Min(1), Honoured),
-    key("socket.send.buffer.bytes", Int, Some("102400"), Any, Honoured),
+    key("socket.send.buffer.bytes", Int, Some("102400"), Any, NotYet(SOCKETS)),
     key("ssl.allow.dn.changes", Boolean, Some("false"), Any, Refused(TLS)),
     key("ssl.allow.san.changes", Boolean, Some("false"), Any, Refused(TLS)),
     key("ssl.cipher.suites", List, Some(""), Any, Refused(TLS)),
@@ -351,7 +353,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("transaction.state.log.segment.bytes", Int, Some("104857600"), Min(1), NotYet(TRANSACTIONS)),
     key("transaction.two.phase.commit.enable", Boolean, Some("false"), Any, NotYet(TRANSACTIONS)),
     key("transactional.id.expiration.ms", Int, Some("604800000"), Min(1), NotYet(TRANSACTIONS)),
-    key("unclean.leader.election.enable", Boolean, Some("false"), Any, Honoured),
+    key("unclean.leader.election.enable", Boolean, Some("false"), Any, NotYet(CLUSTER)),
 ];
 
 /// Kafka's undocumented keys, which DescribeConfigs leaves out, and our own (`flumen.`).
@@ -363,7 +365,7 @@ pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("internal.metadata.log.segment.bytes", Int, None, Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.fetch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),
-    key("log.initial.task.delay.ms", Long, Some("30000"), Min(0), Honoured),
+    key("log.initial.task.delay.ms", Long, Some("30000"), Min(0), NoEffect("tasks of the logs begin when the broker is ready")),
     key("producer.id.expiration.check.interval.ms", Int, Some("600000"), Min(1), Honoured),
     key("unstable.api.versions.enable", Boolean, Some("false"), Any, Refused("unstable APIs are not served")),
     key("unstable.feature.versions.enable", Boolean, Some("false"), Any, Refused("unstable features are not served")),

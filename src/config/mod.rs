@@ -28,7 +28,9 @@ pub use key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 pub use keys::{BROKER_KEYS, HIDDEN_KEYS};
 pub use listener::{Listener, SecurityProtocol};
 pub use properties::{PropertiesError, parse_properties};
-pub use topic::{CompressionType, DynamicConfigs, TOPIC_KEYS, TopicConfig, TopicKeyDef, validate_topic_configs};
+pub use topic::{
+    CompressionType, DynamicConfigs, TOPIC_KEYS, TopicConfig, TopicKeyDef, topic_config_warnings, validate_topic_configs,
+};
 
 /// Why the broker does not start with these settings; the text says which one and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -47,13 +47,13 @@ fn no_key_is_called_honoured_that_nobody_reads() {
         "listeners",
         "log.dir",
         "log.dirs",
-        "max.connections.per.ip.overrides",
         "metadata.log.dir",
         "node.id",
         "process.roles",
         "security.inter.broker.protocol",
     ];
-    let inherited: Vec<&str> = TOPIC_KEYS.iter().flat_map(|def| def.synonyms).map(|(name, _)| *name).collect();
+    let honoured = TOPIC_KEYS.iter().filter(|def| def.key.status == Status::Honoured);
+    let inherited: Vec<&str> = honoured.flat_map(|def| def.synonyms).map(|(name, _)| *name).collect();
     for key in BROKER_KEYS.iter().chain(HIDDEN_KEYS) {
         let read = READ_KEYS.contains(&key.name) || inherited.contains(&key.name) || CHECKED_AT_LOAD.contains(&key.name);
         assert!(key.status != Status::Honoured || read, "{} is called honoured", key.name);
@@ -133,7 +133,6 @@ fn unsafe_or_impossible_settings_are_refused() {
         ("log.preallocate=yes", "either true or false"),
         ("log.retention.hours=0", "at least 1"),
         ("queued.max.request.bytes=10", "socket.request.max.bytes"),
-        ("max.connections.per.ip.overrides=a:b", "host:number"),
         ("advertised.listeners=X://a:1", "no listener of this name"),
         ("advertised.listeners=PLAINTEXT://0.0.0.0:1", "cannot reach"),
         ("listeners=PLAINTEXT://0.0.0.0:1", "cannot reach"),
@@ -238,6 +237,17 @@ fn topic_configs_are_judged_in_kafkas_words() {
     for value in ["*", "0:1,1:2", "", "none"] {
         assert_eq!(judge(&[("leader.replication.throttled.replicas", Some(value))]), Ok(()), "{value}");
     }
+}
+
+#[test]
+fn topic_configs_that_do_nothing_are_said() {
+    let said = |name: &str, value: &str| topic_config_warnings([(name, Some(value))].into_iter()).len();
+    assert_eq!(said("cleanup.policy", "compact,delete"), 1);
+    assert_eq!(said("cleanup.policy", "delete"), 0);
+    assert_eq!(said("min.compaction.lag.ms", "5"), 1);
+    assert_eq!(said("min.compaction.lag.ms", "0"), 0, "the default says nothing");
+    assert_eq!(said("retention.ms", "5"), 0);
+    assert_eq!(load("node.id=1\nlog.cleanup.policy=compact").unwrap().1.len(), 1);
 }
 
 /// Lines of `kafka-configs --describe --all` of a running Apache Kafka 4.2.0, whose file set the first three keys.

@@ -1,11 +1,11 @@
 //! Topic configs: the table, how they inherit from the broker's keys, and their typed values.
 
-use super::BrokerConfig;
 use super::key::Kind::{Boolean, Double, Int, List, Long, String as Text};
 use super::key::Rule::{Any, Between, GzipLevel, Min, OneOf, Ratio, ThrottledReplicas};
 use super::key::Status::{Honoured, NotYet, Refused};
 use super::key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 use super::keys::find;
+use super::{BrokerConfig, Warning};
 use crate::record::{Codec, TimestampType};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct TopicKeyDef {
     pub synonyms: &'static [(&'static str, i64)],
 }
 
-const COMPACTION: &str = "logs are not compacted yet";
+pub(super) const COMPACTION: &str = "logs are not compacted yet";
 const TIERED: &str =
     "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
 const TIERED_ONLY: &str = "tiered storage is not supported";
@@ -125,6 +125,28 @@ pub fn validate_topic_configs<'a>(configs: impl Iterator<Item = (&'a str, Option
         return Err(format!("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"));
     }
     Ok(())
+}
+
+/// What configs that a client sets on a topic will not do here; for the log, since a response has no place for it. A compacted topic
+/// must be creatable, or half of all applications would not start, but its records only ever grow.
+pub fn topic_config_warnings<'a>(configs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Vec<Warning> {
+    let mut warnings = vec![];
+    for (name, value) in configs {
+        let (Some(def), Some(value)) = (find_topic_key(name), value) else { continue };
+        let Ok(parsed) = def.key.parse(value) else { continue };
+        let reason = match def.key.status {
+            Status::NotYet(reason) if Some(&parsed) != def.key.default_value().as_ref() => reason,
+            _ if name == "cleanup.policy" && names_compact(&parsed) => COMPACTION,
+            _ => continue,
+        };
+        warnings.push(Warning { key: name.to_owned(), message: format!("is not honoured: {reason}") });
+    }
+    warnings
+}
+
+/// Whether a cleanup policy names `compact`.
+pub(super) fn names_compact(policies: &Value) -> bool {
+    matches!(policies, Value::List(items) if items.iter().any(|item| item == "compact"))
 }
 
 impl TopicKeyDef {

@@ -146,7 +146,14 @@ impl MetadataImage {
         self.epoch
     }
 
-    /// Finalized features; not what this broker serves, see [`super::SUPPORTED_FEATURES`].
+    /// The finalized features that this broker serves: what it may tell clients. A directory that Apache Kafka has formatted finalizes
+    /// more (`transaction.version` 2, for one), and a client that read those would use protocols that are not here.
+    pub fn served_features(&self) -> impl Iterator<Item = (&'static str, i16)> {
+        let level = |name: &'static str| Some((name, *self.features.get(name)?));
+        super::SUPPORTED_FEATURES.iter().filter_map(move |&(name, ..)| level(name))
+    }
+
+    /// Every finalized feature; not what clients may be told, see [`MetadataImage::served_features`].
     pub fn features(&self) -> &BTreeMap<String, i16> {
         &self.features
     }

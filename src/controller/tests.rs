@@ -387,9 +387,14 @@ fn producer_ids_are_given_once() {
 
 #[test]
 fn only_served_features_are_named() {
-    let world = World::new(1);
+    let mut world = World::new(1);
+    // As in a directory that Apache Kafka has formatted.
+    let transactions =
+        FeatureLevelRecord { name: "transaction.version".into(), feature_level: 2, ..FeatureLevelRecord::default() };
+    world.commit(vec![transactions.into()]);
+    assert_eq!(world.image().served_features().collect::<Vec<_>>(), [(METADATA_VERSION, MAX_METADATA_VERSION)]);
     assert_eq!(world.image().metadata_version(), Some(MAX_METADATA_VERSION));
-    assert_eq!(world.image().features().len(), 1);
+    assert_eq!(world.image().features().len(), 2);
     let features = &world.image().broker(BrokerId(1)).unwrap().features;
     assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION]);
     let partition = MetadataRecord::from(PartitionRecord::default());

@@ -22,12 +22,13 @@ mod voter;
 
 pub use crate::controller::{Command, Reply};
 
-use crate::config::{BrokerConfig, validate_topic_configs};
+use crate::config::{BrokerConfig, topic_config_warnings, validate_topic_configs};
 use crate::controller::{ApplyError, Context, Loader, MetadataDelta, MetadataImage, decide};
 use crate::io::Io;
 use crate::log::LogError;
 use crate::model::BrokerId;
 use crate::protocol::MetadataRecord;
+use crate::protocol::generated::CreateTopicsRequest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use voter::SingleVoter;
@@ -181,6 +182,9 @@ impl Quorum {
             decide(&self.image, command, &mut context)
         };
         let mut delta = MetadataDelta::default();
+        if let Command::CreateTopics(request) = command {
+            warn_of_configs(request);
+        }
         for records in decision.batches {
             delta.merge(self.commit(&records).await?);
         }
@@ -199,6 +203,15 @@ impl Quorum {
     /// The device fails.
     pub async fn close(&mut self) -> Result<(), QuorumError> {
         self.voter.close().await
+    }
+}
+
+/// Logs what the configs of new topics will not do.
+fn warn_of_configs(request: &CreateTopicsRequest) {
+    for topic in &request.topics {
+        for warning in topic_config_warnings(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref()))) {
+            tracing::warn!(topic = &*topic.name, "{warning}");
+        }
     }
 }
 
