@@ -127,11 +127,17 @@ impl LogState {
         assert_eq!(base, self.log_end.get(), "a segment begins at the log end offset");
         let old = self.active();
         assert!(base > old.base, "a segment without records is not rolled");
+        let no_flush = self.keep_flushes_out().await;
         old.finish(&self.io, config).await?;
         *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
+        if self.recovery_point.get() >= base {
+            // A restart will look at nothing before the new segment then, so the old one's indexes must be safe before it exists.
+            old.sync_all(&self.io).await.inspect_err(|error| self.fail(error))?;
+        }
         let new = Segment::create(&self.io, self.dir.clone(), base, config, self.jitter(config)).await?;
         self.segments.borrow_mut().insert(base, Rc::new(new));
         self.dir_unsynced.set(true);
+        drop(no_flush);
         self.touch(&old);
         let log = self.clone_handle();
         self.io.spawn(async move {

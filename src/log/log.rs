@@ -250,8 +250,16 @@ impl LogState {
     }
 
     pub(super) async fn assign_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
-        let changed = self.epochs.borrow_mut().assign(epoch, start);
-        if changed { self.save_epochs().await } else { Ok(()) }
+        let before = self.epochs.borrow().clone();
+        if !self.epochs.borrow_mut().assign(epoch, start) {
+            return Ok(());
+        }
+        // The checkpoint knows of an epoch before the log does: recovery relies on it.
+        let saved = self.save_epochs().await;
+        if saved.is_err() {
+            *self.epochs.borrow_mut() = before;
+        }
+        saved
     }
 
     pub(super) async fn save_epochs(&self) -> Result<(), LogError> {

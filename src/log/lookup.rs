@@ -114,21 +114,29 @@ impl LogState {
             return Ok(largest);
         }
         let last = self.time_index_of(segment).await?.and_then(|index| index.last());
-        let largest = match last {
-            Some(entry) if self.is_true(segment, entry).await? => (entry.timestamp, segment.base.plus(i64::from(entry.relative))),
-            _ => self.scan_largest_timestamp(segment).await?,
+        let entry = match last {
+            Some(entry) if self.is_true(segment, entry).await? => Some(entry),
+            _ => None,
         };
+        let largest = self.scan_largest_timestamp(segment, entry).await?;
         Ok(segment.largest_timestamp.get().unwrap_or_else(|| {
             segment.largest_timestamp.set(Some(largest));
             largest
         }))
     }
 
-    async fn scan_largest_timestamp(&self, segment: &Rc<Segment>) -> Result<LargestTimestamp, LogError> {
+    /// Greatest timestamp by the log itself, from the batch of a true index entry on (where a segment ends, as a rule).
+    async fn scan_largest_timestamp(&self, segment: &Rc<Segment>, from: Option<TimeEntry>) -> Result<LargestTimestamp, LogError> {
+        let mut largest =
+            from.map_or((-1, segment.base), |entry| (entry.timestamp, segment.base.plus(i64::from(entry.relative))));
+        let position = match from {
+            Some(_) => self.locate(segment, largest.1).await?.map_or(0, |batch| batch.position),
+            None => 0,
+        };
         let file = segment.file(&self.io).await?;
         self.touch(segment);
-        let mut scanner = Scanner::headers(file, 0, segment.size.get(), segment.base, RECOVERY_CHUNK);
-        let mut largest = (-1, segment.base);
+        let chunk = if from.is_some() { LOOKUP_CHUNK } else { RECOVERY_CHUNK };
+        let mut scanner = Scanner::headers(file, position, segment.size.get(), segment.base, chunk);
         while let Some(batch) = next_batch(&mut scanner, &self.io, segment).await? {
             if batch.header.max_timestamp > largest.0 {
                 largest = (batch.header.max_timestamp, batch.last_offset());

@@ -7,7 +7,7 @@
 use super::LogError;
 use super::log::LogState;
 use super::offset_index::{OffsetIndex, relative_offset};
-use super::recovery::out_of_range;
+use super::recovery::too_far;
 use super::scan::{LOOKUP_CHUNK, Scanner, Step};
 use super::segment::{INDEX_SUFFIX, LOG_SUFFIX, Located, Segment};
 use super::types::{ReadPlan, ReadRequest};
@@ -141,7 +141,7 @@ impl LogState {
         loop {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {
                 Step::Batch(batch) => {
-                    if let Some(reason) = out_of_range(&copy, &batch, None) {
+                    if let Some(reason) = too_far(&copy, &batch) {
                         return Err(LogError::corrupt(&segment.path(LOG_SUFFIX), reason));
                     }
                     copy.note(Located::from(&batch), interval);

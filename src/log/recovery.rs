@@ -19,7 +19,7 @@ use super::time_index::TimeIndex;
 use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
 use super::{LogConfig, LogError, checkpoint, txn_index};
 use crate::io::{Io, OpenOptions};
-use crate::model::{Offset, TopicId};
+use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::producer::ProducerStates;
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,27 @@ struct Loading {
     segments: Vec<Rc<Segment>>,
     epochs: Epochs,
     epochs_changed: bool,
+    /// Latest epoch of an undamaged checkpoint, which knows of an epoch before the log does.
+    epoch_limit: LeaderEpoch,
+    walked: WalkedEpochs,
     progress: Option<Rc<dyn Fn(RecoveryProgress)>>,
     read: RecoveryProgress,
     reported: u64,
 }
 
+/// Epochs of the batches that recovery has walked over.
+#[derive(Default)]
+struct WalkedEpochs {
+    /// With the offsets where they begin.
+    entries: Vec<(LeaderEpoch, Offset)>,
+    /// The checkpoint says something else.
+    differ: bool,
+}
+
 /// Bytes between two reports of progress.
 const REPORT_BYTES: u64 = 1 << 20;
+/// No checkpoint says which epochs there can be.
+const NO_LIMIT: LeaderEpoch = LeaderEpoch(i32::MAX);
 
 impl Log {
     /// Creates the directory or recovers what is there.
@@ -92,6 +106,8 @@ impl Loader {
             segments,
             epochs: Epochs::default(),
             epochs_changed: false,
+            epoch_limit: NO_LIMIT,
+            walked: WalkedEpochs::default(),
             progress: open.progress.clone(),
             read: RecoveryProgress::default(),
             reported: 0,
@@ -100,7 +116,7 @@ impl Loader {
         let mut clean = open.clean_shutdown;
         let mut end = None;
         if clean && let Some(last) = loading.segments.last().cloned() {
-            end = self.open_last(&last).await?;
+            end = self.open_last(&last, &loading.epochs).await?;
             if end.is_none() {
                 tracing::warn!(path = %last.path(LOG_SUFFIX).display(), "not as a clean stop leaves it; recovering the segment");
                 clean = false;
@@ -166,7 +182,7 @@ impl Loader {
     }
 
     /// Takes the last segment as a clean stop left it and returns the log end offset; `None` if it is not like that.
-    async fn open_last(&self, segment: &Rc<Segment>) -> Result<Option<Offset>, LogError> {
+    async fn open_last(&self, segment: &Rc<Segment>, epochs: &Epochs) -> Result<Option<Offset>, LogError> {
         let size = segment.size.get();
         let index = self.read_optional(&segment.path(INDEX_SUFFIX)).await?.and_then(|c| OffsetIndex::parse(&c, size.max(1)));
         let times = self.read_optional(&segment.path(TIME_INDEX_SUFFIX)).await?.and_then(|c| TimeIndex::parse(&c));
@@ -195,8 +211,13 @@ impl Loader {
         loop {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {
                 Step::Batch(batch) => {
+                    let gap = batch.header.base_offset != end && expected.is_none() && !self.config.cleanup_policy.compact;
+                    let base = batch.header.base_offset;
                     end = batch.last_offset().plus(1);
                     let largest = segment.largest_timestamp.get().map_or(-1, |(timestamp, _)| timestamp);
+                    if gap || epochs.at(base) != batch.header.partition_leader_epoch {
+                        return Ok(None);
+                    }
                     if expected.take().is_some_and(|offset| offset.plus(1) != end) || batch.header.max_timestamp > largest {
                         return Ok(None);
                     }
@@ -238,6 +259,7 @@ impl Loader {
                 break;
             }
         }
+        loading.adopt_walked_epochs(base);
         for segment in loading.segments.split_off(at) {
             tracing::warn!(segment = %segment.path(LOG_SUFFIX).display(), log_end = %end, "dropping a segment behind the end");
             discard(&self.io, &self.dir, &segment, self.config.file_delete_delay()).await?;
@@ -266,23 +288,34 @@ impl Loader {
         let (mut end, mut good) = (segment.base, 0);
         let before = loading.read.done_bytes;
         let mut scanner = Scanner::checked(file, 0, found, segment.base);
+        // One batch is held back: whether its epoch is true may show only by the next one.
+        let mut held: Option<Scanned> = None;
         let bad = loop {
-            let batch = match scanner.next(&self.io).await.map_err(|e| LogError::storage(&path, "read", &e))? {
-                Step::Batch(batch) => batch,
-                Step::End => break None,
-                Step::Bad(reason) => break Some(reason),
+            let step = scanner.next(&self.io).await.map_err(|e| LogError::storage(&path, "read", &e))?;
+            let expected = held.as_ref().map_or(end, |batch| batch.last_offset().plus(1));
+            let (next, ended) = match step {
+                Step::Batch(batch) => match self.out_of_range(segment, &batch, expected, limit) {
+                    Some(reason) => (None, Some(Some(reason))),
+                    None => (Some(batch), None),
+                },
+                Step::End => (None, Some(None)),
+                Step::Bad(reason) => (None, Some(Some(reason))),
             };
-            if let Some(reason) = out_of_range(segment, &batch, limit) {
-                break Some(reason);
+            if let Some(batch) = held.take() {
+                if let Some(reason) = loading.untrue_epoch(&batch, next.as_ref(), limit.is_none()) {
+                    break Some(reason);
+                }
+                loading.walked(&batch);
+                aborted.extend(replay(states, &batch));
+                segment.note(Located::from(&batch), u64::from(self.config.index_interval_bytes));
+                (end, good) = (batch.last_offset().plus(1), batch.position + batch.size);
+                loading.read.done_bytes = before + good;
+                loading.report();
             }
-            if batch.header.partition_leader_epoch > loading.epochs.latest() {
-                loading.epochs_changed |= loading.epochs.assign(batch.header.partition_leader_epoch, batch.header.base_offset);
+            match ended {
+                Some(result) => break result,
+                None => held = next,
             }
-            aborted.extend(replay(states, &batch));
-            segment.note(Located::from(&batch), u64::from(self.config.index_interval_bytes));
-            (end, good) = (batch.last_offset().plus(1), batch.position + batch.size);
-            loading.read.done_bytes = before + good;
-            loading.report();
         };
         if let Some(reason) = &bad {
             self.refuse_old_format(segment, good).await?;
@@ -304,6 +337,8 @@ impl Loader {
             segments: Vec::new(),
             epochs,
             epochs_changed: false,
+            epoch_limit: NO_LIMIT,
+            walked: WalkedEpochs::default(),
             progress: None,
             read: RecoveryProgress::default(),
             reported: 0,
@@ -318,6 +353,19 @@ impl Loader {
             return Ok(());
         }
         Err(LogError::corrupt(&segment.path(LOG_SUFFIX), "a batch before the cut is not whole"))
+    }
+
+    /// What a batch of another segment, or of none, looks like.
+    fn out_of_range(&self, segment: &Segment, batch: &Scanned, expected: Offset, limit: Option<Offset>) -> Option<String> {
+        let (base, last) = (batch.header.base_offset, batch.last_offset());
+        if limit.is_some_and(|next| last >= next) {
+            return Some(format!("offset {last} belongs into the next segment"));
+        }
+        // Base offsets are not under the CRC. Only compaction leaves holes.
+        if base != expected && !self.config.cleanup_policy.compact {
+            return Some(format!("offset {base} where {expected} has to follow"));
+        }
+        too_far(segment, batch)
     }
 
     /// A log of Kafka's old message formats is not a torn tail: it is refused, not cut.
@@ -367,6 +415,7 @@ impl Loader {
             let parsed = checkpoint::parse_epochs(content);
             match parsed.and_then(|entries| Epochs::new(entries).ok_or_else(|| "the epochs do not grow".to_owned())) {
                 Ok(epochs) => {
+                    loading.epoch_limit = if epochs.entries().is_empty() { NO_LIMIT } else { epochs.latest() };
                     loading.epochs = epochs;
                     return Ok(());
                 }
@@ -421,6 +470,42 @@ impl Loader {
 }
 
 impl Loading {
+    /// The leader epoch is not under the CRC. Epochs do not go back, and none is in the log that the checkpoint does not know; if
+    /// the next batch confirms it, the checkpoint is wrong.
+    fn untrue_epoch(&self, batch: &Scanned, next: Option<&Scanned>, last_segment: bool) -> Option<String> {
+        let epoch = batch.header.partition_leader_epoch;
+        let before = self.walked.entries.last().map_or(LeaderEpoch::NONE, |&(epoch, _)| epoch);
+        if epoch < before {
+            return Some(format!("leader epoch {epoch} behind {before}"));
+        }
+        let confirmed = next.map_or(!last_segment, |next| next.header.partition_leader_epoch >= epoch);
+        let known = epoch <= self.epoch_limit.max(before);
+        (!known && !confirmed).then(|| format!("leader epoch {epoch} is not known, only {} and earlier", self.epoch_limit))
+    }
+
+    fn walked(&mut self, batch: &Scanned) {
+        let (epoch, base) = (batch.header.partition_leader_epoch, batch.header.base_offset);
+        self.walked.differ |= self.epochs.at(base) != epoch;
+        if self.walked.entries.last().is_none_or(|&(last, _)| epoch > last) && epoch > LeaderEpoch::NONE {
+            self.walked.entries.push((epoch, base));
+        }
+    }
+
+    /// Where the checkpoint and the batches from `base` on say different things, the batches are right.
+    fn adopt_walked_epochs(&mut self, base: Offset) {
+        let walked = std::mem::take(&mut self.walked);
+        if !walked.differ {
+            return;
+        }
+        self.epochs.truncate_from_end(base);
+        for (epoch, start) in walked.entries {
+            if epoch != self.epochs.latest() {
+                self.epochs.assign(epoch, start);
+            }
+        }
+        self.epochs_changed = true;
+    }
+
     fn report(&mut self) {
         let finished = self.read.done_bytes == self.read.total_bytes;
         if let Some(progress) = &self.progress
@@ -432,12 +517,9 @@ impl Loading {
     }
 }
 
-/// What a batch of another segment, or of none, looks like.
-pub(super) fn out_of_range(segment: &Segment, batch: &Scanned, limit: Option<Offset>) -> Option<String> {
+/// A batch whose offset or position the indexes cannot hold.
+pub(super) fn too_far(segment: &Segment, batch: &Scanned) -> Option<String> {
     let last = batch.last_offset();
-    if limit.is_some_and(|next| last >= next) {
-        return Some(format!("offset {last} belongs into the next segment"));
-    }
     let fits = relative_offset(last, segment.base).is_some() && u32::try_from(batch.position).is_ok();
     (!fits).then(|| format!("offset {last} at {} is too far from the segment's base offset", batch.position))
 }

@@ -96,12 +96,13 @@ impl LogState {
         self.log_start.set(start);
         self.epochs.borrow_mut().truncate_from_start(start);
         self.producers.borrow_mut().log_start_advanced(start);
-        self.save_epochs().await?;
         let delay = self.config().file_delete_delay();
         for segment in &going {
             discard(&self.io, &self.dir, segment, delay).await?;
         }
-        Ok(())
+        // A power loss may bring segments back as long as this has not happened; their epochs must be known then.
+        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        self.save_epochs().await
     }
 }
 

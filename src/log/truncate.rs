@@ -37,22 +37,23 @@ impl LogState {
         let _no_flush = self.keep_flushes_out().await;
         let end = place.map_or(offset, |batch| batch.base.min(offset));
         let behind: Vec<_> = self.segments_from(offset).into_iter().filter(|other| other.base > segment.base).collect();
-        if let Some(batch) = place {
-            segment.forget_from(batch.position, batch.base);
-        }
         self.log_end.set(end);
         self.recovery_point.set(self.recovery_point.get().min(end));
+        // First what lies behind goes, durably: then whatever recovery point a restart finds, it walks the segment that is cut next.
         for other in behind {
             self.segments.borrow_mut().remove(&other.base);
             discard(&self.io, &self.dir, &other, self.config().file_delete_delay()).await?;
         }
         self.open_segments.borrow_mut().retain(|other| !other.removed.get() && !Rc::ptr_eq(other, &segment));
+        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        if let Some(batch) = place {
+            segment.forget_from(batch.position, batch.base);
+        }
         self.reload_active(&segment).await?;
         // What was cut must not come back with a power loss, in front of what is appended from now on.
         let path = segment.path(LOG_SUFFIX);
         let file = segment.file(&self.io).await?;
         file.sync_data(&self.io).await.map_err(|e| LogError::storage(&path, "fdatasync", &e))?;
-        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
         if self.epochs.borrow_mut().truncate_from_end(end) {
             self.save_epochs().await?;
         }
