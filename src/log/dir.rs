@@ -178,11 +178,15 @@ impl LogDir {
         if read_optional(io, &file).await?.is_some() {
             return Err(invalid(&file, "the log dir is formatted already"));
         }
-        io.replace_file(&file, Bytes::from(meta.format())).await.map_err(failed(&file, "replace"))?;
-        match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => io.sync_dir(parent).await.map_err(failed(parent, "fsync")),
-            _ => Ok(()),
+        // First the directory itself, up to the root: once meta.properties is there nobody asks any more.
+        for (depth, parent) in path.ancestors().skip(1).enumerate() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            match io.sync_dir(parent).await {
+                Err(error) if depth == 0 => return Err(failed(parent, "fsync")(error)),
+                _ => {} // Further up it need not be ours.
+            }
         }
+        io.replace_file(&file, Bytes::from(meta.format())).await.map_err(failed(&file, "replace"))
     }
 
     /// Reads `meta.properties` without locking; `None` if absent.

@@ -26,7 +26,8 @@ async fn write_log(io: flumen::io::Io, model: Rc<RefCell<Model>>, clean: bool) -
     for at in 0..60 {
         let codec = if at % 2 == 0 { Codec::None } else { Codec::Lz4 };
         let sequence = model.borrow().next_sequence();
-        let one = batch(codec, 2, EPOCH_MS + at * 10, 150, Some(sequence));
+        let size = if at == 59 { 10 } else { 150 };
+        let one = batch(codec, 2, EPOCH_MS + at * 10, size, Some(sequence));
         let batches = to_append(&[one], log.log_end_offset(), LeaderEpoch(1 + i32::from(at > 30)));
         enter_producers(&log, &batches);
         model.borrow_mut().begin(&batches);
@@ -135,7 +136,7 @@ fn each_byte(
             image.open(|content| content.truncate(at), path),
             &format!("{} cut at {at}, clean {}", path.display(), image.clean),
         );
-        for flip in [0x01, 0x10, 0xff] {
+        for flip in [0x01, 0xff] {
             let what = format!("{} byte {at} flipped by {flip:#x}, clean {}", path.display(), image.clean);
             expect(image.open(|content| content[at] ^= flip, path), &what);
         }
