@@ -19,6 +19,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_topic_partitions;
 mod fetch;
+mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -72,6 +73,7 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::CreatePartitions => call.run(admin::create_partitions),
         ApiKey::DeleteRecords => call.run(delete_records::handle),
         ApiKey::InitProducerId => call.run(init_producer_id::handle),
+        ApiKey::FindCoordinator => call.run(find_coordinator::handle),
         ApiKey::OffsetForLeaderEpoch => call.run(offset_for_leader_epoch::handle),
         ApiKey::DescribeCluster => call.run(describe_cluster::handle),
         ApiKey::DescribeConfigs => call.run(describe_configs::handle),

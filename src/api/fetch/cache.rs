@@ -7,9 +7,7 @@
 //! of those older than that gives way to a more valuable one, value being the number of partitions. (Followers, which Kafka
 //! prefers, have no sessions here yet.) Kafka bounds sessions only; as their partitions are a client's choice, these are bounded too.
 
-use super::session::{
-    FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, Wanted, next_epoch,
-};
+use super::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, Wanted, next_epoch};
 use crate::io::Mono;
 use crate::model::ErrorCode;
 use std::cell::RefCell;

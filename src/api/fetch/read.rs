@@ -69,8 +69,7 @@ impl Asked {
 pub(super) async fn read(context: &ApiContext, asked: &[Asked], limits: &Limits) -> Vec<FetchResult> {
     let partitions: Vec<FetchPartition> = asked.iter().filter_map(Asked::to_read).collect();
     let some_missing = partitions.len() < asked.len();
-    let query =
-        FetchRead { partitions, isolation: limits.isolation, max_bytes: limits.max_bytes, replica_id: CONSUMER };
+    let query = FetchRead { partitions, isolation: limits.isolation, max_bytes: limits.max_bytes, replica_id: CONSUMER };
     let results = loop {
         if query.partitions.is_empty() {
             break Vec::new();
