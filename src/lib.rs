@@ -26,7 +26,7 @@ pub mod quorum; // commits the controller's records to `__cluster_metadata` -> c
 pub mod shard; // what one core runs: its partitions, its mailbox, placement of partitions on cores, ticks -> devices, machines
 
 // 5. Edge.
-pub mod api; // one file per request kind: validate, split by owner core, ask the shards, assemble the answer -> shard
+pub mod api; // one file per request kind: validate, split by owner core, ask the shards, assemble the answer -> shard, controller, io
 pub mod cli; // the command line -> server, config, log
 pub mod server; // listeners, connections, request order, start and stop -> api, shard, io
 

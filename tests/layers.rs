@@ -44,7 +44,9 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("quorum", &[WORDS, &["controller", "log", "io", "config", "telemetry"]]),
     ("client", &[WORDS, &["io", "config", "telemetry"]]),
     ("shard", &[WORDS, MACHINES, &["log", "quorum", "client", "io", "config", "telemetry"]]),
-    ("api", &[WORDS, &["shard", "config", "telemetry"]]),
+    // Of `controller` the image that answers are read from and the commands that are passed on; of `io` the pieces that an answer
+    // consists of, and the clock.
+    ("api", &[WORDS, &["shard", "controller", "io", "config", "telemetry"]]),
     ("server", &[WORDS, &["api", "shard", "io", "config", "telemetry"]]),
     ("admin", &[WORDS, &["api", "shard", "io", "config", "telemetry"]]),
     ("cli", &[WORDS, &["server", "admin", "client", "log", "io", "config", "telemetry"]]),
