@@ -3,7 +3,7 @@
 use super::context::text;
 use super::{Answer, Call};
 use crate::controller::SUPPORTED_FEATURES;
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, Offset};
 use crate::protocol::api::SERVED;
 use crate::protocol::frame::encode_response;
 use crate::protocol::generated::api_versions_request::ApiVersionsRequest;
@@ -15,13 +15,7 @@ use crate::protocol::{ApiKey, Chunk};
 /// Answers; the header of this response has no tagged fields in any version, since the client cannot know what we speak yet.
 pub(super) fn answer(call: &Call) -> Answer {
     if !call.request.is_version_served() {
-        // KIP-511: in version 0, with our versions of ApiVersions at least, so that the client can ask again.
-        let response = ApiVersionsResponse {
-            error_code: ErrorCode::UnsupportedVersion.code(),
-            api_keys: served().filter(|api| api.api_key == ApiKey::ApiVersions as i16).collect(),
-            ..Default::default()
-        };
-        return match encode_response(ApiKey::ApiVersions, 0, call.request.correlation_id, &response) {
+        return match encode_response(ApiKey::ApiVersions, 0, call.request.correlation_id, &unknown_version()) {
             Ok(chunks) => Answer::Send(chunks.into_iter().map(in_memory).collect()),
             Err(error) => Answer::Close(format!("ApiVersions cannot be answered: {error}")),
         };
@@ -36,31 +30,48 @@ pub(super) fn answer(call: &Call) -> Answer {
         return call.respond(&response);
     }
     let image = call.context.shards.image();
+    call.respond(&response(call.version(), image.next_offset(), image.served_features()))
+}
+
+/// KIP-511: in version 0, with our versions of ApiVersions at least, so that the client can ask again.
+fn unknown_version() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: served().filter(|api| api.api_key == ApiKey::ApiVersions as i16).collect(),
+        ..Default::default()
+    }
+}
+
+/// What we serve, given the metadata's end and those features in force that we serve.
+fn response(
+    version: i16,
+    metadata_end: Offset,
+    finalized: impl Iterator<Item = (&'static str, i16)>,
+) -> ApiVersionsResponse {
     let supported = |&(name, min_version, max_version): &(&str, i16, i16)| SupportedFeatureKey {
         name: text(name),
         min_version,
         max_version,
         ..Default::default()
     };
-    let finalized = |(name, level): (&'static str, i16)| FinalizedFeatureKey {
+    let finalized_key = |(name, level): (&'static str, i16)| FinalizedFeatureKey {
         name: text(name),
         max_version_level: level,
         min_version_level: level,
         ..Default::default()
     };
-    let response = ApiVersionsResponse {
+    ApiVersionsResponse {
         api_keys: served().collect(),
         supported_features: SUPPORTED_FEATURES
             .iter()
             // Below version 4 clients take a minimum of 0 for an error (KAFKA-17492).
-            .filter(|(_, min, _)| call.version() >= 4 || *min > 0)
+            .filter(|(_, min, _)| version >= 4 || *min > 0)
             .map(supported)
             .collect(),
-        finalized_features_epoch: image.next_offset().0 - 1,
-        finalized_features: image.served_features().map(finalized).collect(),
+        finalized_features_epoch: metadata_end.0 - 1,
+        finalized_features: finalized.map(finalized_key).collect(),
         ..Default::default()
-    };
-    call.respond(&response)
+    }
 }
 
 fn served() -> impl Iterator<Item = ApiVersion> {
@@ -90,7 +101,29 @@ fn is_software_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_software_name;
+    use super::*;
+
+    fn frame(version: i16, response: &ApiVersionsResponse) -> Vec<u8> {
+        let chunks = encode_response(ApiKey::ApiVersions, version, 0x0102_0304, response).unwrap();
+        let [Chunk::Bytes(bytes)] = &chunks[..] else { panic!("a small answer is one chunk") };
+        bytes.to_vec()
+    }
+
+    #[test]
+    fn an_unknown_version_is_answered_byte_for_byte_as_by_kafka() {
+        // Size, correlation id, error 35, one key: ApiVersions from 0 to 4. Neither throttle time nor tags.
+        let expected = [0, 0, 0, 16, 1, 2, 3, 4, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4];
+        assert_eq!(frame(0, &unknown_version()), expected);
+    }
+
+    #[test]
+    fn the_header_has_no_tags_and_the_body_has() {
+        let answer = frame(3, &response(3, Offset(10), std::iter::empty()));
+        // Correlation id, no error, a compact array that begins with Produce from version 0.
+        assert_eq!(answer[4..10], [1, 2, 3, 4, 0, 0]);
+        assert_eq!(usize::from(answer[10]), SERVED.len() + 1);
+        assert_eq!(answer[11..18], [0, 0, 0, 0, 0, 13, 0]);
+    }
 
     #[test]
     fn software_names_follow_kip_511() {

@@ -6,6 +6,7 @@ use crate::protocol::generated::delete_records_request::DeleteRecordsRequest;
 use crate::protocol::generated::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// "Unknown" in an answer.
@@ -14,17 +15,26 @@ const NO_WATERMARK: i64 = -1;
 pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = call.context.shards.image();
     let (mut response, mut wanted, mut places) = (DeleteRecordsResponse::default(), Vec::new(), Vec::new());
-    for topic_request in request.topics {
+    // What is named twice is deleted once, up to the offset that comes last, as in Kafka.
+    let named = request.topics.iter().flat_map(|topic| topic.partitions.iter().map(|partition| (&*topic.name, partition)));
+    let offsets: BTreeMap<(&str, i32), i64> =
+        named.map(|(name, partition)| ((name, partition.partition_index), partition.offset)).collect();
+    let mut seen = BTreeSet::new();
+    for topic_request in &request.topics {
         let topic = image.topic_by_name(&topic_request.name);
         let mut partitions = Vec::with_capacity(topic_request.partitions.len());
         for partition in &topic_request.partitions {
+            let place = (&*topic_request.name, partition.partition_index);
+            if !seen.insert(place) {
+                continue;
+            }
             let index = PartitionIndex(partition.partition_index);
             let error = match topic.filter(|topic| topic.partitions.contains_key(&index)) {
                 // Nobody may cut the broker's own state.
                 Some(topic) if super::is_internal(&topic.name) => ErrorCode::InvalidTopicException,
                 Some(topic) => {
                     places.push((response.topics.len(), partitions.len()));
-                    wanted.push((TopicIdPartition { topic_id: topic.id, partition: index }, Offset(partition.offset)));
+                    wanted.push((TopicIdPartition { topic_id: topic.id, partition: index }, Offset(offsets[&place])));
                     ErrorCode::None
                 }
                 None => ErrorCode::UnknownTopicOrPartition,
@@ -35,7 +45,7 @@ pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> Del
                 error_code: error.code(),
             });
         }
-        response.topics.push(DeleteRecordsTopicResult { name: topic_request.name, partitions });
+        response.topics.push(DeleteRecordsTopicResult { name: topic_request.name.clone(), partitions });
     }
     let deleted = call.context.shards.delete_records(wanted).await;
     for ((topic, partition), deleted) in places.into_iter().zip(deleted) {

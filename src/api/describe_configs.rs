@@ -57,7 +57,7 @@ fn entries(
             }
             let topic = image
                 .topic_by_name(name)
-                .ok_or((ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicOrPartition.to_string()))?;
+                .ok_or((ErrorCode::UnknownTopicOrPartition, "this broker has no such topic".to_owned()))?;
             Ok(describe_topic(&context.config, &dynamic, &image.topic_configs(&topic.name)))
         }
         // No name is the default of all brokers: what was set for the cluster, and nothing can be yet.

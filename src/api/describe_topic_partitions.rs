@@ -4,7 +4,7 @@ use super::Call;
 use super::context::text;
 use super::metadata::TOPIC_OPERATIONS;
 use crate::controller::{MetadataImage, Partition, Topic};
-use crate::model::{BrokerId, ErrorCode, PartitionIndex};
+use crate::model::{BrokerId, ErrorCode, PartitionIndex, validate_topic_name};
 use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use crate::protocol::generated::describe_topic_partitions_response::{
@@ -21,31 +21,26 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsReque
     };
     // No topics named: all of them, and those that are gone meanwhile are not missed.
     let fetch_all = request.topics.is_empty();
-    let mut names: BTreeSet<String> = match fetch_all {
+    let names: BTreeSet<String> = match fetch_all {
         true => image.topics_from(&start_topic).map(|topic| topic.name.to_string()).collect(),
         false => request.topics.iter().map(|topic| topic.name.to_string()).filter(|name| *name >= start_topic).collect(),
     };
-    if !fetch_all && request.cursor.is_some() && !names.contains(&start_topic) && start_partition > 0 {
-        names.retain(|name| *name > start_topic);
+    if request.cursor.is_some() && (start_partition < 0 || !(fetch_all || names.contains(&start_topic))) {
+        return refuse(&request);
     }
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let mut left = limit.clamp(1, call.context.config.max_request_partition_size_limit().max(1));
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names {
-        let first = if name == start_topic { PartitionIndex(start_partition.max(0)) } else { PartitionIndex(0) };
-        let Some(topic) = image.topic_by_name(&name) else {
-            let missing = DescribeTopicPartitionsResponseTopic {
-                error_code: ErrorCode::UnknownTopicOrPartition.code(),
-                name: Some(text(&name)),
-                ..Default::default()
-            };
-            response.topics.push(missing);
-            continue;
-        };
+        let first = if name == start_topic { PartitionIndex(start_partition) } else { PartitionIndex(0) };
         if left == 0 {
             response.next_cursor = Some(cursor(&name, first));
             break;
         }
+        let Some(topic) = image.topic_by_name(&name) else {
+            response.topics.push(missing(&name));
+            continue;
+        };
         let mut described = describe(topic);
         for (index, partition) in topic.partitions.range(first..) {
             if left == 0 {
@@ -61,6 +56,31 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsReque
         }
     }
     response
+}
+
+/// A cursor has to be one that an answer gave out: a partition of one of the topics that are asked for.
+fn refuse(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topic = |name: &StrBytes| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(name.clone()),
+        ..Default::default()
+    };
+    let topics = request.topics.iter().map(|wanted| topic(&wanted.name)).collect();
+    DescribeTopicPartitionsResponse { topics, ..Default::default() }
+}
+
+fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic {
+    let error = match validate_topic_name(name) {
+        Ok(()) => ErrorCode::UnknownTopicOrPartition,
+        Err(_) => ErrorCode::InvalidTopicException,
+    };
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        name: Some(text(name)),
+        is_internal: super::is_internal(name),
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..Default::default()
+    }
 }
 
 fn cursor(topic: &str, partition: PartitionIndex) -> Cursor {

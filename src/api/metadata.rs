@@ -23,18 +23,19 @@ pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> MetadataResponse {
     let version = call.version();
     let context = &call.context;
+    // Since version 12 a topic may be named by its id alone.
+    let misused = |topic: &MetadataRequestTopic| version < 12 && (!topic.topic_id.is_zero() || topic.name.is_none());
+    if let Some(topics) = request.topics.as_ref().filter(|topics| topics.iter().any(misused)) {
+        // A name is never null in these versions, in the answer neither.
+        let name = |topic: &MetadataRequestTopic| topic.name.as_deref().unwrap_or_default().to_owned();
+        let refuse = |topic: &MetadataRequestTopic| nothing(ErrorCode::InvalidRequest, Some(&name(topic)), topic.topic_id);
+        return MetadataResponse { topics: topics.iter().map(refuse).collect(), ..Default::default() };
+    }
     let wanted = match request.topics {
         None => None,
         Some(topics) if version == 0 && topics.is_empty() => None,
-        Some(topics) => Some(topics),
+        Some(topics) => Some(without_repetitions(topics)),
     };
-    // Since version 12 a topic may be named by its id alone.
-    let misused = |topic: &MetadataRequestTopic| version < 12 && (!topic.topic_id.is_zero() || topic.name.is_none());
-    if let Some(topics) = wanted.as_ref().filter(|topics| topics.iter().any(misused)) {
-        let refuse = |topic: &MetadataRequestTopic| nothing(ErrorCode::InvalidRequest, topic.name.as_deref(), topic.topic_id);
-        let topics = topics.iter().map(refuse).collect();
-        return MetadataResponse { topics, error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
-    }
     if let Some(topics) = &wanted
         && (version < 4 || request.allow_auto_topic_creation)
         && context.config.auto_create_topics_enable()
@@ -68,6 +69,19 @@ pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> Metadata
         cluster_authorized_operations: if asked { CLUSTER_OPERATIONS } else { NO_OPERATIONS },
         ..Default::default()
     }
+}
+
+/// Each topic once. As in Kafka, a request that names any topic by its id is about ids only.
+fn without_repetitions(topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequestTopic> {
+    let by_id = topics.iter().any(|topic| !topic.topic_id.is_zero());
+    let mut seen = BTreeSet::new();
+    let is_first = |topic: &MetadataRequestTopic| match by_id {
+        true => !topic.topic_id.is_zero() && seen.insert((topic.topic_id, None)),
+        false => seen.insert((TopicId::ZERO, topic.name.clone())),
+    };
+    let mut topics = topics;
+    topics.retain(is_first);
+    topics
 }
 
 /// Creates the topics that are asked for by legal names and do not exist, with the broker's defaults. What cannot be created shows
@@ -106,8 +120,8 @@ fn find<'a>(image: &'a MetadataImage, wanted: &MetadataRequestTopic) -> Result<&
 }
 
 fn nothing(error: ErrorCode, name: Option<&str>, topic_id: TopicId) -> MetadataResponseTopic {
-    let name = name.map(text);
-    MetadataResponseTopic { error_code: error.code(), name, topic_id, is_internal: false, ..Default::default() }
+    let (is_internal, name) = (name.is_some_and(super::is_internal), name.map(text));
+    MetadataResponseTopic { error_code: error.code(), name, topic_id, is_internal, ..Default::default() }
 }
 
 fn describe_topic(image: &MetadataImage, topic: &Topic) -> MetadataResponseTopic {

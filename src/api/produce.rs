@@ -15,6 +15,8 @@ use crate::protocol::generated::produce_response::{
 };
 use crate::record::{Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
 use crate::shard::{ProduceResult, ProduceSlice};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +32,11 @@ pub(super) async fn dispatch(call: Call) -> Finish {
     };
     let image = call.context.shards.image();
     let mut response = ProduceResponse::default();
+    let transactional = request.transactional_id.is_some();
     let mut slices = Vec::new();
     // Where the result of each slice belongs: topic and partition in the response.
     let mut places = Vec::new();
-    for (topic_place, topic_data) in request.topic_data.into_iter().enumerate() {
+    for (topic_place, topic_data) in without_repetitions(request.topic_data).into_iter().enumerate() {
         let TopicProduceData { name, topic_id, partition_data } = topic_data;
         let topic = find_topic(&call, &image, &name, topic_id, request.acks);
         let config = topic.as_ref().ok().map(|topic| call.context.topic_config(&image, topic));
@@ -41,7 +44,7 @@ pub(super) async fn dispatch(call: Call) -> Finish {
         for (partition_place, PartitionProduceData { index, records }) in partition_data.into_iter().enumerate() {
             let mut partition = PartitionProduceResponse { index, base_offset: -1, ..Default::default() };
             let checked = match (&topic, &config) {
-                (Ok(topic), Some(config)) => check(&call, topic, config, index, records).await,
+                (Ok(topic), Some(config)) => check(&call, transactional, topic, config, index, records).await,
                 (Ok(_), None) => unreachable!("a topic has configs"),
                 (Err(error), _) => Err(Refusal::from(*error)),
             };
@@ -65,6 +68,35 @@ pub(super) async fn dispatch(call: Call) -> Finish {
         }
         answer(&call, request.acks, response)
     })
+}
+
+/// A partition that a request names twice is written once, with the records that come last, as in Kafka.
+fn without_repetitions(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
+    if let [topic] = &topics[..]
+        && topic.partition_data.len() == 1
+    {
+        return topics;
+    }
+    let mut merged: Vec<TopicProduceData> = Vec::with_capacity(topics.len());
+    let mut topic_places = BTreeMap::new();
+    let mut partition_places = BTreeMap::new();
+    for TopicProduceData { name, topic_id, partition_data } in topics {
+        let place = *topic_places.entry((name.clone(), topic_id)).or_insert_with(|| {
+            merged.push(TopicProduceData { name, topic_id, partition_data: Vec::with_capacity(partition_data.len()) });
+            merged.len() - 1
+        });
+        let partitions = &mut merged[place].partition_data;
+        for partition in partition_data {
+            match partition_places.entry((place, partition.index)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(partitions.len());
+                    partitions.push(partition);
+                }
+                Entry::Occupied(entry) => partitions[*entry.get()] = partition,
+            }
+        }
+    }
+    merged
 }
 
 /// With acks=0 there is no answer; an error is told by closing the connection, as Kafka does, so that the client looks for
@@ -132,7 +164,14 @@ impl Refusal {
 }
 
 /// Checks a partition's batch on this core.
-async fn check(call: &Call, topic: &Topic, config: &TopicConfig, index: i32, records: Records) -> Result<ProduceSlice, Refusal> {
+async fn check(
+    call: &Call,
+    transactional: bool,
+    topic: &Topic,
+    config: &TopicConfig,
+    index: i32,
+    records: Records,
+) -> Result<ProduceSlice, Refusal> {
     let partition = PartitionIndex(index);
     if !topic.partitions.contains_key(&partition) {
         return Err(ErrorCode::UnknownTopicOrPartition.into());
@@ -146,7 +185,21 @@ async fn check(call: &Call, topic: &Topic, config: &TopicConfig, index: i32, rec
             None => io.yield_if_needed().await,
         }
     };
+    if batch.header.attributes.is_transactional() {
+        return Err(refuse_transaction(transactional));
+    }
     Ok(ProduceSlice { topic_id: topic.id, partition, batch })
+}
+
+/// Transactions need a coordinator, and this broker has none yet. A producer is told what Kafka tells it whose coordinator cannot be
+/// reached; it may try again, and finds no coordinator to begin with.
+fn refuse_transaction(has_id: bool) -> Refusal {
+    if !has_id {
+        return ErrorCode::TransactionalIdAuthorizationFailed.into();
+    }
+    let cause = ErrorCode::CoordinatorNotAvailable;
+    let message = format!("cannot verify that the partition belongs to the transaction: {cause}");
+    Refusal { message: Some(message), ..ErrorCode::NotEnoughReplicas.into() }
 }
 
 fn options(config: &TopicConfig, produce_version: i16, now_ms: i64) -> ValidateOptions {
@@ -189,4 +242,25 @@ fn tell_result(call: &Call, image: &MetadataImage, result: ProduceResult, respon
     let known = response.node_endpoints.iter().any(|node| node.node_id == leader.leader_id.0);
     let Some(node) = call.context.node(image, leader.leader_id, &call.connection).filter(|_| !known) else { return };
     response.node_endpoints.push(NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn topic(name: &'static str, partitions: &[(i32, &'static str)]) -> TopicProduceData {
+        let partition =
+            |&(index, records)| PartitionProduceData { index, records: Records::Bytes(Bytes::from_static(str::as_bytes(records))) };
+        TopicProduceData { name: text(name), partition_data: partitions.iter().map(partition).collect(), ..Default::default() }
+    }
+
+    #[test]
+    fn what_is_named_twice_is_written_once_with_the_last_records() {
+        let twice = vec![topic("a", &[(0, "x"), (1, "y"), (0, "z")]), topic("b", &[(0, "b")]), topic("a", &[(1, "w"), (2, "v")])];
+        let once = vec![topic("a", &[(0, "z"), (1, "w"), (2, "v")]), topic("b", &[(0, "b")])];
+        assert_eq!(without_repetitions(twice), once);
+        assert_eq!(without_repetitions(vec![topic("a", &[(3, "x")])]), [topic("a", &[(3, "x")])]);
+        assert_eq!(without_repetitions(Vec::new()), []);
+    }
 }

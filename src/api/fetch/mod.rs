@@ -58,8 +58,10 @@ pub(super) async fn answer(call: Call) -> Answer {
     };
     let replica_id = if call.version() < REPLICA_STATE_SINCE { request.replica_id } else { request.replica_state.replica_id };
     let image = context.shards.image();
-    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(&image, &key, replica_id), key, wanted };
-    let asked: Vec<Asked> = wanted.into_iter().map(asked).collect();
+    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(&image, &key, &wanted, replica_id), key, wanted };
+    let mut asked: Vec<Asked> = wanted.into_iter().map(asked).collect();
+    // What cannot be read stands last in the answer, as from Kafka.
+    asked.sort_by_key(|asked| asked.found.is_err());
     let results = read::read(call.context.as_ref(), &asked, &Limits::new(&call, &request)).await;
     let mut response = Response { call: &call, image: &image, message: FetchResponse::default(), gaps: Vec::new() };
     let told: Vec<(Asked, PartitionData, Vec<FileSlice>)> =
@@ -114,7 +116,7 @@ fn fetch_index(partition: &crate::protocol::generated::fetch_request::FetchParti
 }
 
 /// The partition that is meant, or why it cannot be read.
-fn find(image: &MetadataImage, key: &PartitionKey, replica_id: i32) -> Result<TopicIdPartition, ErrorCode> {
+fn find(image: &MetadataImage, key: &PartitionKey, wanted: &Wanted, replica_id: i32) -> Result<TopicIdPartition, ErrorCode> {
     let topic = match &key.topic {
         TopicKey::Id(id) => image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
         TopicKey::Name(name) => image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
@@ -127,6 +129,9 @@ fn find(image: &MetadataImage, key: &PartitionKey, replica_id: i32) -> Result<To
         // Who calls itself a replica would read beyond the high watermark. No other broker has replicas of our partitions yet, and
         // this is what Kafka tells one that has none.
         return Err(ErrorCode::NotLeaderOrFollower);
+    }
+    if wanted.max_bytes < 0 {
+        return Err(ErrorCode::UnknownServerError);
     }
     Ok(TopicIdPartition { topic_id: topic.id, partition })
 }
@@ -215,10 +220,12 @@ fn describe(version: i16, partition_index: i32, result: &FetchResult) -> Partiti
     data
 }
 
-/// Old clients take an error that they do not know for a fatal one; this one is worth a retry elsewhere.
+/// The error in terms that a client of this version knows. It would take any other for a fatal one, and these are worth a retry.
 fn error_for(version: i16, error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::KafkaStorageError if version < STORAGE_ERROR_SINCE => ErrorCode::NotLeaderOrFollower,
+        // Shards know topics by id only; who named this one gets an answer about a name.
+        ErrorCode::UnknownTopicId if version < TOPIC_IDS_SINCE => ErrorCode::UnknownTopicOrPartition,
         other => other,
     }
 }

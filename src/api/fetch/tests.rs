@@ -242,6 +242,9 @@ fn old_clients_get_an_error_that_they_know() {
     let result = FetchResult::failed(ErrorCode::KafkaStorageError);
     assert_eq!(describe(5, 0, &result).error_code, ErrorCode::NotLeaderOrFollower.code());
     assert_eq!(describe(6, 0, &result).error_code, ErrorCode::KafkaStorageError.code());
+    let gone = FetchResult::failed(ErrorCode::UnknownTopicId);
+    assert_eq!(describe(12, 0, &gone).error_code, ErrorCode::UnknownTopicOrPartition.code());
+    assert_eq!(describe(13, 0, &gone).error_code, ErrorCode::UnknownTopicId.code());
 }
 
 #[test]
