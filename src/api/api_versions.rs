@@ -43,11 +43,7 @@ fn unknown_version() -> ApiVersionsResponse {
 }
 
 /// What we serve, given the metadata's end and those features in force that we serve.
-fn response(
-    version: i16,
-    metadata_end: Offset,
-    finalized: impl Iterator<Item = (&'static str, i16)>,
-) -> ApiVersionsResponse {
+fn response(version: i16, metadata_end: Offset, finalized: impl Iterator<Item = (&'static str, i16)>) -> ApiVersionsResponse {
     let supported = |&(name, min_version, max_version): &(&str, i16, i16)| SupportedFeatureKey {
         name: text(name),
         min_version,

@@ -50,7 +50,7 @@ pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> Del
     let deleted = call.context.shards.delete_records(wanted).await;
     for ((topic, partition), deleted) in places.into_iter().zip(deleted) {
         let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = deleted.error.code();
+        partition.error_code = super::for_names(deleted.error).code();
         partition.low_watermark = deleted.low_watermark.0;
     }
     response

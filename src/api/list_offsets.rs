@@ -64,7 +64,7 @@ pub(super) async fn handle(call: Rc<Call>, request: ListOffsetsRequest) -> ListO
     let found = call.context.shards.list_offsets(queries, isolation, BrokerId(request.replica_id)).await;
     for ((topic, partition), found) in places.into_iter().zip(found) {
         let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = found.error.code();
+        partition.error_code = super::for_names(found.error).code();
         partition.timestamp = found.timestamp;
         partition.offset = found.offset.0;
         partition.leader_epoch = if call.version() >= 4 { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 };

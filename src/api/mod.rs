@@ -29,6 +29,7 @@ mod produce;
 pub use context::{ApiContext, Connection};
 
 use crate::io::Piece;
+use crate::model::ErrorCode;
 use crate::protocol::frame::{FrameError, RequestFrame};
 use crate::protocol::{ApiKey, Chunk, Message, Request};
 use bytes::Bytes;
@@ -92,6 +93,14 @@ fn close(why: String) -> Finish {
 
 /// Topics that only the broker itself writes to.
 const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// Shards know topics by id; a client that named a topic gets an answer about a name.
+fn for_names(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicId => ErrorCode::UnknownTopicOrPartition,
+        other => other,
+    }
+}
 
 /// Whether a topic is the broker's own.
 fn is_internal(topic: &str) -> bool {

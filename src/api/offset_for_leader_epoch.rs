@@ -37,7 +37,7 @@ pub(super) async fn handle(call: Rc<Call>, request: OffsetForLeaderEpochRequest)
     let found = call.context.shards.epoch_end_offsets(queries).await;
     for ((topic, partition), found) in places.into_iter().zip(found) {
         let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = found.error.code();
+        partition.error_code = super::for_names(found.error).code();
         partition.leader_epoch = found.leader_epoch.0;
         partition.end_offset = found.end_offset.0;
     }

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Cost of one step of validation before other tasks get a turn, in bytes walked.
 const STEP: usize = 64 * 1024;
+/// Topics are named by id since this version (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
 /// `client.id` of Kafka's admin client, the only one that may write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
 
@@ -120,7 +122,7 @@ fn find_topic(call: &Call, image: &MetadataImage, name: &str, id: TopicId, acks:
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks);
     }
-    let topic = if call.version() >= 13 {
+    let topic = if call.version() >= TOPIC_IDS_SINCE {
         image.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?
     } else {
         image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
@@ -232,7 +234,8 @@ fn options(config: &TopicConfig, produce_version: i16, now_ms: i64) -> ValidateO
 /// Puts what became of a slice into the response; a client that asked the wrong broker learns the right one (KIP-951).
 fn tell_result(call: &Call, image: &MetadataImage, result: ProduceResult, response: &mut ProduceResponse, place: (usize, usize)) {
     let partition = &mut response.responses[place.0].partition_responses[place.1];
-    partition.error_code = result.error.code();
+    let error = if call.version() >= TOPIC_IDS_SINCE { result.error } else { super::for_names(result.error) };
+    partition.error_code = error.code();
     partition.error_message = result.message.as_deref().map(text);
     partition.base_offset = result.base_offset.0;
     partition.log_append_time_ms = result.log_append_time;
@@ -250,8 +253,10 @@ mod tests {
     use bytes::Bytes;
 
     fn topic(name: &'static str, partitions: &[(i32, &'static str)]) -> TopicProduceData {
-        let partition =
-            |&(index, records)| PartitionProduceData { index, records: Records::Bytes(Bytes::from_static(str::as_bytes(records))) };
+        let partition = |&(index, records)| PartitionProduceData {
+            index,
+            records: Records::Bytes(Bytes::from_static(str::as_bytes(records))),
+        };
         TopicProduceData { name: text(name), partition_data: partitions.iter().map(partition).collect(), ..Default::default() }
     }
 

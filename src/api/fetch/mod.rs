@@ -224,8 +224,7 @@ fn describe(version: i16, partition_index: i32, result: &FetchResult) -> Partiti
 fn error_for(version: i16, error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::KafkaStorageError if version < STORAGE_ERROR_SINCE => ErrorCode::NotLeaderOrFollower,
-        // Shards know topics by id only; who named this one gets an answer about a name.
-        ErrorCode::UnknownTopicId if version < TOPIC_IDS_SINCE => ErrorCode::UnknownTopicOrPartition,
-        other => other,
+        error if version < TOPIC_IDS_SINCE => super::for_names(error),
+        error => error,
     }
 }
