@@ -2,7 +2,7 @@
 
 use crate::config::{BrokerConfig, DynamicConfigs, Listener, TopicConfig};
 use crate::controller::{ConfigResource, MetadataImage, Topic};
-use crate::io::Io;
+use crate::io::{Io, Turnstile};
 use crate::model::{BrokerId, Offset, TopicId};
 use crate::protocol::StrBytes;
 use crate::shard::Shards;
@@ -20,6 +20,8 @@ pub struct ApiContext {
     /// What clients are told to connect to, one for each listener.
     pub(super) advertised: Vec<Listener>,
     topic_configs: RefCell<TopicConfigs>,
+    /// Whose batch may be decompressed beyond its first step: what a codec holds grows with what comes out of it.
+    pub(super) long_decompression: Turnstile,
     /// Fetch sessions that live on this core.
     pub(super) sessions: super::fetch::SessionCache,
 }
@@ -33,7 +35,15 @@ impl ApiContext {
         let port = |name: &str| ports.iter().find(|(listener, _)| listener == name).map(|(_, port)| *port);
         let advertised = config.advertised_listeners(hostname, port);
         let sessions = super::fetch::SessionCache::new(io.core(), io.cores(), config.max_incremental_fetch_session_cache_slots());
-        Rc::new(Self { io, shards, config, advertised, topic_configs: RefCell::default(), sessions })
+        Rc::new(Self {
+            io,
+            shards,
+            config,
+            advertised,
+            topic_configs: RefCell::default(),
+            long_decompression: Turnstile::default(),
+            sessions,
+        })
     }
 
     /// This broker's id.

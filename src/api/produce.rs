@@ -13,7 +13,7 @@ use crate::protocol::generated::produce_request::{PartitionProduceData, ProduceR
 use crate::protocol::generated::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use crate::record::{Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
+use crate::record::{BatchHeader, Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
 use crate::shard::{ProduceResult, ProduceSlice};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -180,10 +180,14 @@ async fn check(
     }
     let bytes = records.bytes().cloned().unwrap_or_default();
     let io = &call.context.io;
+    let is_compressed = BatchHeader::parse(&bytes).is_ok_and(|header| header.attributes.is_compressed());
+    let mut turn = None;
     let mut validator = Validator::new(bytes, options(config, call.version(), io.wall_clock_ms()));
     let batch: ValidatedBatch = loop {
         match validator.step(STEP) {
             Some(verdict) => break verdict?,
+            // A hostile batch may take 128 MiB to decompress, so those that are not done at once go one after the other.
+            None if is_compressed && turn.is_none() => turn = Some(call.context.long_decompression.enter().await),
             None => io.yield_if_needed().await,
         }
     };

@@ -32,6 +32,7 @@ mod net;
 mod real;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod turnstile;
 mod wake;
 
 pub use core::{Io, Mono, Signal};
@@ -42,3 +43,4 @@ pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
 pub use net::{Accepted, Listener, Piece, Socket};
 pub use real::{Cores, StartError, Topology, affinity_cores, check_machine, hostname, raise_nofile, read_at_start, start};
+pub use turnstile::{Turn, Turnstile};

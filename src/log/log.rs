@@ -2,9 +2,8 @@
 
 use super::epochs::Epochs;
 use super::segment::Segment;
-use super::turn::Turnstile;
 use super::{EpochEndOffset, LogConfig, LogError, SegmentInfo};
-use crate::io::{Io, Mono, Notify};
+use crate::io::{Io, Mono, Notify, Turnstile};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::producer::ProducerStates;
 use std::cell::{Cell, RefCell};

@@ -37,7 +37,6 @@ mod startup;
 mod tests;
 mod time_index;
 mod truncate;
-mod turn;
 mod txn_index;
 mod types;
 

@@ -31,6 +31,7 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
 }
 
+#[allow(dead_code)] // for those who make a corpus
 pub fn write(target: &str, file: &str, comment: &str, cases: &[Case]) {
     let lines: String = cases.iter().map(|case| format!("{} {}\n", case.kind, hex(&case.bytes))).collect();
     fs::create_dir_all(directory(target)).unwrap();

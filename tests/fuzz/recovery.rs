@@ -144,8 +144,10 @@ fn run_files(case: &Case) -> bool {
         let next = append(&log, records(Codec::None, 2)).await;
         assert_eq!(next, Some(end.plus(2)), "a log that was opened takes records");
         log.close().await.unwrap();
-        let log = Log::open(io.clone(), how(&format!("unclean 0 {}", log.log_start_offset()))).await.expect("opens again");
+        // What lies before the recovery point was taken on trust: a look at all of it may find that records are lost, and say so.
+        let again = Log::open(io.clone(), how(&format!("unclean 0 {}", log.log_start_offset()))).await;
         if recovered_all {
+            let log = again.expect("opens again");
             assert_eq!(log.log_end_offset(), end.plus(2), "and is the same then");
             check_log(&io, &log, true).await;
         }

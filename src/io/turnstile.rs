@@ -1,22 +1,22 @@
-//! Whose turn it is to change a log: appends, rolls, truncations and retention exclude each other, first come first served.
+//! Whose turn it is: tasks of a core that exclude each other, first come first served.
 
-use crate::io::Notify;
+use super::Notify;
 use std::cell::Cell;
 
 /// Lets one task at a time through, in the order in which they came. A task that waits here must not be dropped (tasks never are).
 #[derive(Default)]
-pub(super) struct Turnstile {
+pub struct Turnstile {
     next: Cell<u64>,
     serving: Cell<u64>,
     moved: Notify,
 }
 
-/// The right to change the log; the next one comes when it is dropped.
-pub(super) struct Turn<'a>(&'a Turnstile);
+/// The right to go on; the next one comes when it is dropped.
+pub struct Turn<'a>(&'a Turnstile);
 
 impl Turnstile {
     /// Takes a number at the first poll and waits until it is called.
-    pub(super) async fn enter(&self) -> Turn<'_> {
+    pub async fn enter(&self) -> Turn<'_> {
         let ticket = self.next.get();
         self.next.set(ticket + 1);
         while self.serving.get() != ticket {
