@@ -1,7 +1,7 @@
 """Reads the manifest, installs what the chosen suites need, runs them, and says what ran."""
 import os
 import re
-import subprocess
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -113,6 +113,12 @@ def run_suite(suite, parts, tier, deadline):
         print("\n".join(line for line in lines[-150:] if not line.startswith("test result")))
 
 
+def forget_killed_runs():
+    """Data directories of tests that were killed, or that shared a broker until their process ended."""
+    for left in ROOT.glob("target/*/tmp/flumen-test-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def main(arguments, usage):
     os.chdir(ROOT)
     started = time.monotonic()
@@ -122,6 +128,7 @@ def main(arguments, usage):
     if unlisted:
         sys.exit(f"tests/suites.txt does not list: {' '.join(unlisted)}")
     LOGS.mkdir(parents=True, exist_ok=True)
+    forget_killed_runs()
     deadline = started + TIER_MINUTES[tier] * 60
     tools.install(sorted({need for suite in chosen for need in suite.needs}), LOGS)
     if arguments == ["tools"]:
