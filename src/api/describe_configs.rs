@@ -6,10 +6,12 @@ use super::context::text;
 use crate::config::{ConfigEntry, describe_broker, describe_topic};
 use crate::controller::MetadataImage;
 use crate::model::{ErrorCode, validate_topic_name};
+use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::protocol::generated::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Resource types on the wire.
@@ -26,12 +28,8 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> D
         };
         match entries(&call, &image, resource) {
             Ok(entries) => {
-                let wanted = |entry: &ConfigEntry| {
-                    let keys = resource.configuration_keys.as_ref();
-                    keys.is_none_or(|keys| keys.iter().any(|key| &**key == entry.name))
-                };
-                let chosen = entries.into_iter().filter(wanted);
-                result.configs = chosen.map(|entry| describe(entry, request.include_synonyms)).collect();
+                let chosen = choose(entries, resource.configuration_keys.as_deref());
+                result.configs = chosen.into_iter().map(|entry| describe(entry, request.include_synonyms)).collect();
             }
             Err((error, message)) => {
                 result.error_code = error.code();
@@ -40,7 +38,19 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> D
         }
         result
     };
-    DescribeConfigsResponse { results: request.resources.iter().map(result).collect(), ..Default::default() }
+    // A resource that is named twice is described once: a short request must not have an answer without bounds.
+    let mut seen = BTreeSet::new();
+    let resources = request.resources.iter().filter(|r| seen.insert((r.resource_type, &*r.resource_name)));
+    DescribeConfigsResponse { results: resources.map(result).collect(), ..Default::default() }
+}
+
+/// The entries that are asked for; no list asks for all of them. The list is a client's and may be long, the entries are not.
+fn choose(mut entries: Vec<ConfigEntry>, keys: Option<&[StrBytes]>) -> Vec<ConfigEntry> {
+    let Some(keys) = keys else { return entries };
+    let names: BTreeSet<&'static str> = entries.iter().map(|entry| entry.name).collect();
+    let wanted: BTreeSet<&'static str> = keys.iter().filter_map(|key| names.get(&**key).copied()).collect();
+    entries.retain(|entry| wanted.contains(entry.name));
+    entries
 }
 
 fn entries(
