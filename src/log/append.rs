@@ -38,7 +38,7 @@ impl LogState {
                 rolled = true;
             }
             let active = self.active();
-            active.open_indexes(&self.io, &config).await?;
+            active.open_indexes(&self.io).await?;
             active.write_indexes(&self.io, false).await?;
             let (group, behind) = rest.split_at(self.fitting(rest, &active, &config));
             self.write_group(group, &active, &config).await?;
@@ -128,7 +128,7 @@ impl LogState {
         let old = self.active();
         assert!(base > old.base, "a segment without records is not rolled");
         let no_flush = self.keep_flushes_out().await;
-        old.finish(&self.io, config).await?;
+        old.finish(&self.io).await?;
         *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
         if self.recovery_point.get() >= base {
             // A restart will look at nothing before the new segment then, so the old one's indexes must be safe before it exists.

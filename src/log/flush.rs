@@ -98,9 +98,8 @@ impl LogState {
             return Ok(());
         }
         self.check_writable()?;
-        let config = self.config();
         let end = self.log_end.get();
-        self.active().finish(&self.io, &config).await?;
+        self.active().finish(&self.io).await?;
         let snapshot = self.write_snapshot(end).await?;
         let sync = |e: std::io::Error| LogError::storage(&self.dir, "fdatasync of a snapshot", &e);
         snapshot.sync_data(&self.io).await.map_err(sync)?;

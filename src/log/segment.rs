@@ -127,7 +127,7 @@ impl Segment {
             let path = segment.path(suffix);
             io.open(&path, options).await.map_err(|e| LogError::storage(&path, "create", &e))?;
         }
-        segment.open_indexes(io, config).await?;
+        segment.open_indexes(io).await?;
         Ok(segment)
     }
 
@@ -156,18 +156,15 @@ impl Segment {
         self.recent.borrow_mut().clear();
     }
 
-    /// Opens the index files for writing and gives them their room.
-    pub(super) async fn open_indexes(&self, io: &Io, config: &LogConfig) -> Result<(), LogError> {
+    /// Opens the index files for writing.
+    pub(super) async fn open_indexes(&self, io: &Io) -> Result<(), LogError> {
         if self.index_file.borrow().is_some() {
             return Ok(());
         }
         let mut files = Vec::with_capacity(2);
-        for (suffix, entry) in [(INDEX_SUFFIX, OFFSET_ENTRY_BYTES), (TIME_INDEX_SUFFIX, TIME_ENTRY_BYTES)] {
+        for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
             let path = self.path(suffix);
-            let file = io.open(&path, OpenOptions::CREATE).await.map_err(|e| LogError::storage(&path, "open", &e))?;
-            let room = (max_entries(config, entry) * entry) as u64;
-            file.set_len(io, room).await.map_err(|e| LogError::storage(&path, "extend", &e))?;
-            files.push(file);
+            files.push(io.open(&path, OpenOptions::CREATE).await.map_err(|e| LogError::storage(&path, "open", &e))?);
         }
         *self.time_file.borrow_mut() = files.pop();
         *self.index_file.borrow_mut() = files.pop();
@@ -248,7 +245,9 @@ impl Segment {
         }
     }
 
-    /// Writes index entries that the files lack, if they are many or `all` are wanted.
+    /// Writes index entries that the files lack, if they are many or `all` are wanted. Unlike Kafka, which maps its index files and
+    /// so has to extend an active one to `segment.index.bytes`, nothing stands behind the last entry: then Kafka's own tools find
+    /// no fault with a file of a running or killed broker.
     pub(super) async fn write_indexes(&self, io: &Io, all: bool) -> Result<(), LogError> {
         let unwritten = self.index.borrow().as_ref().map_or(0, OffsetIndex::unwritten) + self.time_index.borrow().unwritten();
         if unwritten == 0 || (!all && unwritten < UNWRITTEN_ENTRIES) {
@@ -273,8 +272,8 @@ impl Segment {
     }
 
     /// The segment takes no more batches: last time index entry, all entries written, all files cut to what they hold.
-    pub(super) async fn finish(&self, io: &Io, config: &LogConfig) -> Result<(), LogError> {
-        self.open_indexes(io, config).await?;
+    pub(super) async fn finish(&self, io: &Io) -> Result<(), LogError> {
+        self.open_indexes(io).await?;
         self.note_largest_timestamp();
         self.write_indexes(io, true).await?;
         self.trim_indexes(io).await?;

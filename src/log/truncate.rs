@@ -67,7 +67,7 @@ impl LogState {
         let loader = self.loader();
         let epochs = self.epochs.borrow().clone();
         loader.rescan(segment, epochs).await?;
-        segment.open_indexes(&self.io, &self.config()).await
+        segment.open_indexes(&self.io).await
     }
 
     async fn reload_producers(&self, end: Offset) -> Result<(), LogError> {
