@@ -77,6 +77,20 @@ impl Io {
         bytes
     }
 
+    /// Whether this is a simulated world with the bug `name` planted, to prove that its checks find bugs; never on a real machine,
+    /// and decided at compile time without the simulator.
+    #[inline]
+    pub fn planted(&self, name: &str) -> bool {
+        match &self.kind {
+            Kind::Real(_) => {
+                let _ = name;
+                false
+            }
+            #[cfg(feature = "sim")]
+            Kind::Sim(core) => core.planted(name),
+        }
+    }
+
     /// What this core has done so far.
     pub fn counters(&self) -> Counters {
         each!(&self.kind, Kind, it => it.counters())

@@ -116,7 +116,10 @@ impl Scanner {
         };
         let from = (self.position - self.buffer_at) as usize;
         let bytes = whole.then(|| self.buffer.slice(from..from + size as usize));
-        if self.check_crc && self.crc(io, size, bytes.as_deref()).await? != Some(header.crc) {
+        if self.check_crc
+            && !io.planted("recovery trusts checksums")
+            && self.crc(io, size, bytes.as_deref()).await? != Some(header.crc)
+        {
             return Ok(Step::Bad(format!("the CRC of the batch at offset {} does not hold", header.base_offset)));
         }
         let scanned = Scanned { header, position: self.position, size, bytes };

@@ -6,9 +6,11 @@ use super::listener::{Accepting, Handoff, Loads, accept};
 use super::registry::Registry;
 use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
-use crate::io::{self, Handover, Io, Listener, Receiver, Sender, Signal, StartError, Topology, mailbox};
+use crate::io::{self, Handover, Io, Listener, Receiver, Sender, StartError, Topology, mailbox};
 use crate::shard::{OpenError, Seats, Shards};
+use futures_util::future::{Either, select};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,8 +158,11 @@ impl Broker {
         let listeners = self.listen(&io, listeners, &registry);
         if io.core() == 0 {
             tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = io.cores(), "the broker serves");
-            let signal: Signal = io.signal().await;
-            tracing::info!(?signal, "stopping");
+            let (signal, failure) = (pin!(io.signal()), pin!(shards.fatal()));
+            match select(signal, failure).await {
+                Either::Left((signal, _)) => tracing::info!(?signal, "stopping"),
+                Either::Right((reason, _)) => tracing::error!(reason, "stopping: the broker cannot go on"),
+            }
             self.tell_others(|| Order::Stop);
         } else {
             let order = orders.recv().await;

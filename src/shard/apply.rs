@@ -97,6 +97,10 @@ impl Core {
         partition.on_deleted(self);
         self.seats.leave_dir(partition.dir);
         let delay_ms = u64::try_from(partition.log.config().file_delete_delay_ms).unwrap_or(DELETE_DELAY_MS);
+        if self.io.planted("deleted records stay") {
+            let _ = partition.log.close().await;
+            return;
+        }
         match partition.log.delete().await {
             Ok(path) => {
                 tracing::info!(partition = %partition.name, path = %path.display(), "deleted");

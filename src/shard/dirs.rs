@@ -186,6 +186,9 @@ impl Core {
 
     /// A log start offset was moved for a client: it is in the checkpoint when this returns.
     pub(super) async fn checkpoint_log_start(self: &Rc<Self>, dir: usize) {
+        if self.io.planted("log start forgotten") {
+            return;
+        }
         let (reply, written) = crate::io::reply();
         self.send_offsets_of(dir, Some((CheckpointKind::LogStart, reply)));
         // Without an answer the dir has failed, which everybody hears of.

@@ -89,7 +89,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: checkpoint(&report.recovery_points),
             log_start_offset: checkpoint(&report.log_starts),
-            clean_shutdown: report.clean_shutdown.is_some(),
+            clean_shutdown: report.clean_shutdown.is_some() || self.io.planted("recovery skipped"),
             progress: Some(Rc::new(move |state| told.update(slot, state))),
         };
         let high_watermark = checkpoint(&report.high_watermarks);
@@ -102,7 +102,12 @@ impl Core {
             Ok(log)
         };
         match opened.await {
-            Ok(log) => self.insert(assigned, dir, log, high_watermark),
+            Ok(log) => {
+                if self.io.planted("producers forgotten at a start") {
+                    log.producers().borrow_mut().reset(log.log_end_offset());
+                }
+                self.insert(assigned, dir, log, high_watermark);
+            }
             Err(error) => self.open_failed(assigned, dir, &error),
         }
         progress.finish();

@@ -14,7 +14,7 @@ use super::watch::Watchers;
 use crate::io::Mono;
 use crate::log::{AppendBatch, Log};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
-use crate::producer::{Origin, ProducerBatch, Verdict};
+use crate::producer::{Origin, ProducerBatch, ProducerError, Verdict};
 use crate::record::ValidatedBatch;
 use crate::replica::{Acks, Assignment, Effect, Input, LogState, Replica, Ticket};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -119,7 +119,7 @@ impl Partition {
 
     /// Decides about a batch and queues it; `slot` is answered now or when acks are fulfilled.
     pub(super) fn produce(self: &Rc<Self>, core: &Rc<Core>, batch: ValidatedBatch, acks: i16, deadline: Mono, slot: Slot) {
-        match self.decide(&batch, acks) {
+        match self.decide(core, &batch, acks) {
             Err((error, message)) => {
                 let current_leader = self.leader_hint(error);
                 slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, message) });
@@ -132,7 +132,7 @@ impl Partition {
         }
     }
 
-    fn decide(&self, batch: &ValidatedBatch, acks: i16) -> Result<Decision, (ErrorCode, Option<String>)> {
+    fn decide(&self, core: &Core, batch: &ValidatedBatch, acks: i16) -> Result<Decision, (ErrorCode, Option<String>)> {
         if self.deleted.get() {
             return Err((ErrorCode::UnknownTopicOrPartition, None));
         }
@@ -159,6 +159,13 @@ impl Partition {
         let tentative = producer_batch(batch, state.next_offset);
         match self.log.producers().borrow().check(&tentative, Origin::Client) {
             Ok(Verdict::Append) => Ok(Decision::Append { acks, leader_epoch }),
+            Ok(_) if core.io.planted("duplicate appended") => Ok(Decision::Append { acks, leader_epoch }),
+            Ok(_) if core.io.planted("duplicate told another offset") => {
+                Ok(Decision::Duplicate { acks, base_offset: state.next_offset, end: state.replica.log_end() })
+            }
+            Err(ProducerError::OutOfOrderSequence { .. }) if core.io.planted("sequence gap accepted") => {
+                Ok(Decision::Append { acks, leader_epoch })
+            }
             Ok(Verdict::Duplicate(first) | Verdict::DuplicateInFlight(first)) => {
                 Ok(Decision::Duplicate { acks, base_offset: first.base_offset(), end: first.last_offset.plus(1) })
             }
@@ -186,7 +193,11 @@ impl Partition {
         state.next_offset = end;
         state.queue.push_back(append);
         let waiter = Waiter { base_offset, log_append_time: batch.log_append_time, deadline, slot };
-        state.in_flight.push_back(InFlight { end, acks, waiter });
+        if core.io.planted("ack before write") {
+            self.answer(waiter, ErrorCode::None);
+        } else {
+            state.in_flight.push_back(InFlight { end, acks, waiter });
+        }
         let start = !std::mem::replace(&mut state.writing, true);
         drop(state);
         if start {
@@ -259,7 +270,7 @@ impl Partition {
 
     /// Takes what the metadata say into use.
     pub(super) fn assign(self: &Rc<Self>, core: &Rc<Core>, assignment: Assignment, min_insync_replicas: usize) {
-        let flush_gated = self.log.config().sync_every_append();
+        let flush_gated = self.log.config().sync_every_append() && !core.io.planted("ack before fdatasync");
         let mut state = self.state_mut();
         let known = state.replica.leader_epoch();
         let now = core.io.now();

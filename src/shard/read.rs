@@ -130,15 +130,19 @@ impl Partition {
         left: u64,
         at_least_one_batch: bool,
     ) -> FetchResult {
-        if let Err(error) = self.check(wanted.current_leader_epoch) {
+        let stale = core.io.planted("stale epoch accepted");
+        if let Err(error) = self.check(if stale { LeaderEpoch::NONE } else { wanted.current_leader_epoch }) {
             return FetchResult { current_leader: self.leader_hint(error), ..FetchResult::failed(error) };
         }
         let isolation = if read.replica_id.0 >= 0 { crate::replica::Isolation::Replica } else { read.isolation.into() };
         // Taken before anything is read: what is answered never says more than what these ends allow.
-        let view = self.view(isolation);
+        let mut view = self.view(isolation);
+        if core.io.planted("read above the high watermark") {
+            view.readable = self.log.log_end_offset();
+        }
         let mut result = FetchResult {
             error: ErrorCode::None,
-            high_watermark: view.high_watermark,
+            high_watermark: view.high_watermark.plus(i64::from(core.io.planted("high watermark plus one"))),
             last_stable_offset: view.last_stable,
             log_start_offset: view.log_start,
             aborted: (read.isolation == Isolation::ReadCommitted).then(Vec::new),
@@ -146,7 +150,7 @@ impl Partition {
             ..FetchResult::failed(ErrorCode::UnknownServerError)
         };
         let outcome = match self.check_position(wanted, &view) {
-            Ok(None) => self.read_into(&mut result, wanted, &view, left, at_least_one_batch).await,
+            Ok(None) => self.read_into(core, &mut result, wanted, &view, left, at_least_one_batch).await,
             Ok(diverging_epoch) => {
                 result.diverging_epoch = diverging_epoch;
                 Ok(())
@@ -191,6 +195,7 @@ impl Partition {
 
     async fn read_into(
         &self,
+        core: &Core,
         result: &mut FetchResult,
         wanted: &FetchPartition,
         view: &View,
@@ -202,7 +207,9 @@ impl Partition {
             return Ok(());
         }
         let max_bytes = wanted.max_bytes.min(left);
-        let request = ReadRequest { offset: wanted.fetch_offset, max_bytes, upper: view.readable, at_least_one_batch };
+        let skipped = i64::from(core.io.planted("fetch skips an offset") && wanted.fetch_offset.plus(1) < view.readable);
+        let request =
+            ReadRequest { offset: wanted.fetch_offset.plus(skipped), max_bytes, upper: view.readable, at_least_one_batch };
         let plan = self.log.read(request).await?;
         if let Some(aborted) = &mut result.aborted
             && plan.bytes > 0
@@ -244,6 +251,7 @@ impl Partition {
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => ListedOffset::nothing(ErrorCode::None),
             LATEST if lags => ListedOffset::nothing(ErrorCode::OffsetNotAvailable),
             LATEST => special(view.readable, leader_epoch),
+            _ if core.io.planted("search by time finds the start") => special(view.log_start, leader_epoch),
             timestamp => {
                 let found = if timestamp == MAX_TIMESTAMP {
                     self.log.offset_of_max_timestamp().await

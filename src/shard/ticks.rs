@@ -19,6 +19,9 @@ impl Core {
             (CheckpointKind::LogStart, settings.log_start_checkpoint_interval),
             (CheckpointKind::HighWatermark, settings.high_watermark_checkpoint_interval),
         ] {
+            if kind == CheckpointKind::LogStart && self.io.planted("log start forgotten") {
+                continue;
+            }
             self.every(interval, async move |core: Rc<Self>| {
                 // Waited for, so that a slow device is not asked twice.
                 for written in core.send_offsets(kind) {

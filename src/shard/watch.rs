@@ -163,7 +163,7 @@ impl Core {
     fn report(&self, watch: WatchId, bytes: u64) {
         if watch.core == self.index {
             self.on_growth(watch, bytes);
-        } else {
+        } else if !self.io.planted("growth lost between cores") {
             self.send(watch.core, Message::Growth { watch, bytes });
         }
     }

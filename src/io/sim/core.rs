@@ -58,6 +58,10 @@ impl SimCore {
         .await;
     }
 
+    pub(in crate::io) fn planted(&self, name: &str) -> bool {
+        self.shared.lock().options.planted == Some(name)
+    }
+
     pub(in crate::io) fn core(&self) -> usize {
         self.index
     }

@@ -13,6 +13,8 @@ pub struct Options {
     pub disk: DiskOptions,
     /// The network.
     pub net: NetOptions,
+    /// The bug that the code under simulation is to have, by the name that it asks for.
+    pub planted: Option<&'static str>,
     /// Keep every event for [`super::World::first_difference`], not only their hash.
     pub keep_trace: bool,
 }
@@ -62,6 +64,7 @@ impl Default for Options {
             epoch_ms: 1_770_000_000_000,
             disk: DiskOptions::default(),
             net: NetOptions::default(),
+            planted: None,
             keep_trace: false,
         }
     }
