@@ -1,7 +1,7 @@
 //! Writing behind the end: one gathered write for all that waits, rolls in between.
 
 use super::log::LogState;
-use super::segment::{Located, SNAPSHOT_SUFFIX, Segment, file_path};
+use super::segment::{Located, SEGMENT_SUFFIXES, SNAPSHOT_SUFFIX, Segment, file_path};
 use super::types::{AppendBatch, Appended};
 use super::{LogConfig, LogError};
 use crate::io::OpenOptions;
@@ -132,9 +132,17 @@ impl LogState {
         *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
         if self.recovery_point.get() >= base {
             // A restart will look at nothing before the new segment then, so the old one's indexes must be safe before it exists.
-            old.sync_all(&self.io).await.inspect_err(|error| self.fail(error))?;
+            let synced = old.sync_all(&self.io).await;
+            synced.inspect_err(|error| {
+                if error.is_storage() {
+                    self.fail(error)
+                }
+            })?;
         }
-        let new = Segment::create(&self.io, self.dir.clone(), base, config, self.jitter(config)).await?;
+        let new = match Segment::create(&self.io, self.dir.clone(), base, config, self.jitter(config)).await {
+            Ok(new) => new,
+            Err(error) => return Err(self.forget_segment(base, error).await),
+        };
         self.segments.borrow_mut().insert(base, Rc::new(new));
         self.dir_unsynced.set(true);
         drop(no_flush);
@@ -145,6 +153,18 @@ impl LogState {
             let _ = log.flush(base).await;
         });
         Ok(())
+    }
+
+    /// A segment could not be made. What there is of it must go: at a restart it would claim offsets that the old one may get yet.
+    async fn forget_segment(&self, base: Offset, error: LogError) -> LogError {
+        for suffix in SEGMENT_SUFFIXES {
+            let path = file_path(&self.dir, base, suffix);
+            match self.io.remove_file(&path).await {
+                Err(left) if left.kind() != std::io::ErrorKind::NotFound => self.fail(&LogError::storage(&path, "remove", &left)),
+                _ => {}
+            }
+        }
+        error
     }
 
     /// Writes the committed producer state to `<offset>.snapshot`; it is on the device when the returned file is synced.

@@ -10,6 +10,9 @@ pub enum LogError {
     /// The device failed. The log takes no more appends and its log dir has to be taken offline.
     #[error("{path}: {message}", path = .0.path.display(), message = .0.message)]
     Storage(Rc<StorageFailure>),
+    /// The process or the machine has no file descriptor left. The device is fine: try again later.
+    #[error("{path}: {message}", path = .0.path.display(), message = .0.message)]
+    NoDescriptor(Rc<StorageFailure>),
     /// The offset is outside of the log.
     #[error("offset {offset} is outside of {start}..{end}")]
     OffsetOutOfRange {
@@ -57,6 +60,10 @@ pub enum LogError {
     Closed,
 }
 
+/// "Too many open files", of the machine and of the process.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// Where and how the device failed.
 #[derive(Debug)]
 pub struct StorageFailure {
@@ -67,9 +74,13 @@ pub struct StorageFailure {
 }
 
 impl LogError {
-    /// A failed operation of the device on `path`.
+    /// A failed operation of the device on `path`; [`LogError::NoDescriptor`] where it is not the device that fails.
     pub fn storage(path: &Path, operation: &str, error: &std::io::Error) -> Self {
-        Self::Storage(Rc::new(StorageFailure { path: path.to_owned(), message: format!("{operation}: {error}") }))
+        let failure = Rc::new(StorageFailure { path: path.to_owned(), message: format!("{operation}: {error}") });
+        match error.raw_os_error() {
+            Some(ENFILE | EMFILE) => Self::NoDescriptor(failure),
+            _ => Self::Storage(failure),
+        }
     }
 
     /// What is on disk at `path` cannot be used.
@@ -80,7 +91,7 @@ impl LogError {
     /// The code that a client gets.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Storage(_) | Self::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            Self::Storage(_) | Self::NoDescriptor(_) | Self::Corrupt { .. } => ErrorCode::KafkaStorageError,
             Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
             Self::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
             Self::UnexpectedAppendOffset { .. } => ErrorCode::UnknownServerError,

@@ -31,7 +31,9 @@ impl LogState {
             }
             let flushing = self.keep_flushes_out().await;
             let result = self.sync().await;
-            if let Err(error) = &result {
+            if let Err(error) = &result
+                && error.is_storage()
+            {
                 self.fail(error);
             }
             drop(flushing);
@@ -71,7 +73,8 @@ impl LogState {
                 self.sync_segment(&segment, &active).await?;
             }
             if self.dir_unsynced.replace(false) {
-                self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+                let synced = self.io.sync_dir(&self.dir).await;
+                synced.inspect_err(|_| self.dir_unsynced.set(true)).map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
             }
             // The recovery point may stand at the beginning of a segment only when those before it are synced with their indexes:
             // they are not looked at again.

@@ -23,9 +23,7 @@ impl LogState {
             return Ok(offset);
         }
         let result = self.cut(offset).await;
-        if let Err(error) = &result
-            && error.is_storage()
-        {
+        if let Err(error) = &result {
             self.fail(error); // Half cut: what is in memory and what is on disk may differ.
         }
         result

@@ -26,7 +26,14 @@ impl Partition {
                     self.on_written(core, appended.log_end_offset, bytes);
                     self.flush_as_configured(core);
                 }
-                Err(error) => self.on_append_failed(core, &error),
+                Err(error) => {
+                    // Where a segment was rolled in between, the batches before it are in the log.
+                    let end = self.log.log_end_offset();
+                    if end > self.state().replica.log_end() {
+                        self.on_written(core, end, bytes);
+                    }
+                    self.on_append_failed(core, &error);
+                }
             }
             core.io.yield_if_needed().await;
         }
@@ -91,7 +98,7 @@ impl Partition {
         }
     }
 
-    /// None of the batches of a write is in the log, and none that was judged after them may follow.
+    /// No batch behind the log's end is in the log, and none that was judged after them may follow.
     fn on_append_failed(self: &Rc<Self>, core: &Rc<Core>, error: &LogError) {
         if matches!(error, LogError::Closed) && self.is_closed() {
             self.on_write_failed(core, ErrorCode::NotLeaderOrFollower, "the partition is closed");
@@ -106,6 +113,7 @@ impl Partition {
     pub(super) fn device_failed(self: &Rc<Self>, core: &Rc<Core>, operation: &str, error: &LogError) {
         match error {
             LogError::Storage(_) => core.dir_failed(self.dir, &error.to_string()),
+            LogError::NoDescriptor(_) => {}
             // A client's mistake, or a partition that is on its way out.
             LogError::OffsetOutOfRange { .. } | LogError::RecordListTooLarge { .. } | LogError::Closed => return,
             LogError::Corrupt { .. } | LogError::UnexpectedAppendOffset { .. } | LogError::InconsistentTopicId { .. } => {}

@@ -182,3 +182,44 @@ fn arbitrary_bytes_never_panic_and_never_serve_a_bad_batch() {
         fuzz_recovery(&bytes);
     }
 }
+
+/// A roll opens half a dozen files; whichever of them finds no descriptor, nothing is lost and nothing is offline.
+#[test]
+fn a_roll_without_descriptors_is_tried_again() {
+    for after in 0..12 {
+        let world = World::new(u64::from(after), Options::default());
+        let host = world.add_host("broker", 1);
+        let inside = world.clone();
+        world.run(host, move |io| async move {
+            let mut model = Model::default();
+            let log = Log::open(io.clone(), how(small(), Offset::ZERO, Offset::ZERO, true)).await.unwrap();
+            append(&log, &mut model, 0).await.unwrap();
+            let fault = DiskFault { after, errno: 24, ..DiskFault::next(DiskOp::Open) };
+            inside.fail_disk(host, fault);
+            let mut refused = 0;
+            for at in 1..60 {
+                // Many at once, so that a segment is rolled between them.
+                let batches: Vec<_> = (0..6).map(|n| batch(Codec::None, 2, EPOCH_MS + at * 10 + n, 150, None)).collect();
+                let batches = to_append(&batches, log.log_end_offset(), LeaderEpoch(0));
+                let (begin, end) = (log.log_end_offset(), batches.last().unwrap().last_offset.plus(1));
+                model.begin(&batches);
+                if let Err(error) = log.append(batches).await {
+                    assert!(!error.is_storage(), "{error}");
+                    refused += 1;
+                }
+                let reached = log.log_end_offset();
+                assert!(reached == end || (begin..end).contains(&reached));
+                model.batches.retain(|&base, _| base < reached.0);
+            }
+            assert!(refused <= 1 && log.failure().is_none());
+            io.sleep(Duration::from_millis(50)).await;
+            log.flush(log.log_end_offset()).await.unwrap();
+            check(&io, &log, &model).await.unwrap();
+            let end = log.log_end_offset();
+            drop(log);
+            let log = Log::open(io.clone(), how(small(), Offset::ZERO, Offset::ZERO, false)).await.unwrap();
+            assert_eq!(log.log_end_offset(), end);
+            check(&io, &log, &model).await.unwrap();
+        });
+    }
+}
