@@ -2,12 +2,11 @@
 
 use crate::client::{Client, Lost};
 use crate::history::{Shared, Tp};
-use crate::invariants::wakes;
 use crate::producers::{draw, pause};
 use crate::requests::{Limits, OUT_OF_RANGE, UNKNOWN_TOPIC, Wanted, fetch, list_offset, values};
+use flumen::io::Mono;
 use flumen::protocol::generated::fetch_response::PartitionData;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 const EARLIEST: i64 = -2;
 
@@ -67,6 +66,7 @@ impl Reader {
             (0..).zip(&self.positions).map(|(partition, &offset)| Wanted { partition, offset, epoch: -1 }).collect();
         let answers = fetch(client, self.topic, &wanted, limits).await?;
         history.borrow_mut().count("fetches");
+        self.judge_wait(history, &tps, sent, io.now());
         let (mut bytes, mut batches) = (0, 0);
         let mut lost_start = None;
         for data in &answers {
@@ -84,18 +84,21 @@ impl Reader {
             "{bytes} bytes in {batches} batches for {}",
             limits.max_bytes
         );
-        let all_empty = bytes == 0 && answers.iter().all(|data| data.error_code == 0);
-        let watched = io.now().since(sent) + wakes::LATEST + Duration::from_millis(200);
-        if all_empty && history.borrow().calm_for(io.now(), watched) {
-            for (tp, &position) in tps.iter().zip(&self.positions) {
-                history.borrow().invariants.wakes.on_empty_fetch(tp, position, io.now());
-            }
-            history.borrow_mut().count("calm empty fetches");
-        }
         if let Some(partition) = lost_start {
             self.find_start(client, history, partition).await?;
         }
         Ok(())
+    }
+
+    fn judge_wait(&self, history: &Shared, tps: &[Tp], sent: Mono, now: Mono) {
+        let mut history = history.borrow_mut();
+        let Some(calm_since) = history.calm_since else { return };
+        let wakes = &history.invariants.wakes;
+        let judged =
+            tps.iter().zip(&self.positions).filter(|(tp, position)| wakes.on_answer(tp, **position, sent, now, calm_since));
+        if judged.count() > 0 {
+            history.count("fetches in time");
+        }
     }
 
     /// Judges what came of one partition, and goes on behind it; how many batches there were.

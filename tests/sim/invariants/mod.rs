@@ -7,7 +7,7 @@ mod once;
 mod one_value;
 mod producer_ids;
 mod topics;
-pub mod wakes;
+mod wakes;
 
 pub use acked_is_kept::AckedIsKept;
 pub use high_watermark::HighWatermark;

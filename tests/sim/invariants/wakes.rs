@@ -1,28 +1,35 @@
-//! A fetch that waits is answered soon after what it waits for was acked; as long as nobody disturbs the broker.
+//! A fetch is answered soon after the first record that it waits for was acked; as long as nobody disturbs the broker.
 
 use crate::history::Tp;
 use flumen::io::Mono;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time from an ack to the end of a fetch that could have seen the record; many times what a calm world takes.
-pub const LATEST: Duration = Duration::from_millis(400);
+/// Time from an ack to the answer of a fetch that waits for the record; many times what a calm world takes.
+const LATEST: Duration = Duration::from_millis(400);
 
 #[derive(Default)]
 pub struct Wakes {
-    /// When the newest record of a partition was acked, and its offset.
-    acked: BTreeMap<Tp, (Mono, i64)>,
+    /// When each record was acked first.
+    acked: BTreeMap<Tp, BTreeMap<i64, Mono>>,
 }
 
 impl Wakes {
     pub fn on_ack(&mut self, tp: &Tp, offset: i64, now: Mono) {
-        self.acked.insert(tp.clone(), (now, offset));
+        self.acked.entry(tp.clone()).or_default().entry(offset).or_insert(now);
     }
 
-    /// A fetch from `position` has come back with nothing.
-    pub fn on_empty_fetch(&self, tp: &Tp, position: i64, now: Mono) {
-        let Some(&(at, offset)) = self.acked.get(tp) else { return };
-        let late = offset >= position && now.since(at) > LATEST;
-        assert!(!late, "{tp:?}: {offset} was acked {:?} before a fetch from {position} found nothing", now.since(at));
+    /// A fetch from `position` that was sent at `sent` is answered now; the broker has been left alone since `calm_since`. Whether
+    /// there was anything to judge.
+    pub fn on_answer(&self, tp: &Tp, position: i64, sent: Mono, now: Mono, calm_since: Mono) -> bool {
+        let next = self.acked.get(tp).and_then(|acked| acked.range(position..).next());
+        let Some((offset, acked)) = next else { return false };
+        let since = sent.max(*acked);
+        if calm_since > since {
+            return false;
+        }
+        let waited = now.since(since);
+        assert!(waited <= LATEST, "{tp:?}: a fetch from {position} was answered {waited:?} after {offset} was there to be read");
+        true
     }
 }
