@@ -133,7 +133,7 @@ fn clients_that_never_read_their_answers() {
 fn ten_thousand_idle_connections() {
     const COUNT: usize = 10_000;
     flumen::io::raise_nofile().expect("the limit on open files can be raised");
-    Attack { settings: &[], ceiling_mib: 250, patience: Duration::from_secs(5) }.run(|broker| {
+    Attack { settings: &[], ceiling_mib: 320, patience: Duration::from_secs(5) }.run(|broker| {
         let mut clients = Vec::with_capacity(COUNT);
         for number in 0..COUNT {
             let source = Ipv4Addr::new(127, 0, 1, (number % 8) as u8 + 1);

@@ -60,6 +60,11 @@ impl Client {
         Ok(Client { socket, correlation: 0 })
     }
 
+    /// The port that the broker knows this connection by.
+    pub fn local_port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
     /// Sends a request; its correlation id. `flexible`: whether this version has the headers with tagged fields.
     pub fn send<R: Request>(&mut self, request: &R, version: i16, flexible: bool) -> io::Result<i32> {
         self.correlation += 1;

@@ -31,7 +31,7 @@ impl Strace {
         let output = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("strace");
         command
-            .args(["-f", "-y", "-ttt", "-T", "-e", &format!("trace={calls}"), "-p", &pid.to_string(), "-o"])
+            .args(["-f", "-yy", "-ttt", "-T", "-e", &format!("trace={calls}"), "-p", &pid.to_string(), "-o"])
             .arg(output.path());
         command.stderr(Stdio::piped());
         let mut child = process::spawn_kept(command);
