@@ -147,19 +147,19 @@ fn crashes(seed: u64, how: Crash, acks: i16) -> (u64, usize) {
 #[test]
 fn a_killed_broker_keeps_every_acked_record_once() {
     let mut acked = 0;
-    for seed in 0..4 {
+    for seed in 0..2 {
         acked += crashes(seed, Crash::Kill, 1).1;
     }
-    assert!(acked > 1000, "only {acked} records were acked");
+    assert!(acked > 500, "only {acked} records were acked");
 }
 
 #[test]
 fn with_a_flush_for_every_message_a_power_loss_takes_nothing_that_was_acked() {
     let mut acked = 0;
-    for seed in 10..14 {
+    for seed in 10..12 {
         acked += crashes(seed, Crash::PowerLoss, -1).1;
     }
-    assert!(acked > 300, "only {acked} records were acked");
+    assert!(acked > 150, "only {acked} records were acked");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Virtual time of a seed.
 const MINUTE: Duration = Duration::from_secs(60);
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 8;
 /// What a seed must have done to count.
 const LEAST_ACKED: usize = 1000;
 const LEAST_FAULTS: u64 = 5;

@@ -32,7 +32,9 @@ impl Draw {
 pub fn strike(stage: &mut Stage, history: &Shared) {
     history.borrow_mut().calm_since = None;
     let kind = stage.draw.below(if stage.durable { 13 } else { 11 });
+    let crash_again = stage.storm && stage.draw.below(4) > 0;
     match kind {
+        _ if crash_again => crash(stage, if stage.durable { Crash::PowerLoss } else { Crash::Kill }),
         0..=2 => crash(stage, Crash::Kill),
         3 => stop(stage),
         4 => {
@@ -75,8 +77,20 @@ pub fn strike(stage: &mut Stage, history: &Shared) {
     history.borrow_mut().calm_since = Some(stage.world.now());
 }
 
+/// Ends the process; every second time after a while in which its answers were lost, so that clients have much to repeat.
 fn crash(stage: &mut Stage, how: Crash) {
+    let mute = stage.draw.below(2) == 0;
+    if mute {
+        for client in stage.clients.clone() {
+            stage.world.cut(stage.broker, client);
+        }
+        let time = stage.draw.millis(20, 200);
+        stage.world.run_for(time);
+    }
     stage.world.crash(stage.broker, how);
+    for client in stage.clients.clone() {
+        stage.world.heal(stage.broker, client);
+    }
     let time = stage.draw.millis(50, 1500);
     stage.world.run_for(time);
 }

@@ -41,6 +41,8 @@ pub struct Stage {
     pub clients: Vec<HostId>,
     /// Acks wait for the device, so that even a power loss may take nothing.
     pub durable: bool,
+    /// The broker hardly does anything but crash and recover.
+    pub storm: bool,
     pub draw: Draw,
     cores: usize,
     config: BrokerConfig,
@@ -62,7 +64,7 @@ impl Stage {
         let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
         let settings: Vec<_> = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = BrokerConfig::load(None, &settings).expect("the settings are valid").0;
-        Self { seed, world, broker, clients, durable: seed % 2 == 1, draw: Draw::new(seed), cores, config }
+        Self { seed, world, broker, clients, durable: seed % 2 == 1, storm: seed % 4 >= 2, draw: Draw::new(seed), cores, config }
     }
 
     /// Starts the broker's process.
@@ -184,7 +186,7 @@ pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome 
     history.borrow_mut().calm_since = Some(stage.world.now());
     let end = stage.world.now().after(time);
     while stage.world.now() < end {
-        let quiet = stage.draw.millis(1500, 6000);
+        let quiet = if stage.storm { stage.draw.millis(300, 1500) } else { stage.draw.millis(1500, 6000) };
         stage.world.run_for(quiet);
         strike(&mut stage, &history);
     }

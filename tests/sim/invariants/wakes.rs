@@ -24,10 +24,11 @@ impl Wakes {
     pub fn on_answer(&self, tp: &Tp, position: i64, sent: Mono, now: Mono, calm_since: Mono) -> bool {
         let next = self.acked.get(tp).and_then(|acked| acked.range(position..).next());
         let Some((offset, acked)) = next else { return false };
-        let since = sent.max(*acked);
-        if calm_since > since {
+        // What was sent before may have had to connect to a broker that was not there.
+        if calm_since > sent {
             return false;
         }
+        let since = sent.max(*acked);
         let waited = now.since(since);
         assert!(waited <= LATEST, "{tp:?}: a fetch from {position} was answered {waited:?} after {offset} was there to be read");
         true
