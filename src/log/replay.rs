@@ -77,6 +77,11 @@ impl Loader {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&path, "read", &e))? {
                 Step::Batch(batch) if batch.header.base_offset >= to => return Ok(()),
                 Step::Batch(batch) if batch.last_offset() < from => {}
+                Step::Batch(batch) if batch.last_offset() >= to => {
+                    let reason =
+                        format!("offset {} at position {} lies behind the log end {to}", batch.last_offset(), batch.position);
+                    return Err(LogError::corrupt(&path, reason));
+                }
                 Step::Batch(batch) => {
                     replay(states, &batch);
                 }

@@ -121,7 +121,7 @@ fn batches() {
     let good = |case: &Case| validate(Bytes::copy_from_slice(&case.bytes), &options(&case.kind)).is_ok();
     let cases: Vec<Case> = corpus.iter().filter(|case| good(case)).cloned().collect();
     assert!(cases.len() >= 10, "Kafka's batches are good: {}", cases.len());
-    fuzz(&Target { name: "batches", executions: 100_000, cases: &cases, mutate: mutate_batch, run: run_batch, ceiling });
+    fuzz(&Target { name: "batches", executions: 50_000, cases: &cases, mutate: mutate_batch, run: run_batch, ceiling });
 }
 
 fn codec(name: &str) -> Codec {
