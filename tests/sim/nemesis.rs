@@ -86,6 +86,10 @@ fn crash(stage: &mut Stage, how: Crash) {
         }
         let time = stage.draw.millis(20, 200);
         stage.world.run_for(time);
+        // Answers that the kernel holds would outlive the process.
+        for client in stage.clients.clone() {
+            stage.world.reset_connections(stage.broker, client);
+        }
     }
     stage.world.crash(stage.broker, how);
     for client in stage.clients.clone() {
