@@ -56,6 +56,8 @@ struct WalkedEpochs {
 
 /// Bytes between two reports of progress.
 const REPORT_BYTES: u64 = 1 << 20;
+/// Bytes read and written at once where a start writes again what may have missed the device.
+const REWRITE_CHUNK: u64 = 1 << 20;
 /// No checkpoint says which epochs there can be.
 const NO_LIMIT: LeaderEpoch = LeaderEpoch(i32::MAX);
 
@@ -253,6 +255,9 @@ impl Loader {
             }
             let limit = loading.segments.get(at + 1).map(|next| next.base);
             let (segment_end, whole) = self.recover_segment(loading, &segment, limit, &mut states).await?;
+            if self.config.sync_every_append() {
+                self.write_again(&segment, from).await?;
+            }
             end = segment_end;
             at += 1;
             if !whole {
@@ -266,6 +271,27 @@ impl Loader {
         }
         states.advance_end(end);
         Ok((end, states))
+    }
+
+    /// Writes what lies behind the recovery point once more. After a failed `fdatasync` the page cache may hold, as clean, what the
+    /// device never got: this start would find it good, and no later sync would write it.
+    async fn write_again(&self, segment: &Segment, from: Offset) -> Result<(), LogError> {
+        let relative = relative_offset(from.max(segment.base), segment.base);
+        let floor = relative.and_then(|relative| segment.index.borrow().as_ref().and_then(|index| index.floor(relative)));
+        let mut position = floor.map_or(0, |entry| u64::from(entry.position));
+        let (path, file) = (segment.path(LOG_SUFFIX), segment.file(&self.io).await?);
+        while position < segment.size.get() {
+            let wanted = (segment.size.get() - position).min(REWRITE_CHUNK);
+            let bytes = file.read_at(&self.io, position, wanted as usize).await;
+            let bytes = bytes.map_err(|e| LogError::storage(&path, "read", &e))?;
+            if bytes.is_empty() {
+                return Err(LogError::corrupt(&path, "the file is shorter than it was"));
+            }
+            let read = bytes.len() as u64;
+            file.write_at(&self.io, position, &[bytes]).await.map_err(|e| LogError::storage(&path, "write", &e))?;
+            position += read;
+        }
+        Ok(())
     }
 
     /// Walks a segment and builds everything beside it again. Returns the offset behind its last batch, and whether nothing had to

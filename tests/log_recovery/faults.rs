@@ -1,7 +1,7 @@
 //! A device that fails, arbitrary bytes, and what an answer promises.
 
 use super::support::{DIR, EPOCH_MS, LOG_DIR, Model, Random, batch, check, how, small, to_append};
-use flumen::io::sim::{DiskFault, DiskOp, Options, World};
+use flumen::io::sim::{Crash, DiskFault, DiskOp, Options, World};
 use flumen::log::{Log, LogConfig, LogError, fuzz_recovery};
 use flumen::model::{ErrorCode, LeaderEpoch, Offset};
 use flumen::record::Codec;
@@ -73,6 +73,45 @@ fn a_log_that_cannot_be_cut_back_takes_no_more() {
         inside.repair_disk(host);
         check(&io, &log, &model).await.unwrap();
     });
+}
+
+/// What the device refused stays in the page cache as if it were there: the next start must not take its own sync for a proof.
+#[test]
+fn a_start_after_a_failed_sync_makes_durable_what_it_found() {
+    let config = || LogConfig { flush_messages: 1, ..small() };
+    let mut kept = 0;
+    for seed in 0..20 {
+        let world = World::new(seed, Options::default());
+        let host = world.add_host("broker", 1);
+        let inside = world.clone();
+        world.run(host, move |io| async move {
+            io.create_dir_all(Path::new(LOG_DIR)).await.unwrap();
+            io.sync_dir(Path::new("/")).await.unwrap();
+            let mut model = Model::default();
+            let log = Log::open(io.clone(), how(config(), Offset::ZERO, Offset::ZERO, true)).await.unwrap();
+            append(&log, &mut model, 0).await.unwrap();
+            log.flush(log.log_end_offset()).await.unwrap();
+            append(&log, &mut model, 1).await.unwrap();
+            inside.fail_disk(host, DiskFault { path_contains: ".log".into(), ..DiskFault::next(DiskOp::Sync) });
+            log.flush(log.log_end_offset()).await.unwrap_err();
+            inside.repair_disk(host);
+        });
+        world.crash(host, Crash::Kill);
+        // Three or six records: the page cache may have lost what the device refused, and what is found then is what counts.
+        let found = world.run(host, move |io| async move {
+            let log = Log::open(io, how(config(), Offset(3), Offset::ZERO, false)).await.unwrap();
+            log.flush(log.log_end_offset()).await.unwrap();
+            log.log_end_offset()
+        });
+        assert!(found == Offset(3) || found == Offset(6), "seed {seed}: {found}");
+        kept += usize::from(found == Offset(6));
+        world.crash(host, Crash::PowerLoss);
+        let left = world.run(host, move |io| async move {
+            Log::open(io, how(config(), found, Offset::ZERO, false)).await.unwrap().log_end_offset()
+        });
+        assert_eq!(left, found, "seed {seed}: flushed after the restart, lost with the power");
+    }
+    assert!(kept > 0, "no page cache kept what the device refused");
 }
 
 #[test]
