@@ -45,5 +45,6 @@ pub const BUGS: &[Bug] = &[
     any("deleted records stay", 3),
     any("deletion kept from other cores", 3),
     power("metadata told before they are flushed", 4),
-    power("recovery trusts checksums", 6),
+    // Needs a batch that is torn inside and not at its end: one seed of 36 does it.
+    Bug { name: "recovery trusts checksums", first_seed: 131, step: 4, seeds: 4 },
 ];
