@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::context::text;
-use super::metadata::TOPIC_OPERATIONS;
+use super::metadata::{self, TOPIC_OPERATIONS};
 use crate::controller::{MetadataImage, Partition, Topic};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, validate_topic_name};
 use crate::protocol::StrBytes;
@@ -104,17 +104,17 @@ fn describe_partition(
     partition: &Partition,
 ) -> DescribeTopicPartitionsResponsePartition {
     let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
-    let alive = |id: &BrokerId| image.broker(*id).is_some_and(|broker| !broker.fenced);
-    let leader = partition.leader.filter(alive);
+    // All but the eligible leaders is what Metadata says of a partition.
+    let common = metadata::describe_partition(image, index, partition);
     DescribeTopicPartitionsResponsePartition {
-        error_code: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
-        partition_index: index.0,
-        leader_id: leader.map_or(-1, |id| id.0),
-        leader_epoch: partition.leader_epoch.0,
-        replica_nodes: ids(&partition.replicas),
-        isr_nodes: ids(&partition.isr),
+        error_code: common.error_code,
+        partition_index: common.partition_index,
+        leader_id: common.leader_id,
+        leader_epoch: common.leader_epoch,
+        replica_nodes: common.replica_nodes,
+        isr_nodes: common.isr_nodes,
         eligible_leader_replicas: Some(ids(&partition.eligible_leader_replicas)),
         last_known_elr: Some(ids(&partition.last_known_elr)),
-        offline_replicas: partition.replicas.iter().filter(|id| !alive(id)).map(|id| id.0).collect(),
+        offline_replicas: common.offline_replicas,
     }
 }

@@ -135,7 +135,11 @@ fn describe_topic(image: &MetadataImage, topic: &Topic) -> MetadataResponseTopic
     }
 }
 
-fn describe_partition(image: &MetadataImage, index: PartitionIndex, partition: &Partition) -> MetadataResponsePartition {
+pub(super) fn describe_partition(
+    image: &MetadataImage,
+    index: PartitionIndex,
+    partition: &Partition,
+) -> MetadataResponsePartition {
     let ids = |brokers: &[BrokerId]| brokers.iter().map(|id| id.0).collect::<Vec<_>>();
     let alive = |id: &BrokerId| image.broker(*id).is_some_and(|broker| !broker.fenced);
     let leader = partition.leader.filter(alive);
