@@ -153,3 +153,92 @@ fn io_error(name: &str, inject: &str) {
         assert!(Instant::now() >= deadline, "a log that failed takes nothing until the broker is started again");
     });
 }
+
+/// An ext4 on a loop device over a file on a small tmpfs, in which the device can be made to lose what it is given.
+struct Losing {
+    home: PathBuf,
+    device: String,
+}
+
+impl Losing {
+    fn mount(home: PathBuf) -> Losing {
+        let (back, disk) = (home.join("back"), home.join("disk"));
+        std::fs::create_dir_all(&disk).unwrap();
+        std::mem::forget(Small::mount(&back, 80)); // unmounted below, after the device that lies on it
+        let image = back.join("image");
+        std::fs::File::create(&image).unwrap().set_len(128 << 20).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]).arg(&image));
+        let found = Command::new("losetup").args(["-f", "--show"]).arg(&image).output().expect("losetup runs");
+        assert!(found.status.success(), "losetup (as root?): {}", String::from_utf8_lossy(&found.stderr));
+        let losing = Losing { home, device: String::from_utf8(found.stdout).unwrap().trim().to_owned() };
+        run(Command::new("mount").arg(&losing.device).arg(&disk));
+        losing
+    }
+
+    fn file(&self) -> PathBuf {
+        self.home.join("disk/file")
+    }
+
+    /// From now on what is written to the blocks of `file` is lost: they are taken from the image, and no room is left for new ones.
+    fn lose(&self) {
+        let extents = Command::new("filefrag").arg("-v").arg(self.file()).output().expect("filefrag runs");
+        let mut found = 0;
+        for line in String::from_utf8_lossy(&extents.stdout).lines() {
+            // "  0:        0..    8191:      34816..     43007:   8192:"
+            let numbers: Vec<u64> =
+                line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+            let [_, _, _, first, last, ..] = numbers[..] else { continue };
+            if !line.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+                continue;
+            }
+            let (at, len) = (first * 4096, (last - first + 1) * 4096);
+            let image = self.home.join("back/image");
+            run(Command::new("fallocate").args(["-p", "-o", &at.to_string(), "-l", &len.to_string()]).arg(image));
+            found += 1;
+        }
+        assert!(found > 0, "filefrag names no extent: {}", String::from_utf8_lossy(&extents.stdout));
+        let full = std::fs::write(self.home.join("back/filler"), vec![1; 80 << 20]);
+        assert!(full.is_err(), "the tmpfs is full");
+    }
+}
+
+impl Drop for Losing {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("-l").arg(self.home.join("disk")));
+        run(Command::new("losetup").arg("-d").arg(&self.device));
+        run(Command::new("umount").arg("-l").arg(self.home.join("back")));
+    }
+}
+
+/// The kernel writes back before anybody syncs, and the device loses it: the next sync has to say so, whoever else has waited for the
+/// write-back meanwhile.
+#[test]
+fn a_write_back_that_fails_is_told_by_the_next_sync() {
+    use flumen::io::{OpenOptions, Topology};
+    use std::sync::Arc;
+    let disk = Losing::mount(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("losing-{}", std::process::id())));
+    let disk = Arc::new(disk);
+    let its = disk.clone();
+    let topology = Topology { cores: 1, busy_poll: Duration::ZERO };
+    let running = flumen::io::start(&topology, move |io| {
+        let disk = its.clone();
+        async move {
+            let options = OpenOptions { write: true, create: true, exclusive: false, truncate: true };
+            let file = io.open(&disk.file(), options).await.unwrap();
+            let megabyte = bytes::Bytes::from(vec![7; 1 << 20]);
+            let write = async |from: u64| {
+                for number in from..from + 24 {
+                    file.write_at(&io, number << 20, std::slice::from_ref(&megabyte)).await.unwrap();
+                }
+            };
+            write(0).await;
+            file.sync_data(&io).await.expect("the device keeps it");
+            disk.lose();
+            write(0).await;
+            // Time for the write-back thread to see what became of it.
+            io.sleep(Duration::from_secs(2)).await;
+            file.sync_data(&io).await.expect_err("what is lost is not durable");
+        }
+    });
+    running.expect("a core").join().unwrap();
+}

@@ -104,7 +104,7 @@ fn run(desk: &Desk) {
             }
         }
         for (fd, position, len) in started.drain(..) {
-            range(&fd, position, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER);
+            wait(&fd, position, len);
             desk.under_way.fetch_sub(len, Ordering::Relaxed);
         }
         if closed {
@@ -114,7 +114,18 @@ fn run(desk: &Desk) {
     }
 }
 
-/// An error is left for `fdatasync` to find and report: this call promises nothing.
+/// Waits until a range is on the device, or lost.
+///
+/// The kernel tells a failed write-back once to each *open file*, to whoever asks first: had this wait the same one as `fdatasync`, it
+/// would take the error away, and the next `fdatasync` would report as durable what is lost. So it asks through an open file of its own,
+/// and leaves the error for `fdatasync` to find. Where there can be none (no descriptor left), nothing is waited for.
+fn wait(fd: &OwnedFd, position: u64, len: u64) {
+    if let Ok(own) = std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())) {
+        range(&own.into(), position, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER);
+    }
+}
+
+/// What this call says is of no matter: it promises nothing.
 fn range(fd: &OwnedFd, position: u64, len: u64, flags: libc::c_uint) {
     // SAFETY: the descriptor is live; the call touches no memory of ours.
     unsafe { libc::sync_file_range(fd.as_raw_fd(), position as i64, len as i64, flags) };
