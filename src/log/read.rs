@@ -167,6 +167,9 @@ impl LogState {
     }
 
     /// Remembers that the segment is in use, and gives back what the least recently used one holds.
+    ///
+    /// What is not on the device yet stays open: the kernel tells a failed write-back to each file that was open then, so an
+    /// `fdatasync` of one that is opened later may say that all is well.
     pub(super) fn touch(&self, segment: &Rc<Segment>) {
         if segment.base == self.active().base {
             return;
@@ -177,11 +180,13 @@ impl LogState {
         }
         open.retain(|other| !Rc::ptr_eq(other, segment));
         open.push_back(segment.clone());
-        if open.len() > OPEN_SEGMENTS
-            && let Some(oldest) = open.pop_front()
-            && oldest.base != self.active().base
-        {
-            oldest.release();
+        if open.len() > OPEN_SEGMENTS {
+            let flushed = |other: &Rc<Segment>| self.end_of(other) <= self.recovery_point.get();
+            if let Some(oldest) = open.iter().position(flushed).and_then(|at| open.remove(at))
+                && oldest.base != self.active().base
+            {
+                oldest.release();
+            }
         }
     }
 }

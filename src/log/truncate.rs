@@ -48,10 +48,6 @@ impl LogState {
             segment.forget_from(batch.position, batch.base);
         }
         self.reload_active(&segment).await?;
-        // What was cut must not come back with a power loss, in front of what is appended from now on.
-        let path = segment.path(LOG_SUFFIX);
-        let file = segment.file(&self.io).await?;
-        file.sync_data(&self.io).await.map_err(|e| LogError::storage(&path, "fdatasync", &e))?;
         if self.epochs.borrow_mut().truncate_from_end(end) {
             self.save_epochs().await?;
         }
@@ -62,6 +58,10 @@ impl LogState {
     /// The segment is active (again): indexes in memory, files cut and open.
     async fn reload_active(&self, segment: &Rc<Segment>) -> Result<(), LogError> {
         segment.trim_log(&self.io).await?;
+        // What was cut must not come back with a power loss, in front of what is appended from now on. Before the walk, which opens
+        // the file anew: an error of an earlier write-back is told only to a file that was open then.
+        let path = segment.path(LOG_SUFFIX);
+        segment.file(&self.io).await?.sync_data(&self.io).await.map_err(|e| LogError::storage(&path, "fdatasync", &e))?;
         let loader = self.loader();
         let epochs = self.epochs.borrow().clone();
         loader.rescan(segment, epochs).await?;

@@ -167,7 +167,9 @@ impl Losing {
         std::mem::forget(Small::mount(&back, 80)); // unmounted below, after the device that lies on it
         let image = back.join("image");
         std::fs::File::create(&image).unwrap().set_len(128 << 20).unwrap();
-        run(Command::new("mkfs.ext4").args(["-q", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]).arg(&image));
+        run(Command::new("mkfs.ext4")
+            .args(["-q", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"])
+            .arg(&image));
         let found = Command::new("losetup").args(["-f", "--show"]).arg(&image).output().expect("losetup runs");
         assert!(found.status.success(), "losetup (as root?): {}", String::from_utf8_lossy(&found.stderr));
         let losing = Losing { home, device: String::from_utf8(found.stdout).unwrap().trim().to_owned() };
@@ -185,8 +187,7 @@ impl Losing {
         let mut found = 0;
         for line in String::from_utf8_lossy(&extents.stdout).lines() {
             // "  0:        0..    8191:      34816..     43007:   8192:"
-            let numbers: Vec<u64> =
-                line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+            let numbers: Vec<u64> = line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
             let [_, _, _, first, last, ..] = numbers[..] else { continue };
             if !line.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
                 continue;
