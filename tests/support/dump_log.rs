@@ -22,6 +22,8 @@ const COMPLAINTS: &[&str] = &[
     "bytes at end of file",
     "Error",
 ];
+/// Bytes of file names in one call: Linux takes 128 KiB in one argument.
+const MOST_NAMES: usize = 64 << 10;
 const DATA: [&str; 5] = ["log", "index", "timeindex", "txnindex", "snapshot"];
 
 /// What a directory that passed holds.
@@ -73,11 +75,24 @@ pub fn check(data: &Path) -> Result<Checked, Vec<String>> {
     if complaints.is_empty() { Ok(checked) } else { Err(complaints) }
 }
 
+/// What the tool says of the files, in as many calls as their names need.
 fn dump(data: &Path, files: &[PathBuf], mode: &[&str], complaints: &mut Vec<String>) -> String {
-    if files.is_empty() {
-        return String::new();
-    }
     let names: Vec<String> = files.iter().map(|file| data.join(file).display().to_string()).collect();
+    let (mut text, mut rest) = (String::new(), &names[..]);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|name| {
+            bytes += name.len() + 1;
+            bytes <= MOST_NAMES
+        });
+        let (some, others) = rest.split_at(fitting.count().max(1));
+        text.push_str(&dump_some(some, mode, complaints));
+        rest = others;
+    }
+    text
+}
+
+fn dump_some(names: &[String], mode: &[&str], complaints: &mut Vec<String>) -> String {
     let list = names.join(",");
     let finished = tools::kafka_tool_finished(MAIN, &[mode, &["--files", &list]].concat(), b"");
     let text = String::from_utf8_lossy(&finished.stdout).into_owned();
@@ -89,7 +104,7 @@ fn dump(data: &Path, files: &[PathBuf], mode: &[&str], complaints: &mut Vec<Stri
             complaints.push(format!("{mode:?}: \"{complaint}\": {}", &line[..line.len().min(300)]));
         }
     }
-    for name in &names {
+    for name in names {
         if !text.lines().any(|line| line.strip_prefix("Dumping ") == Some(name)) {
             complaints.push(format!("{mode:?}: {name} was not dumped"));
         }

@@ -22,7 +22,7 @@ pub struct Finished {
 /// # Panics
 /// When it takes longer than `limit`; it is killed then.
 pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Finished {
-    let name = format!("{command:?}");
+    let name = shown(command);
     end_with_parent(command);
     let mut child = command
         .stdin(Stdio::piped())
@@ -51,8 +51,13 @@ pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Finished {
 pub fn run_ok(command: &mut Command, input: &[u8], limit: Duration) -> Vec<u8> {
     let finished = run(command, input, limit);
     let Finished { status, stdout, stderr } = &finished;
-    assert!(status.success(), "{status:?}: {command:?}\n{}\n{}", tail(&String::from_utf8_lossy(stdout)), tail(stderr));
+    assert!(status.success(), "{status:?}: {}\n{}\n{}", shown(command), tail(&String::from_utf8_lossy(stdout)), tail(stderr));
     finished.stdout
+}
+
+/// A command line, as much of it as helps.
+fn shown(command: &Command) -> String {
+    format!("{command:?}").chars().take(2000).collect()
 }
 
 pub fn tail(text: &str) -> String {
