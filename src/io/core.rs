@@ -91,6 +91,17 @@ impl Io {
         }
     }
 
+    /// How many files this core may have open: its part of the half of what the process may (`RLIMIT_NOFILE`, soft, as it is now); the
+    /// other half is for connections.
+    pub fn open_files_share(&self) -> usize {
+        each!(&self.kind, Kind, it => it.open_files_limit()) / 2 / self.cores()
+    }
+
+    /// How many files are open that this core has opened.
+    pub fn open_files(&self) -> usize {
+        each!(&self.kind, Kind, it => it.open_files())
+    }
+
     /// What this core has done so far.
     pub fn counters(&self) -> Counters {
         each!(&self.kind, Kind, it => it.counters())

@@ -30,6 +30,7 @@ impl LogState {
         self.check_writable()?;
         let config = self.config();
         self.check_batches(batches, &config)?;
+        self.last_used.set(self.io.now());
         let mut rolled = false;
         let mut rest = batches;
         while let Some(first) = rest.first() {
@@ -38,6 +39,9 @@ impl LogState {
                 rolled = true;
             }
             let active = self.active();
+            if active.open_files() == 0 {
+                self.wait_for_descriptors().await;
+            }
             active.open_indexes(&self.io).await?;
             active.write_indexes(&self.io, false).await?;
             let (group, behind) = rest.split_at(self.fitting(rest, &active, &config));

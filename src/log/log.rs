@@ -51,6 +51,8 @@ pub struct LogState {
     pub(super) flushing: Cell<bool>,
     pub(super) flushed: Notify,
     pub(super) last_flush: Cell<Mono>,
+    /// When it was last written to or read.
+    pub(super) last_used: Cell<Mono>,
     /// Files were made since the directory was last synced.
     pub(super) dir_unsynced: Cell<bool>,
     pub(super) failure: RefCell<Option<LogError>>,
@@ -97,6 +99,7 @@ impl Log {
             flushing: Cell::new(false),
             flushed: Notify::new(),
             last_flush: Cell::new(now),
+            last_used: Cell::new(now),
             dir_unsynced: Cell::new(true),
             failure: RefCell::new(None),
             closed: Cell::new(false),

@@ -10,12 +10,13 @@
 //! believed: an index entry counts only if the batch that it leads to is the one that it names.
 //!
 //! **Where to look.** Enter by [`Log`] (`log`, `types`). Writing: `append`, `flush`. Reading: `read`, `lookup`. Opening: `startup`,
-//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
+//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
 //! A log dir with its lock, identity and checkpoints is [`LogDir`] (`dir`).
 
 mod append;
 mod checkpoint;
 mod config;
+mod descriptors;
 mod dir;
 mod epochs;
 mod error;

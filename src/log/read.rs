@@ -32,6 +32,7 @@ impl LogState {
         if offset < start || offset > end {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
+        self.last_used.set(self.io.now());
         let upper = request.upper.min(end);
         let mut plan = ReadPlan { slices: Vec::new(), base_offset: offset, first_batch_bytes: 0, bytes: 0 };
         let mut next = if offset < upper { self.segment_of(offset) } else { None };

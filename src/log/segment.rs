@@ -149,11 +149,30 @@ impl Segment {
 
     /// Gives descriptors and index back; slices that were handed out keep theirs.
     pub(super) fn release(&self) {
-        *self.log_file.borrow_mut() = None;
+        self.close_files();
         *self.index.borrow_mut() = None;
-        *self.index_file.borrow_mut() = None;
-        *self.time_file.borrow_mut() = None;
         self.recent.borrow_mut().clear();
+    }
+
+    /// How many of its files are open.
+    pub(super) fn open_files(&self) -> usize {
+        [&self.log_file, &self.index_file, &self.time_file].iter().filter(|file| file.borrow().is_some()).count()
+    }
+
+    /// Closes the files and keeps everything else that is in memory.
+    pub(super) fn close_files(&self) {
+        for file in [&self.log_file, &self.index_file, &self.time_file] {
+            *file.borrow_mut() = None;
+        }
+    }
+
+    /// Syncs the index files, if they are open.
+    pub(super) async fn sync_indexes(&self, io: &Io) -> Result<(), LogError> {
+        for (file, suffix) in [(&self.index_file, INDEX_SUFFIX), (&self.time_file, TIME_INDEX_SUFFIX)] {
+            let Some(file) = file.borrow().clone() else { continue };
+            file.sync_data(io).await.map_err(|e| LogError::storage(&self.path(suffix), "fdatasync", &e))?;
+        }
+        Ok(())
     }
 
     /// Opens the index files for writing.

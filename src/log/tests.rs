@@ -109,6 +109,40 @@ async fn check_all(io: &Io, log: &Log) {
 }
 
 #[test]
+fn a_log_at_rest_has_no_file_open_and_goes_on_where_it_was() {
+    on_a_core(|io, dir| async move {
+        let log = open(&io, &dir, false).await;
+        for number in 0..100 {
+            append(&log, &[batch(Codec::None, 5, number * 10)], 1).await;
+        }
+        assert!(log.segments().len() > 3, "several segments");
+        assert!(log.open_files() >= 3, "the active segment and its indexes");
+        log.rest().await.unwrap();
+        assert_eq!(log.open_files(), 0);
+        assert_eq!(log.recovery_point(), log.log_end_offset(), "what is closed is on the device");
+        let at_rest = log.log_end_offset();
+        let read = async |offset: i64| {
+            let request =
+                ReadRequest { offset: Offset(offset), max_bytes: 1, upper: log.log_end_offset(), at_least_one_batch: true };
+            log.read(request).await.unwrap().base_offset.0
+        };
+        for offset in 0..at_rest.0 {
+            assert_eq!(read(offset).await, offset / 5 * 5);
+        }
+        log.rest().await.unwrap();
+        append(&log, &[batch(Codec::None, 5, 2000), batch(Codec::None, 5, 2010)], 1).await;
+        assert_eq!(read(at_rest.0 + 7).await, at_rest.0 + 5);
+        log.rest().await.unwrap();
+        log.rest().await.unwrap();
+        log.close().await.unwrap();
+        assert!(matches!(log.rest().await, Err(LogError::Closed)));
+        let again = open(&io, &dir, true).await;
+        assert_eq!(again.log_end_offset(), at_rest.plus(10));
+        assert!(again.offset_for_timestamp(2005, again.log_end_offset()).await.unwrap().is_some());
+    });
+}
+
+#[test]
 fn records_come_back_over_rolls_and_restarts() {
     on_a_core(|io, dir| async move {
         let log = open(&io, &dir, true).await;

@@ -43,7 +43,12 @@ impl Core {
             clean_shutdown: false,
             progress: None,
         };
-        match Log::open(self.io.clone(), open).await {
+        let opened = async {
+            let log = Log::open(self.io.clone(), open).await?;
+            self.rest_if_many(&log).await?;
+            Ok(log)
+        };
+        match opened.await {
             Ok(log) => self.insert(assigned, dir, log, Offset::ZERO),
             Err(error) => self.open_failed(assigned, dir, &error),
         }

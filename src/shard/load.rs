@@ -99,6 +99,7 @@ impl Core {
                 // What a crash left unflushed counts only once it is on the device, and readers are not to see less than before.
                 log.flush(log.log_end_offset()).await?;
             }
+            self.rest_if_many(&log).await?;
             Ok(log)
         };
         match opened.await {

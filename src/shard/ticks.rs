@@ -5,10 +5,13 @@
 
 use super::core::Core;
 use super::partition::Partition;
-use crate::log::{CheckpointKind, LogError};
+use crate::log::{CheckpointKind, Log, LogError};
 use crate::replica::Input;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// How often the number of open files is looked at.
+const OPEN_FILES_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Core {
     /// Starts the duties of this core; they end with the broker.
@@ -31,6 +34,7 @@ impl Core {
         }
         self.every(settings.flush_check_interval, async |core: Rc<Self>| core.for_all(flush_if_due).await);
         self.every(settings.retention_check_interval, async |core: Rc<Self>| core.for_all(apply_retention).await);
+        self.every(OPEN_FILES_INTERVAL, async |core: Rc<Self>| core.bound_open_files().await);
         self.every(settings.producer_id_expiration_check_interval, async |core: Rc<Self>| {
             let (now_ms, expiration) = (core.io.wall_clock_ms(), core.settings.producer_id_expiration_ms);
             for partition in core.all_partitions() {
@@ -38,6 +42,35 @@ impl Core {
                 core.io.yield_if_needed().await;
             }
         });
+    }
+
+    /// Puts the logs to rest that were used longest ago, when this core has more files open than is its share.
+    async fn bound_open_files(self: &Rc<Self>) {
+        let share = self.io.open_files_share();
+        if self.io.open_files() <= share {
+            return;
+        }
+        let mut by_age: Vec<_> = self.all_partitions().into_iter().filter(|partition| partition.log.open_files() > 0).collect();
+        by_age.sort_by_key(|partition| partition.log.last_used());
+        for partition in by_age {
+            // A margin, so that this is not about every single file.
+            if self.io.open_files() <= share - share / 4 || self.is_stopping() {
+                return;
+            }
+            if partition.is_busy() || partition.is_closed() || self.is_offline(partition.dir) {
+                continue;
+            }
+            match partition.log.rest().await {
+                Ok(()) => partition.on_flushed(self, partition.log.recovery_point()),
+                Err(error) => partition.device_failed(self, "closing of files", &error),
+            }
+            self.io.yield_if_needed().await;
+        }
+    }
+
+    /// A log that has been opened keeps its files only while there are few: they are opened again by its first append or read.
+    pub(super) async fn rest_if_many(&self, log: &Log) -> Result<(), LogError> {
+        if self.io.open_files() > self.io.open_files_share() / 2 { log.rest().await } else { Ok(()) }
     }
 
     fn every(self: &Rc<Self>, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {

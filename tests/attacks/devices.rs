@@ -1,6 +1,6 @@
 //! Machines that run out of descriptors or room, and disks that fail.
 
-use super::client::{Client, batch};
+use super::client::{Client, FETCH, batch, fetch_request};
 use super::support::broker::{Broker, Kind};
 use super::witness::{self, Witness};
 use super::{Attack, SHORT, logged};
@@ -38,6 +38,47 @@ fn no_descriptors_left() {
         assert!(served, "clients are served when others have left");
         limit_descriptors(broker, 20_000);
     });
+}
+
+/// More partitions than the process may have files open: all are written and read, before and after a restart.
+#[test]
+fn more_partitions_than_descriptors() {
+    const TOPICS: usize = 10;
+    const PARTITIONS: i32 = 60;
+    let settings = &[("flumen.cores", "2"), ("auto.create.topics.enable", "false")];
+    let mut broker = Broker::start_kind(Kind::Flumen, settings);
+    let in_use = |broker: &Broker| std::fs::read_dir(format!("/proc/{}/fd", broker.pid())).unwrap().count();
+    let limit = in_use(&broker) as u64 + 400;
+    for round in 0..2 {
+        limit_descriptors(&broker, limit);
+        // It began with more files open than it may have now.
+        std::thread::sleep(Duration::from_secs(2));
+        let mut client = Client::connect(broker.address());
+        for topic in 0..TOPICS {
+            let topic = format!("many{topic}");
+            if round == 0 {
+                client.create_topic(&topic, PARTITIONS, &[]);
+            }
+            for partition in 0..PARTITIONS {
+                let (code, offset) = client.produce(&topic, partition, batch(Compression::NONE, &[b"x"])).expect("an answer");
+                assert_eq!((code, offset), (0, round), "{topic}-{partition}");
+            }
+        }
+        for topic in 0..TOPICS {
+            for partition in (0..PARTITIONS).step_by(7) {
+                let request = fetch_request(&format!("many{topic}"), partition, 0, 1 << 20);
+                let answer = client.call(FETCH, &request).expect("an answer");
+                let found = &answer.responses[0].partitions[0];
+                assert_eq!((found.error_code, found.high_watermark), (0, round + 1));
+                assert!(found.records.len() > 0, "records");
+            }
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(in_use(&broker) < 400, "{} descriptors are open for {} partitions", in_use(&broker), TOPICS as i32 * PARTITIONS);
+        assert!(!broker.log().contains("Too many open files"), "there was always one left");
+        broker.stop();
+        broker.restart();
+    }
 }
 
 /// A file system of its own for one log dir; unmounted when dropped.

@@ -12,6 +12,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -38,6 +40,8 @@ pub(in crate::io) struct RealCore {
     start: Instant,
     pub(super) counting: Counting,
     pub(super) write_back: WriteBack,
+    /// Files that were opened here and are not closed; they may be closed on another core.
+    pub(super) open_files: Arc<AtomicUsize>,
     /// The tick is slow; the first input or output ends that.
     idle: Cell<bool>,
     roused: Notify,
@@ -45,7 +49,16 @@ pub(in crate::io) struct RealCore {
 
 impl RealCore {
     pub(super) fn new(index: usize, cores: usize, start: Instant, write_back: WriteBack) -> Self {
-        Self { index, cores, start, counting: Counting::default(), write_back, idle: Cell::new(false), roused: Notify::new() }
+        Self {
+            index,
+            cores,
+            start,
+            counting: Counting::default(),
+            write_back,
+            open_files: Arc::default(),
+            idle: Cell::new(false),
+            roused: Notify::new(),
+        }
     }
 
     /// Traffic has begun: tick at full pace.
@@ -81,6 +94,14 @@ impl RealCore {
             assert!(got > 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR), "no random bytes");
             filled += got.max(0) as usize;
         }
+    }
+
+    pub(in crate::io) fn open_files_limit(&self) -> usize {
+        super::machine::open_files_limit()
+    }
+
+    pub(in crate::io) fn open_files(&self) -> usize {
+        self.open_files.load(Ordering::Relaxed)
     }
 
     pub(in crate::io) fn counters(&self) -> Counters {

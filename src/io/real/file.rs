@@ -9,7 +9,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Pieces of one gathered write.
@@ -24,6 +24,8 @@ pub(in crate::io) struct RealFile {
     /// Taken only by drop.
     fd: Option<Arc<OwnedFd>>,
     write_back: WriteBack,
+    /// The open files of the core that opened it.
+    open_files: Arc<AtomicUsize>,
     /// Start and end of what was written in sequence and is not on its way to the device. Only the owner core writes them; atomics
     /// because the file may be read and dropped elsewhere.
     window_start: AtomicU64,
@@ -32,6 +34,7 @@ pub(in crate::io) struct RealFile {
 
 impl Drop for RealFile {
     fn drop(&mut self) {
+        self.open_files.fetch_sub(1, Ordering::Relaxed);
         if let Some(fd) = self.fd.take() {
             self.write_back.close(fd);
         }
@@ -40,9 +43,11 @@ impl Drop for RealFile {
 
 impl RealFile {
     pub(super) fn new(fd: OwnedFd, core: &RealCore) -> Self {
+        core.open_files.fetch_add(1, Ordering::Relaxed);
         Self {
             fd: Some(Arc::new(fd)),
             write_back: core.write_back.clone(),
+            open_files: core.open_files.clone(),
             window_start: AtomicU64::new(0),
             window_end: AtomicU64::new(0),
         }

@@ -56,6 +56,11 @@ pub fn raise_nofile() -> Result<u64> {
     Ok(now.rlim_cur)
 }
 
+/// The limit of open files that holds now.
+pub(super) fn open_files_limit() -> usize {
+    limit(libc::RLIMIT_NOFILE).map_or(usize::MAX, |limit| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
 /// Name of this host, for listeners that are configured without one.
 pub fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

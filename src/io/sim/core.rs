@@ -10,6 +10,8 @@ use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub(in crate::io) struct SimCore {
     index: usize,
     cores: usize,
     pub(super) counting: Rc<Counting>,
+    pub(super) open_files: Arc<AtomicUsize>,
 }
 
 impl SimCore {
@@ -29,7 +32,7 @@ impl SimCore {
             let state = shared.lock();
             (state.hosts[host.0].epoch, state.hosts[host.0].cores)
         };
-        Self { shared, executor, host, epoch, index, cores, counting: Rc::default() }
+        Self { shared, executor, host, epoch, index, cores, counting: Rc::default(), open_files: Arc::default() }
     }
 
     /// Waits a time drawn by `draw`.
@@ -85,6 +88,14 @@ impl SimCore {
             let word = state.app_rng.next().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
+    }
+
+    pub(in crate::io) fn open_files_limit(&self) -> usize {
+        self.shared.lock().options.open_files
+    }
+
+    pub(in crate::io) fn open_files(&self) -> usize {
+        self.open_files.load(Ordering::Relaxed)
     }
 
     pub(in crate::io) fn counters(&self) -> Counters {

@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most that one write call moves, as on a real core.
 const STEP: usize = 256 * 1024;
@@ -24,6 +25,8 @@ pub(in crate::io) struct SimFile {
     pub(super) inode: u64,
     path: PathBuf,
     writable: bool,
+    /// The open files of the core that opened it.
+    open_files: Arc<AtomicUsize>,
 }
 
 /// A held lock file.
@@ -36,6 +39,7 @@ pub(in crate::io) struct SimLock {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
+        self.open_files.fetch_sub(1, Ordering::Relaxed);
         let mut state = self.shared.lock();
         let host = &mut state.hosts[self.host.0];
         if host.epoch == self.epoch {
@@ -113,7 +117,9 @@ impl SimCore {
                 Ok(inode)
             })
             .await?;
+        self.open_files.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(SimFile {
+            open_files: self.open_files.clone(),
             shared: self.shared.clone(),
             host: self.host,
             epoch: self.epoch,

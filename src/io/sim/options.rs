@@ -15,6 +15,8 @@ pub struct Options {
     pub net: NetOptions,
     /// The bug that the code under simulation is to have, by the name that it asks for.
     pub planted: Option<&'static str>,
+    /// Files that a process may have open, as far as it asks for the limit.
+    pub open_files: usize,
     /// Keep every event for [`super::World::first_difference`], not only their hash.
     pub keep_trace: bool,
 }
@@ -65,6 +67,7 @@ impl Default for Options {
             disk: DiskOptions::default(),
             net: NetOptions::default(),
             planted: None,
+            open_files: 1 << 20,
             keep_trace: false,
         }
     }
