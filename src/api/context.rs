@@ -22,6 +22,8 @@ pub struct ApiContext {
     topic_configs: RefCell<TopicConfigs>,
     /// Whose batch may be decompressed beyond its first step: what a codec holds grows with what comes out of it.
     pub(super) long_decompression: Turnstile,
+    /// Whose long request is worked on: what it takes grows with what it names.
+    pub(super) long_requests: Turnstile,
     /// Fetch sessions that live on this core.
     pub(super) sessions: super::fetch::SessionCache,
 }
@@ -42,6 +44,7 @@ impl ApiContext {
             advertised,
             topic_configs: RefCell::default(),
             long_decompression: Turnstile::default(),
+            long_requests: Turnstile::default(),
             sessions,
         })
     }
