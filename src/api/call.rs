@@ -6,7 +6,8 @@
 //! short request goes through the same pieces in place. What is long is found out by trying: readers and writers of short messages
 //! give up at [`SHORT_MESSAGE`](crate::protocol::codec::SHORT_MESSAGE) bytes, so nobody has to guess from lengths.
 //!
-//! Long requests of a core go one after the other ([`Call::take_turn`]), which bounds the memory that they take together.
+//! Long requests of a core go one after the other ([`Call::take_turn`]), which bounds the memory that they take together; so do
+//! short requests with long answers, in a queue of their own.
 
 use super::{Answer, ApiContext, Connection, Finish};
 use crate::io::{Piece, Turn};
@@ -22,7 +23,7 @@ pub(super) struct Call {
     pub(super) request: RequestFrame,
     /// The message is not a short one.
     is_long: Cell<bool>,
-    /// Its turn among the long requests of this core, while it has it.
+    /// Its turn among the long requests, or answers, of this core while it has it. Whoever has it is polled on whatever happens.
     turn: RefCell<Option<Turn>>,
 }
 
@@ -91,7 +92,8 @@ impl Call {
     async fn take_turn(&self) {
         let has_it = self.turn.borrow().is_some();
         if !has_it {
-            let turn = self.context.long_requests.enter().await;
+            let turnstile = if self.is_long() { &self.context.long_requests } else { &self.context.long_answers };
+            let turn = turnstile.enter().await;
             *self.turn.borrow_mut() = Some(turn);
         }
     }

@@ -58,17 +58,18 @@ impl Attack<'_> {
     }
 
     /// As [`Attack::run`], with a witness on each of so many neighbouring partitions: of two, each core owns one.
-    pub fn run_beside(&self, witnesses: i32, attack: impl FnOnce(&Broker)) {
+    /// Returns the slowest round of any of them.
+    pub fn run_beside(&self, witnesses: i32, attack: impl FnOnce(&Broker)) -> Duration {
         let mut settings = vec![("flumen.cores", "2"), ("auto.create.topics.enable", "false")];
         settings.extend_from_slice(self.settings);
         let mut broker = Broker::start(&settings);
         Client::connect(broker.address()).create_topic(witness::TOPIC, witnesses, &[]);
         let witnesses = (0..witnesses).map(|partition| Witness::start(broker.address(), partition)).collect();
-        self.between(&mut broker, witnesses, attack);
+        self.between(&mut broker, witnesses, attack)
     }
 
     /// As [`Attack::run`], with a broker and witnesses that are there.
-    pub fn between(&self, broker: &mut Broker, witnesses: Vec<Witness>, attack: impl FnOnce(&Broker)) {
+    pub fn between(&self, broker: &mut Broker, witnesses: Vec<Witness>, attack: impl FnOnce(&Broker)) -> Duration {
         let before = memory_mib(broker, "VmRSS");
         // Resets the kernel's high-water mark to what is resident now.
         std::fs::write(format!("/proc/{}/clear_refs", broker.pid()), "5").expect("the mark can be reset");
@@ -85,6 +86,7 @@ impl Attack<'_> {
         assert!(slowest <= self.patience, "a round of a witness took {slowest:?}");
         Client::connect(broker.address()).create_topic("afterwards", 1, &[]);
         broker.stop();
+        slowest
     }
 }
 
