@@ -3,12 +3,13 @@
 
 use super::Call;
 use super::context::text;
-use crate::config::{ConfigSource, describe_topic};
+use crate::config::{BrokerConfig, ConfigSource, DynamicConfigs, describe_topic};
 use crate::controller::{Command, Reply};
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, TopicId};
+use crate::protocol::StrBytes;
 use crate::protocol::generated::create_partitions_request::CreatePartitionsRequest;
 use crate::protocol::generated::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
-use crate::protocol::generated::create_topics_request::CreateTopicsRequest;
+use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::generated::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse};
 use crate::protocol::generated::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::generated::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
@@ -18,40 +19,59 @@ use std::rc::Rc;
 /// What a request gets that meets a broker on its way out: the client tries another, or again.
 const STOPPING: ErrorCode = ErrorCode::NotController;
 
+/// Topics whose configs are described in one go; each has some thirty.
+const MANY: usize = 16;
+
+/// Configs that a client wants of each new topic.
+type WantedConfigs = BTreeMap<String, BTreeMap<String, String>>;
+
 pub(super) async fn create_topics(call: Rc<Call>, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let wanted: BTreeMap<String, BTreeMap<String, String>> = request
-        .topics
-        .iter()
-        .map(|topic| {
-            let value = |config: &crate::protocol::generated::create_topics_request::CreatableTopicConfig| {
-                config.value.as_ref().map(|value| (config.name.to_string(), value.to_string()))
-            };
-            (topic.name.to_string(), topic.configs.iter().filter_map(value).collect())
+    let (request, wanted, names) = call
+        .compute(false, move || {
+            let (wanted, names) = (configs_wanted(&request), request.topics.iter().map(|topic| topic.name.clone()));
+            let names: Vec<_> = names.collect();
+            (request, wanted, names)
         })
-        .collect();
-    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    match call.context.shards.controller(Command::CreateTopics(request)).await {
+        .await;
+    let context = &call.context;
+    match context.shards.controller(Command::CreateTopics(request)).await {
         Ok(Reply::CreateTopics(mut response)) => {
-            if call.version() >= 5 {
-                for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
-                    topic.configs = Some(configs_of(&call, wanted.get(&*topic.name)));
+            // Clients learn of configs since this version (KIP-525).
+            let tells_configs = call.version() >= 5;
+            let is_long = wanted.len() > MANY;
+            let (config, dynamic) = (context.config.clone(), context.dynamic_configs(&context.shards.image()));
+            let describe = move || {
+                drop(names);
+                for topic in response.topics.iter_mut().filter(|topic| tells_configs && topic.error_code == 0) {
+                    topic.configs = Some(configs_of(&config, &dynamic, wanted.get(&*topic.name)));
                 }
-            }
-            response
+                response
+            };
+            call.compute(is_long, describe).await
         }
         Ok(other) => unreachable!("CreateTopics was answered with {other:?}"),
         Err(_) => {
             let result = |name| CreatableTopicResult { name, error_code: STOPPING.code(), ..Default::default() };
-            CreateTopicsResponse { topics: names.into_iter().map(result).collect(), ..Default::default() }
+            let refuse = move || CreateTopicsResponse { topics: names.into_iter().map(result).collect(), ..Default::default() };
+            call.compute(false, refuse).await
         }
     }
 }
 
+fn configs_wanted(request: &CreateTopicsRequest) -> WantedConfigs {
+    let value = |config: &CreatableTopicConfig| config.value.as_ref().map(|value| (config.name.to_string(), value.to_string()));
+    let topic = |topic: &CreatableTopic| (topic.name.to_string(), topic.configs.iter().filter_map(value).collect());
+    request.topics.iter().map(topic).collect()
+}
+
 /// The configs in force of a topic that was (or, with validate_only, would be) created (KIP-525).
-fn configs_of(call: &Call, own: Option<&BTreeMap<String, String>>) -> Vec<CreatableTopicConfigs> {
-    let dynamic = call.context.dynamic_configs(&call.context.shards.image());
-    let entries = describe_topic(&call.context.config, &dynamic, own.unwrap_or(&BTreeMap::new()));
-    let config = |entry: crate::config::ConfigEntry| CreatableTopicConfigs {
+fn configs_of(
+    config: &BrokerConfig,
+    dynamic: &DynamicConfigs,
+    own: Option<&BTreeMap<String, String>>,
+) -> Vec<CreatableTopicConfigs> {
+    let entries = describe_topic(config, dynamic, own.unwrap_or(&BTreeMap::new()));
+    let described = |entry: crate::config::ConfigEntry| CreatableTopicConfigs {
         name: text(entry.name),
         value: entry.value.as_deref().filter(|_| !entry.is_sensitive).map(text),
         read_only: entry.read_only,
@@ -59,7 +79,7 @@ fn configs_of(call: &Call, own: Option<&BTreeMap<String, String>>) -> Vec<Creata
         is_sensitive: entry.is_sensitive,
         ..Default::default()
     };
-    entries.into_iter().map(config).collect()
+    entries.into_iter().map(described).collect()
 }
 
 /// Number of a config source on the wire.
@@ -67,39 +87,67 @@ pub(super) fn source_code(source: ConfigSource) -> i8 {
     source as i8
 }
 
-pub(super) async fn delete_topics(call: Rc<Call>, mut request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    // Before version 6 topics are named in a list of their own.
-    let named = std::mem::take(&mut request.topic_names);
-    request.topics.extend(named.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() }));
-    let wanted: Vec<_> = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id)).collect();
-    let refuse = |error: ErrorCode, message: Option<&str>| {
-        let result = |(name, topic_id): &(Option<_>, _)| DeletableTopicResult {
-            name: Option::clone(name),
-            topic_id: *topic_id,
-            error_code: error.code(),
-            error_message: message.map(text),
-        };
-        DeleteTopicsResponse { responses: wanted.iter().map(result).collect(), ..Default::default() }
-    };
+pub(super) async fn delete_topics(call: Rc<Call>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let (request, wanted) = call
+        .compute(false, move || {
+            let mut request = request;
+            // Before version 6 topics are named in a list of their own.
+            let named = std::mem::take(&mut request.topic_names);
+            request.topics.extend(named.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() }));
+            let wanted: Vec<_> = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id)).collect();
+            (request, wanted)
+        })
+        .await;
     if !call.context.config.delete_topic_enable() {
         let error = if call.version() < 3 { ErrorCode::InvalidRequest } else { ErrorCode::TopicDeletionDisabled };
-        return refuse(error, Some("Topic deletion is disabled."));
+        let refuse = move || {
+            drop(request);
+            refuse_deletion(wanted, error, Some("Topic deletion is disabled."))
+        };
+        return call.compute(false, refuse).await;
     }
     match call.context.shards.controller(Command::DeleteTopics(request)).await {
-        Ok(Reply::DeleteTopics(response)) => response,
+        Ok(Reply::DeleteTopics(response)) => {
+            call.compute(false, move || drop(wanted)).await;
+            response
+        }
         Ok(other) => unreachable!("DeleteTopics was answered with {other:?}"),
-        Err(_) => refuse(STOPPING, None),
+        Err(_) => call.compute(false, move || refuse_deletion(wanted, STOPPING, None)).await,
     }
 }
 
+fn refuse_deletion(
+    wanted: Vec<(Option<StrBytes>, TopicId)>,
+    error: ErrorCode,
+    message: Option<&'static str>,
+) -> DeleteTopicsResponse {
+    let result = |(name, topic_id)| DeletableTopicResult {
+        name,
+        topic_id,
+        error_code: error.code(),
+        error_message: message.map(StrBytes::from_static),
+    };
+    DeleteTopicsResponse { responses: wanted.into_iter().map(result).collect(), ..Default::default() }
+}
+
 pub(super) async fn create_partitions(call: Rc<Call>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let (request, names) = call
+        .compute(false, move || {
+            let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+            (request, names)
+        })
+        .await;
     match call.context.shards.controller(Command::CreatePartitions(request)).await {
-        Ok(Reply::CreatePartitions(response)) => response,
+        Ok(Reply::CreatePartitions(response)) => {
+            call.compute(false, move || drop(names)).await;
+            response
+        }
         Ok(other) => unreachable!("CreatePartitions was answered with {other:?}"),
         Err(_) => {
             let result = |name| CreatePartitionsTopicResult { name, error_code: STOPPING.code(), error_message: None };
-            CreatePartitionsResponse { results: names.into_iter().map(result).collect(), ..Default::default() }
+            let refuse =
+                move || CreatePartitionsResponse { results: names.into_iter().map(result).collect(), ..Default::default() };
+            call.compute(false, refuse).await
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{Answer, Call};
 use crate::controller::SUPPORTED_FEATURES;
 use crate::model::{ErrorCode, Offset};
 use crate::protocol::api::SERVED;
-use crate::protocol::frame::encode_response;
+use crate::protocol::frame::AnswerTo;
 use crate::protocol::generated::api_versions_request::ApiVersionsRequest;
 use crate::protocol::generated::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
@@ -13,24 +13,24 @@ use crate::protocol::generated::api_versions_response::{
 use crate::protocol::{ApiKey, Chunk};
 
 /// Answers; the header of this response has no tagged fields in any version, since the client cannot know what we speak yet.
-pub(super) fn answer(call: &Call) -> Answer {
+pub(super) async fn answer(call: Call) -> Answer {
     if !call.request.is_version_served() {
-        return match encode_response(ApiKey::ApiVersions, 0, call.request.correlation_id, &unknown_version()) {
+        return match (AnswerTo { version: 0, ..call.request.answers() }).encode(&unknown_version()) {
             Ok(chunks) => Answer::Send(chunks.into_iter().map(in_memory).collect()),
             Err(error) => Answer::Close(format!("ApiVersions cannot be answered: {error}")),
         };
     }
-    let request = match call.decode::<ApiVersionsRequest>() {
+    let request = match call.decode::<ApiVersionsRequest>().await {
         Ok(request) => request,
         Err(answer) => return answer,
     };
     let flexible = call.version() >= 3;
     if flexible && !(is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version)) {
         let response = ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
-        return call.respond(&response);
+        return call.respond(response).await;
     }
     let image = call.context.shards.image();
-    call.respond(&response(call.version(), image.next_offset(), image.served_features()))
+    call.respond(response(call.version(), image.next_offset(), image.served_features())).await
 }
 
 /// KIP-511: in version 0, with our versions of ApiVersions at least, so that the client can ask again.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn frame(version: i16, response: &ApiVersionsResponse) -> Vec<u8> {
-        let chunks = encode_response(ApiKey::ApiVersions, version, 0x0102_0304, response).unwrap();
+        let chunks = AnswerTo { api_key: ApiKey::ApiVersions, version, correlation_id: 0x0102_0304 }.encode(response).unwrap();
         let [Chunk::Bytes(bytes)] = &chunks[..] else { panic!("a small answer is one chunk") };
         bytes.to_vec()
     }

@@ -22,6 +22,10 @@ pub struct ApiContext {
     topic_configs: RefCell<TopicConfigs>,
     /// Whose batch may be decompressed beyond its first step: what a codec holds grows with what comes out of it.
     pub(super) long_decompression: Turnstile,
+    /// Whose long request is worked on: what it takes grows with what it names.
+    pub(super) long_requests: Turnstile,
+    /// The same for short requests with long answers, which need not wait for whoever floods the broker with names.
+    pub(super) long_answers: Turnstile,
     /// Fetch sessions that live on this core.
     pub(super) sessions: super::fetch::SessionCache,
 }
@@ -42,6 +46,8 @@ impl ApiContext {
             advertised,
             topic_configs: RefCell::default(),
             long_decompression: Turnstile::default(),
+            long_requests: Turnstile::default(),
+            long_answers: Turnstile::default(),
             sessions,
         })
     }

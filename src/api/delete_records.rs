@@ -1,6 +1,7 @@
 //! DeleteRecords (21), versions 0 to 2: moves the start of a log.
 
 use super::Call;
+use crate::controller::MetadataImage;
 use crate::model::{ErrorCode, Offset, PartitionIndex, TopicIdPartition};
 use crate::protocol::generated::delete_records_request::DeleteRecordsRequest;
 use crate::protocol::generated::delete_records_response::{
@@ -14,7 +15,29 @@ const NO_WATERMARK: i64 = -1;
 
 pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = call.context.shards.image();
-    let (mut response, mut wanted, mut places) = (DeleteRecordsResponse::default(), Vec::new(), Vec::new());
+    let Plan { mut response, wanted, places } = call.compute(false, move || plan(&image, request)).await;
+    let deleted = call.context.shards.delete_records(wanted).await;
+    let fill = move || {
+        for ((topic, partition), deleted) in places.into_iter().zip(deleted) {
+            let partition = &mut response.topics[topic].partitions[partition];
+            partition.error_code = super::for_names(deleted.error).code();
+            partition.low_watermark = deleted.low_watermark.0;
+        }
+        response
+    };
+    call.compute(false, fill).await
+}
+
+/// What to delete, and where in the response each result belongs: topic and partition.
+#[derive(Default)]
+struct Plan {
+    response: DeleteRecordsResponse,
+    wanted: Vec<(TopicIdPartition, Offset)>,
+    places: Vec<(usize, usize)>,
+}
+
+fn plan(image: &MetadataImage, request: DeleteRecordsRequest) -> Plan {
+    let Plan { mut response, mut wanted, mut places } = Plan::default();
     // What is named twice is deleted once, up to the offset that comes last, as in Kafka.
     let named = request.topics.iter().flat_map(|topic| topic.partitions.iter().map(|partition| (&*topic.name, partition)));
     let offsets: BTreeMap<(&str, i32), i64> =
@@ -47,11 +70,5 @@ pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> Del
         }
         response.topics.push(DeleteRecordsTopicResult { name: topic_request.name.clone(), partitions });
     }
-    let deleted = call.context.shards.delete_records(wanted).await;
-    for ((topic, partition), deleted) in places.into_iter().zip(deleted) {
-        let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = super::for_names(deleted.error).code();
-        partition.low_watermark = deleted.low_watermark.0;
-    }
-    response
+    Plan { response, wanted, places }
 }

@@ -3,9 +3,9 @@
 use super::Call;
 use super::admin::source_code;
 use super::context::text;
-use crate::config::{ConfigEntry, describe_broker, describe_topic};
+use crate::config::{BrokerConfig, ConfigEntry, DynamicConfigs, describe_broker, describe_topic};
 use crate::controller::MetadataImage;
-use crate::model::{ErrorCode, validate_topic_name};
+use crate::model::{BrokerId, ErrorCode, validate_topic_name};
 use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::protocol::generated::describe_configs_response::{
@@ -13,20 +13,39 @@ use crate::protocol::generated::describe_configs_response::{
 };
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Resource types on the wire.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
+/// Resources that are described in one go; each has some fifty configs.
+const MANY: usize = 16;
+
 pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let image = call.context.shards.image();
+    let context = &call.context;
+    let (image, config, id) = (context.shards.image(), context.config.clone(), context.broker_id());
+    let dynamic = context.dynamic_configs(&image);
+    let known = Known { image, config, dynamic, id };
+    call.compute(request.resources.len() > MANY, move || answer(&known, &request)).await
+}
+
+/// What there is to describe.
+struct Known {
+    image: Arc<MetadataImage>,
+    config: Arc<BrokerConfig>,
+    dynamic: DynamicConfigs,
+    id: BrokerId,
+}
+
+fn answer(known: &Known, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let result = |resource: &DescribeConfigsResource| {
         let mut result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
-        match entries(&call, &image, resource) {
+        match entries(known, resource) {
             Ok(entries) => {
                 let chosen = choose(entries, resource.configuration_keys.as_deref());
                 result.configs = chosen.into_iter().map(|entry| describe(entry, request.include_synonyms)).collect();
@@ -53,13 +72,9 @@ fn choose(mut entries: Vec<ConfigEntry>, keys: Option<&[StrBytes]>) -> Vec<Confi
     entries
 }
 
-fn entries(
-    call: &Call,
-    image: &MetadataImage,
-    resource: &DescribeConfigsResource,
-) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
-    let (context, name) = (&call.context, &*resource.resource_name);
-    let dynamic = context.dynamic_configs(image);
+fn entries(known: &Known, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
+    let Known { image, config, dynamic, id } = known;
+    let name = &*resource.resource_name;
     match resource.resource_type {
         TOPIC => {
             if let Err(why) = validate_topic_name(name) {
@@ -68,13 +83,12 @@ fn entries(
             let topic = image
                 .topic_by_name(name)
                 .ok_or((ErrorCode::UnknownTopicOrPartition, "this broker has no such topic".to_owned()))?;
-            Ok(describe_topic(&context.config, &dynamic, &image.topic_configs(&topic.name)))
+            Ok(describe_topic(config, dynamic, &image.topic_configs(&topic.name)))
         }
         // No name is the default of all brokers: what was set for the cluster, and nothing can be yet.
         BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name == context.broker_id().to_string() => Ok(describe_broker(&context.config, &dynamic)),
+        BROKER if name == id.to_string() => Ok(describe_broker(config, dynamic)),
         BROKER => {
-            let id = context.broker_id();
             let message = format!("Unexpected broker id, expected {id} or empty string, but received {name}");
             Err((ErrorCode::InvalidRequest, message))
         }

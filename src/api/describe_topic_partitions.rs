@@ -13,8 +13,17 @@ use crate::protocol::generated::describe_topic_partitions_response::{
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+/// Topics that are gone through in one go.
+const MANY: usize = 1000;
+
 pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
-    let image = call.context.shards.image();
+    let (image, limit) = (call.context.shards.image(), call.context.config.max_request_partition_size_limit());
+    let is_long = request.topics.is_empty() && image.topic_count() > MANY;
+    call.compute(is_long, move || answer(&image, limit, &request)).await
+}
+
+/// `most` is `max.request.partition.size.limit`.
+fn answer(image: &MetadataImage, most: usize, request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let (start_topic, start_partition) = match &request.cursor {
         Some(cursor) => (cursor.topic_name.to_string(), cursor.partition_index),
         None => (String::new(), 0),
@@ -26,10 +35,10 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsReque
         false => request.topics.iter().map(|topic| topic.name.to_string()).filter(|name| *name >= start_topic).collect(),
     };
     if request.cursor.is_some() && (start_partition < 0 || !(fetch_all || names.contains(&start_topic))) {
-        return refuse(&request);
+        return refuse(request);
     }
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
-    let mut left = limit.clamp(1, call.context.config.max_request_partition_size_limit().max(1));
+    let mut left = limit.clamp(1, most.max(1));
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names {
         let first = if name == start_topic { PartitionIndex(start_partition) } else { PartitionIndex(0) };
@@ -47,7 +56,7 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeTopicPartitionsReque
                 response.next_cursor = Some(cursor(&name, *index));
                 break;
             }
-            described.partitions.push(describe_partition(&image, *index, partition));
+            described.partitions.push(describe_partition(image, *index, partition));
             left -= 1;
         }
         response.topics.push(described);

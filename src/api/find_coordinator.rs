@@ -22,7 +22,8 @@ const NO_NODE: i32 = -1;
 const NO_PORT: i32 = -1;
 
 pub(super) async fn handle(call: Rc<Call>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    answer(call.version(), request)
+    let version = call.version();
+    call.compute(false, move || answer(version, request)).await
 }
 
 fn answer(version: i16, request: FindCoordinatorRequest) -> FindCoordinatorResponse {

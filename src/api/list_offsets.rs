@@ -1,6 +1,7 @@
 //! ListOffsets (2), versions 1 to 11: offsets by time, and the ends of the log.
 
 use super::Call;
+use crate::controller::MetadataImage;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TopicIdPartition};
 use crate::protocol::generated::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use crate::protocol::generated::list_offsets_response::{
@@ -17,9 +18,34 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
 pub(super) async fn handle(call: Rc<Call>, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let image = call.context.shards.image();
+    let (image, version) = (call.context.shards.image(), call.version());
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let (mut response, mut queries, mut places) = (ListOffsetsResponse::default(), Vec::new(), Vec::new());
+    let replica = BrokerId(request.replica_id);
+    let Plan { mut response, queries, places } = call.compute(false, move || plan(&image, version, request)).await;
+    let found = call.context.shards.list_offsets(queries, isolation, replica).await;
+    let fill = move || {
+        for ((topic, partition), found) in places.into_iter().zip(found) {
+            let partition = &mut response.topics[topic].partitions[partition];
+            partition.error_code = super::for_names(found.error).code();
+            partition.timestamp = found.timestamp;
+            partition.offset = found.offset.0;
+            partition.leader_epoch = if version >= 4 { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 };
+        }
+        response
+    };
+    call.compute(false, fill).await
+}
+
+/// What to ask, and where in the response each result belongs: topic and partition.
+#[derive(Default)]
+struct Plan {
+    response: ListOffsetsResponse,
+    queries: Vec<ListOffset>,
+    places: Vec<(usize, usize)>,
+}
+
+fn plan(image: &MetadataImage, version: i16, request: ListOffsetsRequest) -> Plan {
+    let Plan { mut response, mut queries, mut places } = Plan::default();
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<(&str, i32)> = request
         .topics
@@ -40,7 +66,7 @@ pub(super) async fn handle(call: Rc<Call>, request: ListOffsetsRequest) -> ListO
                     continue;
                 }
                 ErrorCode::InvalidRequest
-            } else if !is_known_timestamp(call.version(), wanted) {
+            } else if !is_known_timestamp(version, wanted) {
                 ErrorCode::UnsupportedVersion
             } else if let Some(topic) = topic.filter(|topic| topic.partitions.contains_key(&index)) {
                 places.push((response.topics.len(), partitions.len()));
@@ -61,15 +87,7 @@ pub(super) async fn handle(call: Rc<Call>, request: ListOffsetsRequest) -> ListO
         }
         response.topics.push(ListOffsetsTopicResponse { name: topic_request.name.clone(), partitions });
     }
-    let found = call.context.shards.list_offsets(queries, isolation, BrokerId(request.replica_id)).await;
-    for ((topic, partition), found) in places.into_iter().zip(found) {
-        let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = super::for_names(found.error).code();
-        partition.timestamp = found.timestamp;
-        partition.offset = found.offset.0;
-        partition.leader_epoch = if call.version() >= 4 { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 };
-    }
-    response
+    Plan { response, queries, places }
 }
 
 /// Whether this version knows a time, or special time, like the one asked for.

@@ -20,40 +20,21 @@ pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1
 /// "Not asked for" in a response.
 pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
+/// Topics and partitions that are described in one go.
+const MANY: usize = 1000;
+
 pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> MetadataResponse {
     let version = call.version();
     let context = &call.context;
-    // Since version 12 a topic may be named by its id alone.
-    let misused = |topic: &MetadataRequestTopic| version < 12 && (!topic.topic_id.is_zero() || topic.name.is_none());
-    if let Some(topics) = request.topics.as_ref().filter(|topics| topics.iter().any(misused)) {
-        // A name is never null in these versions, in the answer neither.
-        let name = |topic: &MetadataRequestTopic| topic.name.as_deref().unwrap_or_default().to_owned();
-        let refuse = |topic: &MetadataRequestTopic| nothing(ErrorCode::InvalidRequest, Some(&name(topic)), topic.topic_id);
-        return MetadataResponse { topics: topics.iter().map(refuse).collect(), ..Default::default() };
-    }
-    let wanted = match request.topics {
-        None => None,
-        Some(topics) if version == 0 && topics.is_empty() => None,
-        Some(topics) => Some(without_repetitions(topics)),
+    let MetadataRequest { topics, allow_auto_topic_creation, .. } = request;
+    let mut wanted = match call.compute(false, move || what_is_wanted(version, topics)).await {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
     };
-    if let Some(topics) = &wanted
-        && (version < 4 || request.allow_auto_topic_creation)
-        && context.config.auto_create_topics_enable()
-    {
-        create_missing(&call, topics).await;
+    if (version < 4 || allow_auto_topic_creation) && context.config.auto_create_topics_enable() {
+        wanted = create_missing(&call, wanted).await;
     }
     let image = context.shards.image();
-    let describe = |topic: &Topic| {
-        let mut described = describe_topic(&image, topic);
-        if request.include_topic_authorized_operations {
-            described.topic_authorized_operations = TOPIC_OPERATIONS;
-        }
-        described
-    };
-    let topics = match wanted {
-        None => image.topics().map(|topic| describe(topic)).collect(),
-        Some(topics) => topics.iter().map(|topic| find(&image, topic).map_or_else(|missing| missing, describe)).collect(),
-    };
     let broker = |node: super::context::Node| MetadataResponseBroker {
         node_id: node.id.0,
         host: node.host,
@@ -61,13 +42,67 @@ pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> Metadata
         rack: node.rack,
     };
     let asked = (8..=10).contains(&version) && request.include_cluster_authorized_operations;
-    MetadataResponse {
+    let response = MetadataResponse {
         brokers: context.nodes(&image, &call.connection).into_iter().map(broker).collect(),
         cluster_id: Some(text(context.shards.cluster_id())),
         controller_id: context.broker_id().0,
-        topics,
         cluster_authorized_operations: if asked { CLUSTER_OPERATIONS } else { NO_OPERATIONS },
         ..Default::default()
+    };
+    let with_operations = request.include_topic_authorized_operations;
+    let is_long = call.is_long() || has_many(&image, wanted.as_deref());
+    let describe = move || MetadataResponse { topics: describe_all(&image, wanted.as_deref(), with_operations), ..response };
+    call.compute(is_long, describe).await
+}
+
+/// The topics that are asked for, each once, `None` for all of them; or what a request gets that misuses ids.
+fn what_is_wanted(
+    version: i16,
+    topics: Option<Vec<MetadataRequestTopic>>,
+) -> Result<Option<Vec<MetadataRequestTopic>>, MetadataResponse> {
+    let Some(topics) = topics else { return Ok(None) };
+    // Since version 12 a topic may be named by its id alone.
+    let misused = |topic: &MetadataRequestTopic| version < 12 && (!topic.topic_id.is_zero() || topic.name.is_none());
+    if topics.iter().any(misused) {
+        // A name is never null in these versions, in the answer neither.
+        let name = |topic: &MetadataRequestTopic| topic.name.as_deref().unwrap_or_default().to_owned();
+        let refuse = |topic: &MetadataRequestTopic| nothing(ErrorCode::InvalidRequest, Some(&name(topic)), topic.topic_id);
+        return Err(MetadataResponse { topics: topics.iter().map(refuse).collect(), ..Default::default() });
+    }
+    if version == 0 && topics.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(without_repetitions(topics)))
+}
+
+/// Whether the answer is about more than a core may describe in one go.
+fn has_many(image: &MetadataImage, wanted: Option<&[MetadataRequestTopic]>) -> bool {
+    let mut described = 0;
+    let mut is_too_much = |topic: &Topic| {
+        described += 1 + topic.partitions.len();
+        described > MANY
+    };
+    match wanted {
+        None => image.topics().any(|topic| is_too_much(topic)),
+        Some(topics) => topics.iter().filter_map(|topic| lookup(image, topic)).any(is_too_much),
+    }
+}
+
+fn describe_all(
+    image: &MetadataImage,
+    wanted: Option<&[MetadataRequestTopic]>,
+    with_operations: bool,
+) -> Vec<MetadataResponseTopic> {
+    let describe = |topic: &Topic| {
+        let mut described = describe_topic(image, topic);
+        if with_operations {
+            described.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+        described
+    };
+    match wanted {
+        None => image.topics().map(|topic| describe(topic)).collect(),
+        Some(topics) => topics.iter().map(|topic| find(image, topic).map_or_else(|missing| missing, describe)).collect(),
     }
 }
 
@@ -84,39 +119,57 @@ fn without_repetitions(topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequest
     topics
 }
 
-/// Creates the topics that are asked for by legal names and do not exist, with the broker's defaults. What cannot be created shows
-/// as missing in the answer.
-async fn create_missing(call: &Rc<Call>, topics: &[MetadataRequestTopic]) {
+/// Creates the topics that are asked for by legal names and do not exist, with the broker's defaults, and gives back what was
+/// wanted. What cannot be created shows as missing in the answer.
+async fn create_missing(call: &Rc<Call>, wanted: Option<Vec<MetadataRequestTopic>>) -> Option<Vec<MetadataRequestTopic>> {
+    let topics = wanted?;
     let image = call.context.shards.image();
+    let (topics, request) = call
+        .compute(false, move || {
+            let request = creation_of_missing(&image, &topics);
+            (topics, request)
+        })
+        .await;
+    if let Some(request) = request
+        && call.context.shards.controller(Command::CreateTopics(request)).await.is_err()
+    {
+        tracing::debug!("topics are not created while the broker stops");
+    }
+    Some(topics)
+}
+
+fn creation_of_missing(image: &MetadataImage, topics: &[MetadataRequestTopic]) -> Option<CreateTopicsRequest> {
     let missing: BTreeSet<&str> = topics
         .iter()
         .filter(|topic| topic.topic_id.is_zero())
         .filter_map(|topic| topic.name.as_deref())
         .filter(|name| image.topic_by_name(name).is_none() && validate_topic_name(name).is_ok())
         .collect();
-    if missing.is_empty() {
-        return;
-    }
     let topic =
         |name: &str| CreatableTopic { name: text(name), num_partitions: -1, replication_factor: -1, ..Default::default() };
-    let request = CreateTopicsRequest { topics: missing.into_iter().map(topic).collect(), ..Default::default() };
-    if call.context.shards.controller(Command::CreateTopics(request)).await.is_err() {
-        tracing::debug!("topics are not created while the broker stops");
-    }
+    let topics: Vec<_> = missing.into_iter().map(topic).collect();
+    (!topics.is_empty()).then(|| CreateTopicsRequest { topics, ..Default::default() })
+}
+
+/// The topic that is meant, if it exists.
+fn lookup<'a>(image: &'a MetadataImage, wanted: &MetadataRequestTopic) -> Option<&'a Topic> {
+    let found = match wanted.topic_id.is_zero() {
+        true => image.topic_by_name(wanted.name.as_deref().unwrap_or_default()),
+        false => image.topic_by_id(wanted.topic_id),
+    };
+    found.map(|topic| &**topic)
 }
 
 /// A topic that exists, or the answer that says it does not.
 fn find<'a>(image: &'a MetadataImage, wanted: &MetadataRequestTopic) -> Result<&'a Topic, MetadataResponseTopic> {
     if !wanted.topic_id.is_zero() {
-        let found = image.topic_by_id(wanted.topic_id).map(|topic| &**topic);
-        return found.ok_or_else(|| nothing(ErrorCode::UnknownTopicId, None, wanted.topic_id));
+        return lookup(image, wanted).ok_or_else(|| nothing(ErrorCode::UnknownTopicId, None, wanted.topic_id));
     }
     let name = wanted.name.as_deref().unwrap_or_default();
     if validate_topic_name(name).is_err() {
         return Err(nothing(ErrorCode::InvalidTopicException, Some(name), TopicId::ZERO));
     }
-    let found = image.topic_by_name(name).map(|topic| &**topic);
-    found.ok_or_else(|| nothing(ErrorCode::UnknownTopicOrPartition, Some(name), TopicId::ZERO))
+    lookup(image, wanted).ok_or_else(|| nothing(ErrorCode::UnknownTopicOrPartition, Some(name), TopicId::ZERO))
 }
 
 fn nothing(error: ErrorCode, name: Option<&str>, topic_id: TopicId) -> MetadataResponseTopic {

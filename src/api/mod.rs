@@ -4,8 +4,8 @@
 //! have said, error code by error code.
 //!
 //! **The design that follows.** [`dispatch`] takes a frame apart and calls the handler of its API. A handler gets a decoded message,
-//! asks [`Shards`] (which splits by owner core), and returns the response message; encoding, framing and closing are done here, so
-//! that a handler is about its own rules only. Two handlers see more: `produce`, whose first stage runs in the order of requests
+//! asks [`Shards`] (which splits by owner core), and returns the response message; encoding, framing and closing are done in `call`,
+//! so that a handler is about its own rules only; what grows with the size of a request it does in [`Call::compute`]. Two handlers see more: `produce`, whose first stage runs in the order of requests
 //! and whose answer comes later, and `fetch`, whose answer has pieces that leave by `sendfile`.
 //!
 //! A new error code in Produce goes to `produce.rs`; a new API gets a file, a line in [`dispatch`]'s table and one in
@@ -13,6 +13,7 @@
 
 mod admin;
 mod api_versions;
+mod call;
 mod context;
 mod delete_records;
 mod describe_cluster;
@@ -31,8 +32,9 @@ pub use context::{ApiContext, Connection};
 use crate::io::Piece;
 use crate::model::ErrorCode;
 use crate::protocol::frame::{FrameError, RequestFrame};
-use crate::protocol::{ApiKey, Chunk, Message, Request};
+use crate::protocol::{ApiKey, DecodeError};
 use bytes::Bytes;
+use call::Call;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -58,15 +60,19 @@ pub fn may_overlap(frame: &Bytes) -> bool {
 
 /// Takes a request (a frame without its length). What has to happen in the order of requests has happened when this returns.
 pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, frame: Bytes) -> Finish {
-    let request = match RequestFrame::parse(frame) {
+    let parsed = match RequestFrame::parse_short(&frame) {
+        Err(FrameError::Header(DecodeError::Long)) => parse_long(context, frame).await,
+        parsed => parsed,
+    };
+    let request = match parsed {
         Ok(request) => request,
         Err(error) => return close(describe(connection, &error)),
     };
-    let call = Call { context: context.clone(), connection: connection.clone(), request };
+    let call = Call::new(context, connection, request);
     match call.request.api_key {
         ApiKey::Produce => produce::dispatch(call).await,
         ApiKey::Fetch => Box::pin(fetch::answer(call)),
-        ApiKey::ApiVersions => Box::pin(async move { api_versions::answer(&call) }),
+        ApiKey::ApiVersions => Box::pin(api_versions::answer(call)),
         ApiKey::ListOffsets => call.run(list_offsets::handle),
         ApiKey::Metadata => call.run(metadata::handle),
         ApiKey::CreateTopics => call.run(admin::create_topics),
@@ -81,6 +87,12 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::DescribeTopicPartitions => call.run(describe_topic_partitions::handle),
         other => close(format!("{} has no handler", other.name())),
     }
+}
+
+/// Takes apart a header with more tagged fields than a core has time for.
+async fn parse_long(context: &ApiContext, frame: Bytes) -> Result<RequestFrame, FrameError> {
+    let _turn = context.long_requests.enter().await;
+    context.io.compute(true, move || RequestFrame::parse(frame)).await
 }
 
 fn describe(connection: &Connection, error: &FrameError) -> String {
@@ -105,68 +117,4 @@ fn for_names(error: ErrorCode) -> ErrorCode {
 /// Whether a topic is the broker's own.
 fn is_internal(topic: &str) -> bool {
     INTERNAL_TOPICS.contains(&topic)
-}
-
-/// One request on its way: who asks, what, and the means to answer.
-struct Call {
-    context: Rc<ApiContext>,
-    connection: Rc<Connection>,
-    request: RequestFrame,
-}
-
-impl Call {
-    /// Version of the request.
-    fn version(&self) -> i16 {
-        self.request.version
-    }
-
-    /// Decodes the message, lets `handle` answer it, and encodes the answer.
-    fn run<R, F>(self, handle: impl FnOnce(Rc<Call>, R) -> F + 'static) -> Finish
-    where
-        R: Request + 'static,
-        F: Future<Output = R::Response> + 'static,
-    {
-        let message = match self.decode::<R>() {
-            Ok(message) => message,
-            Err(answer) => return Box::pin(std::future::ready(answer)),
-        };
-        let call = Rc::new(self);
-        Box::pin(async move {
-            let response = handle(call.clone(), message).await;
-            call.respond(&response)
-        })
-    }
-
-    /// The message; a malformed one ends the connection, as in Kafka.
-    fn decode<R: Request>(&self) -> Result<R, Answer> {
-        self.request.decode().map_err(|error| {
-            let (name, version) = (self.request.api_key.name(), self.version());
-            Answer::Close(format!("a {name} request of version {version} is malformed: {error}"))
-        })
-    }
-
-    /// The frame of an answer that is all in memory.
-    fn respond<M: Message>(&self, response: &M) -> Answer {
-        self.respond_with(response, |_, index| unreachable!("no external records, but gap {index}"))
-    }
-
-    /// The frame of an answer; `fill` appends the pieces that belong into gap `index`.
-    fn respond_with<M: Message>(&self, response: &M, mut fill: impl FnMut(&mut Vec<Piece>, usize)) -> Answer {
-        let chunks = match self.request.encode_response(response) {
-            Ok(chunks) => chunks,
-            Err(error) => {
-                let name = self.request.api_key.name();
-                tracing::error!(api = name, version = self.version(), %error, "an answer cannot be encoded");
-                return Answer::Close(format!("the answer to {name} cannot be encoded"));
-            }
-        };
-        let mut pieces = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
-            match chunk {
-                Chunk::Bytes(bytes) => pieces.push(Piece::Bytes(bytes)),
-                Chunk::External { index, .. } => fill(&mut pieces, index),
-            }
-        }
-        Answer::Send(pieces)
-    }
 }

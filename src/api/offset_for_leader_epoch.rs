@@ -2,6 +2,7 @@
 //! (KIP-320).
 
 use super::Call;
+use crate::controller::MetadataImage;
 use crate::model::{ErrorCode, LeaderEpoch, PartitionIndex, TopicIdPartition};
 use crate::protocol::generated::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
 use crate::protocol::generated::offset_for_leader_epoch_response::{
@@ -12,7 +13,30 @@ use std::rc::Rc;
 
 pub(super) async fn handle(call: Rc<Call>, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let image = call.context.shards.image();
-    let (mut response, mut queries, mut places) = (OffsetForLeaderEpochResponse::default(), Vec::new(), Vec::new());
+    let Plan { mut response, queries, places } = call.compute(false, move || plan(&image, request)).await;
+    let found = call.context.shards.epoch_end_offsets(queries).await;
+    let fill = move || {
+        for ((topic, partition), found) in places.into_iter().zip(found) {
+            let partition = &mut response.topics[topic].partitions[partition];
+            partition.error_code = super::for_names(found.error).code();
+            partition.leader_epoch = found.leader_epoch.0;
+            partition.end_offset = found.end_offset.0;
+        }
+        response
+    };
+    call.compute(false, fill).await
+}
+
+/// What to ask, and where in the response each result belongs: topic and partition.
+#[derive(Default)]
+struct Plan {
+    response: OffsetForLeaderEpochResponse,
+    queries: Vec<EpochEnd>,
+    places: Vec<(usize, usize)>,
+}
+
+fn plan(image: &MetadataImage, request: OffsetForLeaderEpochRequest) -> Plan {
+    let Plan { mut response, mut queries, mut places } = Plan::default();
     for topic_request in request.topics {
         let topic = image.topic_by_name(&topic_request.topic);
         let mut partitions = Vec::with_capacity(topic_request.partitions.len());
@@ -34,12 +58,5 @@ pub(super) async fn handle(call: Rc<Call>, request: OffsetForLeaderEpochRequest)
         }
         response.topics.push(OffsetForLeaderTopicResult { topic: topic_request.topic, partitions });
     }
-    let found = call.context.shards.epoch_end_offsets(queries).await;
-    for ((topic, partition), found) in places.into_iter().zip(found) {
-        let partition = &mut response.topics[topic].partitions[partition];
-        partition.error_code = super::for_names(found.error).code();
-        partition.leader_epoch = found.leader_epoch.0;
-        partition.end_offset = found.end_offset.0;
-    }
-    response
+    Plan { response, queries, places }
 }

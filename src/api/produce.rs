@@ -14,9 +14,11 @@ use crate::protocol::generated::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use crate::record::{BatchHeader, Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
-use crate::shard::{ProduceResult, ProduceSlice};
+use crate::shard::{MAX_SLICES, ProduceResult, ProduceSlice};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,49 +29,115 @@ const TOPIC_IDS_SINCE: i16 = 13;
 /// `client.id` of Kafka's admin client, the only one that may write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
 
+/// Partitions that are looked at before others get a turn, if it is time.
+const BETWEEN_YIELDS: usize = 64;
+
+/// Topic and partition in the response of each slice that was handed over.
+type Places = Vec<(usize, usize)>;
+
+/// Results on their way.
+type Results = Pin<Box<dyn Future<Output = Vec<ProduceResult>>>>;
+
+/// The slices of one request on their way to the partitions.
+struct HandOver<'a> {
+    call: &'a Call,
+    acks: i16,
+    timeout: Duration,
+    slices: Vec<ProduceSlice>,
+    places: Places,
+    /// What was too much to be handed over in one go.
+    before: Vec<(Places, Results)>,
+}
+
+impl HandOver<'_> {
+    /// The order in each partition is that of requests though some of a request goes before the rest of it: the next request is
+    /// dispatched when all of this one has been handed over.
+    fn add(&mut self, slice: ProduceSlice, place: (usize, usize)) {
+        if self.slices.len() == MAX_SLICES {
+            let slices = std::mem::take(&mut self.slices);
+            let results = Box::pin(self.hand_over(slices));
+            self.before.push((std::mem::take(&mut self.places), results));
+        }
+        self.slices.push(slice);
+        self.places.push(place);
+    }
+
+    fn hand_over(&self, slices: Vec<ProduceSlice>) -> impl Future<Output = Vec<ProduceResult>> + use<> {
+        let deadline = self.call.context.io.now().after(self.timeout);
+        self.call.context.shards.produce(slices, self.acks, deadline)
+    }
+}
+
 pub(super) async fn dispatch(call: Call) -> Finish {
-    let request = match call.decode::<ProduceRequest>() {
+    let request = match call.decode::<ProduceRequest>().await {
         Ok(request) => request,
-        Err(answer) => return Box::pin(std::future::ready(answer)),
+        Err(answer) => {
+            call.end();
+            return Box::pin(std::future::ready(answer));
+        }
     };
+    let ProduceRequest { transactional_id, acks, timeout_ms, topic_data, .. } = request;
+    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let image = call.context.shards.image();
-    let mut response = ProduceResponse::default();
-    let transactional = request.transactional_id.is_some();
-    let mut slices = Vec::new();
-    // Where the result of each slice belongs: topic and partition in the response.
-    let mut places = Vec::new();
-    for (topic_place, topic_data) in without_repetitions(request.topic_data).into_iter().enumerate() {
+    let topics = call.compute(false, move || without_repetitions(topic_data)).await;
+    let (slices, places, before) = Default::default();
+    let mut hand_over = HandOver { call: &call, acks, timeout, slices, places, before };
+    let mut response = check_all(&mut hand_over, &image, topics, transactional_id.is_some()).await;
+    let slices = std::mem::take(&mut hand_over.slices);
+    let last = hand_over.hand_over(slices);
+    let HandOver { places, before, .. } = hand_over;
+    call.rest();
+    Box::pin(async move {
+        for (places, results) in before {
+            for (place, result) in places.into_iter().zip(results.await) {
+                tell_result(&call, &image, result, &mut response, place);
+            }
+            call.context.io.yield_if_needed().await;
+        }
+        for (place, result) in places.into_iter().zip(last.await) {
+            tell_result(&call, &image, result, &mut response, place);
+        }
+        let answer = answer(&call, acks, response).await;
+        call.end();
+        answer
+    })
+}
+
+/// Checks the batch of each partition and gives it to `hand_over`; the response says what is wrong with the others.
+async fn check_all(
+    hand_over: &mut HandOver<'_>,
+    image: &MetadataImage,
+    topics: Vec<TopicProduceData>,
+    transactional: bool,
+) -> ProduceResponse {
+    let call = hand_over.call;
+    let mut response = ProduceResponse { responses: Vec::with_capacity(topics.len()), ..Default::default() };
+    let mut seen = 0;
+    for (topic_place, topic_data) in topics.into_iter().enumerate() {
         let TopicProduceData { name, topic_id, partition_data } = topic_data;
-        let topic = find_topic(&call, &image, &name, topic_id, request.acks);
-        let config = topic.as_ref().ok().map(|topic| call.context.topic_config(&image, topic));
+        let topic = find_topic(call, image, &name, topic_id, hand_over.acks);
+        let config = topic.as_ref().ok().map(|topic| call.context.topic_config(image, topic));
         let mut partition_responses = Vec::with_capacity(partition_data.len());
         for (partition_place, PartitionProduceData { index, records }) in partition_data.into_iter().enumerate() {
             let mut partition = PartitionProduceResponse { index, base_offset: -1, ..Default::default() };
             let checked = match (&topic, &config) {
-                (Ok(topic), Some(config)) => check(&call, transactional, topic, config, index, records).await,
+                (Ok(topic), Some(config)) => check(call, transactional, topic, config, index, records).await,
                 (Ok(_), None) => unreachable!("a topic has configs"),
                 (Err(error), _) => Err(Refusal::from(*error)),
             };
             match checked {
-                Ok(slice) => {
-                    slices.push(slice);
-                    places.push((topic_place, partition_place));
-                }
+                Ok(slice) => hand_over.add(slice, (topic_place, partition_place)),
                 Err(refusal) => refusal.tell(&mut partition),
             }
             partition_responses.push(partition);
+            seen += 1;
+            if seen % BETWEEN_YIELDS == 0 {
+                call.context.io.yield_if_needed().await;
+            }
         }
         response.responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let deadline = call.context.io.now().after(timeout);
-    let results = call.context.shards.produce(slices, request.acks, deadline);
-    Box::pin(async move {
-        for ((topic, partition), result) in places.into_iter().zip(results.await) {
-            tell_result(&call, &image, result, &mut response, (topic, partition));
-        }
-        answer(&call, request.acks, response)
-    })
+    response
 }
 
 /// A partition that a request names twice is written once, with the records that come last, as in Kafka.
@@ -103,14 +171,17 @@ fn without_repetitions(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
 
 /// With acks=0 there is no answer; an error is told by closing the connection, as Kafka does, so that the client looks for
 /// new metadata.
-fn answer(call: &Call, acks: i16, response: ProduceResponse) -> Answer {
+async fn answer(call: &Call, acks: i16, response: ProduceResponse) -> Answer {
     if acks != 0 {
-        return call.respond(&response);
+        return call.respond(response).await;
     }
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    match partitions.into_iter().find(|partition| partition.error_code != 0) {
-        Some(failed) => {
-            let error = ErrorCode::from_code(failed.error_code).map_or("an error", ErrorCode::name);
+    let first_error = move || {
+        let mut codes = response.responses.iter().flat_map(|topic| &topic.partition_responses).map(|one| one.error_code);
+        codes.find(|code| *code != 0)
+    };
+    match call.compute(false, first_error).await {
+        Some(code) => {
+            let error = ErrorCode::from_code(code).map_or("an error", ErrorCode::name);
             Answer::Close(format!("a produce with acks=0 met {error}"))
         }
         None => Answer::Nothing,

@@ -93,6 +93,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Topics that it names: what deciding on it takes grows with them.
+    pub fn topics(&self) -> usize {
+        match self {
+            Self::CreateTopics(request) => request.topics.len(),
+            Self::DeleteTopics(request) => request.topics.len() + request.topic_names.len(),
+            Self::CreatePartitions(request) => request.topics.len(),
+            Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
+        }
+    }
+}
+
 /// The answer to a [`Command`], to be given once the records are committed.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reply {

@@ -1,6 +1,6 @@
 //! A core's handle to its devices.
 
-use super::real::RealCore;
+use super::real::{RealCore, RealRandomness};
 use super::{Counters, DirEntry, File, FileLock, Listener, OpenOptions, Socket};
 use bytes::Bytes;
 use std::future::Future;
@@ -38,6 +38,37 @@ pub(super) enum Kind {
     Real(Rc<RealCore>),
     #[cfg(feature = "sim")]
     Sim(Rc<super::sim::SimCore>),
+}
+
+/// Random bytes of the same quality as [`Io::random`]'s, for any thread.
+pub struct Randomness(RandomKind);
+
+pub(super) enum RandomKind {
+    Real(RealRandomness),
+    #[cfg(feature = "sim")]
+    Sim(super::sim::SimRandomness),
+}
+
+impl From<RealRandomness> for RandomKind {
+    fn from(real: RealRandomness) -> Self {
+        Self::Real(real)
+    }
+}
+
+#[cfg(feature = "sim")]
+impl From<super::sim::SimRandomness> for RandomKind {
+    fn from(sim: super::sim::SimRandomness) -> Self {
+        Self::Sim(sim)
+    }
+}
+
+impl Randomness {
+    /// Random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        each!(&self.0, RandomKind, it => it.fill(&mut bytes));
+        bytes
+    }
 }
 
 /// A request to end the process.
@@ -136,6 +167,23 @@ impl Io {
     /// closing a huge file, walking a directory. A panic of `work` goes on in the caller.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         each!(&self.kind, Kind, it => it.blocking(work).await)
+    }
+
+    /// Computes something that needs nothing but what `work` holds: here when it is short, and on a helper thread of this core when it
+    /// `is_long`, so that the core serves others meanwhile. What is dropped inside `work` is dropped there too.
+    pub async fn compute<T: Send + 'static>(&self, is_long: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if is_long { Box::pin(self.blocking(work)).await } else { work() }
+    }
+
+    /// Drops what takes long to drop, away from the core. Nobody waits for it.
+    pub fn discard(&self, garbage: impl Send + 'static) {
+        let io = self.clone();
+        self.spawn(async move { io.blocking(move || drop(garbage)).await });
+    }
+
+    /// A source of random bytes for [`Io::compute`].
+    pub fn randomness(&self) -> Randomness {
+        Randomness(each!(&self.kind, Kind, it => it.randomness().into()))
     }
 
     /// Waits for the next SIGTERM or SIGINT. One task of the process waits at a time.

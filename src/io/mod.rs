@@ -35,7 +35,7 @@ pub mod sim;
 mod turnstile;
 mod wake;
 
-pub use core::{Io, Mono, Signal};
+pub use core::{Io, Mono, Randomness, Signal};
 pub use counters::Counters;
 pub use file::{DirEntry, File, FileLock, FileSlice, OpenOptions};
 pub use handover::Handover;

@@ -11,6 +11,10 @@ use bytes::Bytes;
 /// this a 100 MiB frame could ask for gigabytes. A Fetch of 300,000 partitions stays below it.
 pub const MAX_DECODED_BYTES: usize = 64 << 20;
 
+/// Most bytes that are read or written in one go by a core that has other things to do; a message that takes more is one for a helper
+/// thread. Record data and other opaque bytes do not count: they are shared, not walked.
+pub const SHORT_MESSAGE: usize = 64 << 10;
+
 /// Longest string on the wire, in bytes: Kafka bounds the compact form by the range of the old 16-bit length as well.
 pub const MAX_STRING_LENGTH: usize = i16::MAX as usize;
 
@@ -78,6 +82,9 @@ pub enum DecodeError {
     /// The arrays of this frame would take more memory than [`MAX_DECODED_BYTES`] or the reader's own limit.
     #[error("the arrays of the frame would take more than the memory allowed to one frame")]
     TooLarge,
+    /// A reader of short messages met one that is longer than [`SHORT_MESSAGE`]; a reader without that limit may find nothing wrong.
+    #[error("the message takes longer to read than a core may take in one go")]
+    Long,
     /// Null where the version does not allow it.
     #[error("null where a value is required")]
     UnexpectedNull,
@@ -107,6 +114,9 @@ pub enum EncodeError {
     /// A field is null where this version does not allow it.
     #[error("{field} is null, which version {version} does not allow")]
     NullNotInVersion { field: &'static str, version: i16 },
+    /// A writer of short messages met one that is longer than [`SHORT_MESSAGE`]; for a writer without that limit nothing is wrong.
+    #[error("the message takes longer to write than a core may take in one go")]
+    Long,
     /// A string is longer than [`MAX_STRING_LENGTH`].
     #[error("a string of {0} bytes is too long")]
     StringTooLong(usize),

@@ -2,10 +2,11 @@ use super::*;
 use crate::protocol::StrBytes;
 use crate::protocol::generated::fetch_response::{LeaderIdAndEpoch, PartitionData};
 use crate::protocol::generated::metadata_request::MetadataRequestTopic;
+use crate::protocol::generated::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::generated::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use crate::protocol::generated::{
     ConsumerOffsetsKey, ConsumerOffsetsValue, FetchRequest, FetchResponse, MetadataRequest, OffsetCommitKey, OffsetCommitValue,
-    ProduceResponse, ProducerSnapshot,
+    ProduceRequest, ProduceResponse, ProducerSnapshot,
 };
 
 #[test]
@@ -137,4 +138,56 @@ fn coordinator_records_say_kind_and_version_first() {
 #[test]
 fn an_empty_producer_snapshot_has_kafkas_length() {
     assert_eq!(ProducerSnapshot::default().to_bytes(1).unwrap().len(), 8, "crc and count; the version stands before it");
+}
+
+/// Names that take a little more than a short message.
+fn many_topics() -> MetadataRequest {
+    let topics = (0..SHORT_MESSAGE / 8)
+        .map(|number| MetadataRequestTopic { name: Some(format!("{number:08}").into()), ..Default::default() });
+    MetadataRequest { topics: Some(topics.collect()), ..Default::default() }
+}
+
+#[test]
+fn what_takes_long_to_read_is_found_out_in_time() {
+    let (few, many) = (MetadataRequest::default(), many_topics());
+    for version in [8, 9] {
+        let short = |frame: &Bytes| MetadataRequest::decode(&mut Reader::new(frame.clone()).for_short_message(), version);
+        assert_eq!(short(&few.to_bytes(version).unwrap()), Ok(few.clone()));
+        let frame = many.to_bytes(version).unwrap();
+        assert_eq!(short(&frame), Err(DecodeError::Long));
+        let mut reader = Reader::new(frame).for_short_message().for_any_message();
+        assert_eq!(MetadataRequest::decode(&mut reader, version), Ok(many.clone()));
+    }
+    // Sixty thousand tagged fields of which nobody knows anything.
+    let tags = [&[1, 0, 0, 0x80 | 0x20, 0x80 | 0x7f, 0x3][..], &[99, 0].repeat(0xffa0)].concat();
+    let read = |mut reader: Reader| MetadataRequest::decode(&mut reader, 11).map(|_| ());
+    assert_eq!(read(Reader::new(tags.clone().into()).for_short_message()), Err(DecodeError::Long));
+    assert_eq!(read(Reader::new(tags.into())), Ok(()));
+}
+
+#[test]
+fn records_are_not_what_takes_long() {
+    let partition =
+        |index| PartitionProduceData { index, records: Records::Bytes(vec![7; 1 << 20].into()), ..Default::default() };
+    let topic = TopicProduceData { partition_data: (0..5).map(partition).collect(), ..Default::default() };
+    let request = ProduceRequest { topic_data: vec![topic], ..Default::default() };
+    for version in [8, 9] {
+        let mut reader = Reader::new(request.to_bytes(version).unwrap()).for_short_message();
+        assert_eq!(ProduceRequest::decode(&mut reader, version), Ok(request.clone()));
+        let mut writer = Writer::for_short_message();
+        assert_eq!(request.encode(&mut writer, version), Ok(()));
+    }
+    let empty = PartitionProduceData { records: Records::Bytes(Bytes::new()), ..Default::default() };
+    let topic = TopicProduceData { partition_data: vec![empty; 5], ..Default::default() };
+    let many = ProduceRequest { topic_data: vec![topic; 4000], ..Default::default() };
+    let mut reader = Reader::new(many.to_bytes(9).unwrap()).for_short_message();
+    assert_eq!(ProduceRequest::decode(&mut reader, 9), Err(DecodeError::Long));
+}
+
+#[test]
+fn what_takes_long_to_write_is_found_out_in_time() {
+    let mut writer = Writer::for_short_message();
+    assert_eq!(many_topics().encode(&mut writer, 9), Err(EncodeError::Long));
+    assert!(writer.len() < SHORT_MESSAGE + 100, "{} bytes were written before", writer.len());
+    assert!(many_topics().encode(&mut Writer::new(), 9).is_ok());
 }

@@ -54,10 +54,20 @@ pub struct RequestFrame {
 impl RequestFrame {
     /// Reads the header of `frame` (the bytes after the size prefix) and judges API and version.
     pub fn parse(frame: Bytes) -> Result<Self, FrameError> {
-        let mut peek = Reader::new(frame.clone());
-        let (code, version) = (peek.i16()?, peek.i16()?);
+        Self::read(Reader::new(frame))
+    }
+
+    /// As [`RequestFrame::parse`] for one who has no time to lose.
+    ///
+    /// # Errors
+    /// [`DecodeError::Long`] for a header of more than [`super::codec::SHORT_MESSAGE`] bytes.
+    pub fn parse_short(frame: &Bytes) -> Result<Self, FrameError> {
+        Self::read(Reader::new(frame.clone()).for_short_message())
+    }
+
+    fn read(mut body: Reader) -> Result<Self, FrameError> {
+        let (code, version) = body.peek_i16s()?;
         let api_key = ApiKey::from_code(code).ok_or(FrameError::UnknownApi(code))?;
-        let mut body = Reader::new(frame);
         let header = RequestHeader::decode(&mut body, api_key.request_header_version(version))?;
         let request = Self { api_key, version, correlation_id: header.correlation_id, client_id: header.client_id, body };
         if request.is_version_served() || api_key == ApiKey::ApiVersions {
@@ -80,29 +90,57 @@ impl RequestFrame {
     /// Reads the message. Bytes after it are ignored: so does Kafka 4.2 (tried). Panics if `R` is another API's request.
     pub fn decode<R: Request>(&self) -> Result<R, DecodeError> {
         assert_eq!(R::API_KEY, self.api_key, "a {} decoded as {}", self.api_key.name(), R::NAME);
-        R::decode(&mut self.body.clone(), self.version)
+        R::decode(&mut self.body.for_any_message(), self.version)
     }
 
-    /// The answer's frame, size prefix included, with gaps for external records.
-    pub fn encode_response<M: Message>(&self, response: &M) -> Result<Vec<Chunk>, EncodeError> {
-        encode_response(self.api_key, self.version, self.correlation_id, response)
+    /// As [`RequestFrame::decode`] for one who has no time to lose.
+    ///
+    /// # Errors
+    /// [`DecodeError::Long`] for a message of more than [`super::codec::SHORT_MESSAGE`] bytes.
+    pub fn decode_short<R: Request>(&self) -> Result<R, DecodeError> {
+        assert_eq!(R::API_KEY, self.api_key, "a {} decoded as {}", self.api_key.name(), R::NAME);
+        R::decode(&mut self.body.for_short_message(), self.version)
+    }
+
+    /// What an answer to this request begins with.
+    pub fn answers(&self) -> AnswerTo {
+        AnswerTo { api_key: self.api_key, version: self.version, correlation_id: self.correlation_id }
     }
 }
 
-/// The frame of an answer, size prefix included, with gaps for external records.
-pub fn encode_response<M: Message>(
-    api_key: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    response: &M,
-) -> Result<Vec<Chunk>, EncodeError> {
-    let mut writer = Writer::new();
-    writer.i32(0);
-    let header = ResponseHeader { correlation_id };
-    header.encode(&mut writer, api_key.response_header_version(version))?;
-    response.encode(&mut writer, version)?;
-    set_size(&mut writer)?;
-    Ok(writer.into_chunks())
+/// What of a request its answer needs.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerTo {
+    /// What was asked.
+    pub api_key: ApiKey,
+    /// The version in which it was asked, and is answered.
+    pub version: i16,
+    /// The client's number for the request.
+    pub correlation_id: i32,
+}
+
+impl AnswerTo {
+    /// The frame of an answer, size prefix included, with gaps for external records.
+    pub fn encode<M: Message>(self, response: &M) -> Result<Vec<Chunk>, EncodeError> {
+        self.write(Writer::new(), response)
+    }
+
+    /// As [`AnswerTo::encode`] for one who has no time to lose.
+    ///
+    /// # Errors
+    /// [`EncodeError::Long`] for an answer of more than [`super::codec::SHORT_MESSAGE`] bytes.
+    pub fn encode_short<M: Message>(self, response: &M) -> Result<Vec<Chunk>, EncodeError> {
+        self.write(Writer::for_short_message(), response)
+    }
+
+    fn write<M: Message>(self, mut writer: Writer, response: &M) -> Result<Vec<Chunk>, EncodeError> {
+        writer.i32(0);
+        let header = ResponseHeader { correlation_id: self.correlation_id };
+        header.encode(&mut writer, self.api_key.response_header_version(self.version))?;
+        response.encode(&mut writer, self.version)?;
+        set_size(&mut writer)?;
+        Ok(writer.into_chunks())
+    }
 }
 
 /// The frame of a request of our own, size prefix included.

@@ -61,7 +61,9 @@ fn every_truncation_of_a_header_is_an_error() {
 #[test]
 fn api_versions_is_answered_with_the_old_header_in_every_version() {
     for version in 0..=4 {
-        let chunks = encode_response(ApiKey::ApiVersions, version, 5, &ApiVersionsResponse::default()).unwrap();
+        let chunks = AnswerTo { api_key: ApiKey::ApiVersions, version, correlation_id: 5 }
+            .encode(&ApiVersionsResponse::default())
+            .unwrap();
         let [Chunk::Bytes(bytes)] = chunks.as_slice() else { panic!("{chunks:?}") };
         assert_eq!(bytes[4..10], [0, 0, 0, 5, 0, 0], "correlation id, then at once the error code");
     }
@@ -79,7 +81,9 @@ fn a_fetch_response_leaves_gaps_for_records_that_lie_elsewhere() {
         ..Default::default()
     };
     let response = |records| FetchResponse { responses: vec![topic(records)], ..Default::default() };
-    let chunks = encode_response(ApiKey::Fetch, 18, 5, &response([hot, cold.clone(), small.clone()])).unwrap();
+    let chunks = AnswerTo { api_key: ApiKey::Fetch, version: 18, correlation_id: 5 }
+        .encode(&response([hot, cold.clone(), small.clone()]))
+        .unwrap();
 
     // Filled in, it is what the same answer is with its records in memory.
     let fill = |chunk: &Chunk| match chunk {

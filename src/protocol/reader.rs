@@ -1,6 +1,6 @@
 //! Reads Kafka's primitive types off a frame. Lengths are checked against the bytes that are left before anything is allocated.
 
-use super::codec::{DecodeError, MAX_DECODED_BYTES, MAX_STRING_LENGTH, Records};
+use super::codec::{DecodeError, MAX_DECODED_BYTES, MAX_STRING_LENGTH, Records, SHORT_MESSAGE};
 use super::str_bytes::StrBytes;
 use crate::model::TopicId;
 use bytes::Bytes;
@@ -19,6 +19,8 @@ pub struct Reader {
     end: usize,
     /// Bytes of heap that arrays may still take.
     budget: usize,
+    /// Where a reader of a short message gives up. It lies further ahead by all opaque bytes that were read: those are not walked.
+    stop: usize,
 }
 
 impl Reader {
@@ -30,7 +32,18 @@ impl Reader {
     /// As [`Reader::new`], with arrays allowed to take `limit` bytes of heap. For answers of a trusted peer, which may be large.
     pub fn with_limit(frame: Bytes, limit: usize) -> Self {
         let end = frame.len();
-        Self { frame, position: 0, end, budget: limit }
+        Self { frame, position: 0, end, budget: limit, stop: usize::MAX }
+    }
+
+    /// The same place for one who has no time to lose: from here on, arrays and tagged fields that take more than [`SHORT_MESSAGE`]
+    /// bytes end with [`DecodeError::Long`].
+    pub fn for_short_message(&self) -> Self {
+        Self { stop: self.position + SHORT_MESSAGE, ..self.clone() }
+    }
+
+    /// The same place for one who has all the time.
+    pub fn for_any_message(&self) -> Self {
+        Self { stop: usize::MAX, ..self.clone() }
     }
 
     /// Bytes not read yet.
@@ -78,6 +91,14 @@ impl Reader {
 
     pub fn i16(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.fixed()?))
+    }
+
+    /// The next two numbers, which stay to be read.
+    pub fn peek_i16s(&self) -> Result<(i16, i16)> {
+        let Some(&[a, b, c, d]) = self.frame[self.position..self.end].first_chunk::<4>() else {
+            return Err(DecodeError::Truncated { needed: 4, left: self.remaining() });
+        };
+        Ok((i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d])))
     }
 
     pub fn u16(&mut self) -> Result<u16> {
@@ -150,7 +171,11 @@ impl Reader {
 
     pub fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>> {
         match self.length(flexible, false)? {
-            Some(length) => Ok(Some(self.take(length)?)),
+            Some(length) => {
+                let bytes = self.take(length)?;
+                self.stop = self.stop.saturating_add(length);
+                Ok(Some(bytes))
+            }
             None => Ok(None),
         }
     }
@@ -180,12 +205,21 @@ impl Reader {
         if elements > self.remaining() / least {
             return Err(DecodeError::ArrayTooLong { elements, left: self.remaining() });
         }
+        if elements * least > self.stop.saturating_sub(self.position) {
+            return Err(DecodeError::Long);
+        }
         self.charge(elements.saturating_mul(size_of::<T>()))?;
         let mut array = Vec::with_capacity(elements);
         for _ in 0..elements {
             array.push(element(self)?);
+            self.go_on()?;
         }
         Ok(Some(array))
+    }
+
+    #[inline]
+    fn go_on(&self) -> Result<()> {
+        if self.position > self.stop { Err(DecodeError::Long) } else { Ok(()) }
     }
 
     fn charge(&mut self, bytes: usize) -> Result<()> {
@@ -217,6 +251,7 @@ impl Reader {
                 return Err(DecodeError::TagSize { tag });
             }
             (self.position, self.end) = (end, outer_end);
+            self.go_on()?;
         }
         Ok(())
     }

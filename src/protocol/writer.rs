@@ -1,6 +1,6 @@
 //! Writes Kafka's primitive types into a buffer that can have gaps for record data that lies elsewhere.
 
-use super::codec::{EncodeError, MAX_STRING_LENGTH, Records};
+use super::codec::{EncodeError, MAX_STRING_LENGTH, Records, SHORT_MESSAGE};
 use super::str_bytes::StrBytes;
 use crate::model::TopicId;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,6 +37,8 @@ pub struct Writer {
     tail: BytesMut,
     /// Whether record data may become a part of its own.
     gaps: bool,
+    /// Length of `tail` at which a writer of a short message gives up; what is in `parts` has been taken off.
+    stop: usize,
 }
 
 /// A struct's section of tagged fields while it is written.
@@ -57,7 +59,13 @@ impl Default for Writer {
 impl Writer {
     /// A writer whose message may come out in several chunks.
     pub fn new() -> Self {
-        Self { parts: Vec::new(), done: 0, tail: BytesMut::with_capacity(INITIAL_CAPACITY), gaps: true }
+        Self { parts: Vec::new(), done: 0, tail: BytesMut::with_capacity(INITIAL_CAPACITY), gaps: true, stop: usize::MAX }
+    }
+
+    /// A writer with no time to lose: arrays that take more than [`SHORT_MESSAGE`] bytes end with [`EncodeError::Long`]. Record data
+    /// that become chunks of their own do not count.
+    pub fn for_short_message() -> Self {
+        Self { stop: SHORT_MESSAGE, ..Self::new() }
     }
 
     /// A writer that copies record data, so that the message is one buffer.
@@ -206,6 +214,7 @@ impl Writer {
     fn chunk(&mut self, chunk: Chunk, len: usize) {
         if !self.tail.is_empty() {
             self.done += self.tail.len();
+            self.stop = self.stop.saturating_sub(self.tail.len());
             let own = std::mem::replace(&mut self.tail, BytesMut::with_capacity(INITIAL_CAPACITY / 4));
             self.parts.push(Part::Own(own));
         }
@@ -224,7 +233,13 @@ impl Writer {
         mut element: impl FnMut(&mut Self, &T) -> Result<()>,
     ) -> Result<()> {
         self.length(flexible, false, value.map(<[T]>::len))?;
-        value.unwrap_or_default().iter().try_for_each(|item| element(self, item))
+        for item in value.unwrap_or_default() {
+            element(self, item)?;
+            if self.tail.len() > self.stop {
+                return Err(EncodeError::Long);
+            }
+        }
+        Ok(())
     }
 
     /// A struct that may be null: a byte of 1 before it, or -1 alone.

@@ -38,6 +38,9 @@ pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Largest batch that is committed; Kafka's brokers fetch no larger ones.
 pub const MAX_BATCH_BYTES: usize = 8 << 20;
 
+/// Topics of one command on which is decided in one go; with more it is done away from the core.
+const MANY_TOPICS: usize = 500;
+
 /// Why the metadata cannot be read or committed. All but [`QuorumError::TooLarge`] are fatal: the broker no longer knows whether its
 /// last decision holds, so it has to stop.
 #[derive(Debug, thiserror::Error)]
@@ -169,22 +172,26 @@ impl Quorum {
     ///
     /// # Errors
     /// See [`QuorumError`].
-    pub async fn execute(&mut self, command: &Command) -> Result<Executed, QuorumError> {
-        let io = self.io.clone();
-        let decision = {
+    pub async fn execute(&mut self, command: Command) -> Result<Executed, QuorumError> {
+        let (image, randomness) = (self.image.clone(), self.io.randomness());
+        let (num_partitions, default_replication_factor) = (self.num_partitions, self.default_replication_factor);
+        let is_long = command.topics() > MANY_TOPICS;
+        let decide_and_warn = move || {
             let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
             let mut context = Context {
-                num_partitions: self.num_partitions,
-                default_replication_factor: self.default_replication_factor,
+                num_partitions,
+                default_replication_factor,
                 judge_configs: &judge,
-                random: &mut || io.random::<16>(),
+                random: &mut || randomness.bytes::<16>(),
             };
-            decide(&self.image, command, &mut context)
+            let decision = decide(&image, &command, &mut context);
+            if let Command::CreateTopics(request) = &command {
+                warn_of_configs(request);
+            }
+            decision
         };
+        let decision = self.io.compute(is_long, decide_and_warn).await;
         let mut delta = MetadataDelta::default();
-        if let Command::CreateTopics(request) = command {
-            warn_of_configs(request);
-        }
         for records in decision.batches {
             delta.merge(self.commit(&records).await?);
         }

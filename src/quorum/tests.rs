@@ -37,9 +37,9 @@ async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
         rack: None,
         log_dirs: vec![TopicId([6; 16])],
     };
-    let Reply::Registered(epoch) = quorum.execute(&Command::RegisterBroker(registration)).await.unwrap().reply else { panic!() };
+    let Reply::Registered(epoch) = quorum.execute(Command::RegisterBroker(registration)).await.unwrap().reply else { panic!() };
     let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart };
-    assert_eq!(quorum.execute(&unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
+    assert_eq!(quorum.execute(unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
     epoch
 }
 
@@ -57,7 +57,7 @@ async fn create(quorum: &mut Quorum, name: &str, configs: &[(&str, &str)]) -> Er
         ..CreatableTopic::default()
     };
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1, validate_only: false };
-    let executed = quorum.execute(&Command::CreateTopics(request)).await.unwrap();
+    let executed = quorum.execute(Command::CreateTopics(request)).await.unwrap();
     let Reply::CreateTopics(response) = executed.reply else { panic!() };
     let error = ErrorCode::from_code(response.topics[0].error_code).unwrap();
     assert_eq!(executed.delta.partitions.len(), if error.is_error() { 0 } else { 2 });

@@ -11,8 +11,9 @@ use crate::io::{Io, Notify, Piece, Socket};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Requests of one connection that may be under way or unsent; the reader pauses at this many.
@@ -34,7 +35,22 @@ pub(super) struct Host {
 
 struct Pending {
     finish: Finish,
+    /// Its answer, when it is known before its turn.
+    answer: Option<Answer>,
     _share: Share,
+}
+
+impl Pending {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        match self.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => self.finish.as_mut().poll(context),
+        }
+    }
+
+    async fn answer(&mut self) -> Answer {
+        poll_fn(|context| self.poll(context)).await
+    }
 }
 
 /// What reader and writer of one connection share.
@@ -114,6 +130,14 @@ impl Pipe {
                         return;
                     }
                 },
+                Next::Grow(more) => {
+                    let mut buffer = std::mem::take(frames.buffer());
+                    let grow = move || {
+                        buffer.reserve(more);
+                        buffer
+                    };
+                    *frames.buffer() = host.io.compute(true, grow).await;
+                }
                 Next::NoMemory => {
                     host.registry.close_most_stalled(host.io.now(), entry);
                     host.io.sleep(MEMORY_RETRY).await;
@@ -142,7 +166,7 @@ impl Pipe {
             self.unfinished_exclusive.set(1);
         }
         self.entry.unanswered.set(self.entry.unanswered.get() + 1);
-        self.pending.borrow_mut().push_back(Pending { finish, _share: frame.share });
+        self.pending.borrow_mut().push_back(Pending { finish, answer: None, _share: frame.share });
         self.changed.notify_all();
     }
 
@@ -158,7 +182,8 @@ impl Pipe {
                 self.changed.notified().await;
                 continue;
             };
-            let mut answer = Some((&mut next.finish).await);
+            let mut answer = Some(next.answer().await);
+            let mut begun = None;
             // Gather what else is ready, then send it all in one go.
             while let Some(ready) = answer.take() {
                 self.finished();
@@ -177,22 +202,41 @@ impl Pipe {
                     break;
                 }
                 let Some(mut following) = self.pop() else { break };
-                match poll_fn(|context| Poll::Ready(following.finish.as_mut().poll(context))).await {
+                match poll_fn(|context| Poll::Ready(following.poll(context))).await {
                     Poll::Ready(ready) => {
                         answer = Some(ready);
                         next = following;
                     }
                     Poll::Pending => {
-                        self.pending.borrow_mut().push_front(following);
+                        begun = Some(following);
                         break;
                     }
                 }
             }
-            broken = self.send(&mut pieces, broken).await;
+            broken = self.send_beside(&mut pieces, broken, begun.as_mut()).await;
+            if let Some(begun) = begun {
+                self.pending.borrow_mut().push_front(begun);
+            }
             self.entry.unanswered.set(self.entry.unanswered.get() - answered.len());
             answered.clear();
             self.changed.notify_all();
         }
+    }
+
+    /// Sends, and goes on with a request that has begun if the client is slow to take what is sent: others may wait for its end.
+    async fn send_beside(&self, pieces: &mut Vec<Piece>, broken: bool, mut begun: Option<&mut Pending>) -> bool {
+        let mut send = pin!(self.send(pieces, broken));
+        poll_fn(|context| {
+            let sent = send.as_mut().poll(context);
+            if sent.is_pending()
+                && let Some(begun) = begun.as_mut().filter(|begun| begun.answer.is_none())
+                && let Poll::Ready(answer) = begun.finish.as_mut().poll(context)
+            {
+                begun.answer = Some(answer);
+            }
+            sent
+        })
+        .await
     }
 
     /// Sends what was gathered; after the first failure answers are awaited, so that nothing is left half done, and dropped.

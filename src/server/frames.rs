@@ -11,6 +11,8 @@ use std::rc::Rc;
 const SMALL_BUFFER: usize = 16 * 1024;
 /// First room of a frame that does not fit the small buffer; doubled as long as bytes keep coming.
 const FIRST_STEP: usize = 1024 * 1024;
+/// A frame of which this much has arrived takes a core too long to move.
+const LONG_MOVE: usize = 4 * 1024 * 1024;
 /// Bytes of the length field.
 const LENGTH_FIELD: usize = 4;
 /// Shortest frame that can hold a request header: API key, version, correlation id.
@@ -32,6 +34,8 @@ pub(super) enum Next {
     Frame(Frame),
     /// Read more; there is room for at least one byte.
     Read,
+    /// Make room for so many more bytes, away from the core since what has arrived is large and will be moved, and ask again.
+    Grow(usize),
     /// The frame needs more memory than is left; ask again when some was given back.
     NoMemory,
     /// The length is not one that a request can have.
@@ -96,7 +100,11 @@ impl Frames {
         if target > SMALL_BUFFER && !self.share.try_grow_to(target) {
             return Next::NoMemory;
         }
-        self.buffer.reserve(target - self.buffer.len());
+        let more = target - self.buffer.len();
+        if self.buffer.len() >= LONG_MOVE {
+            return Next::Grow(more);
+        }
+        self.buffer.reserve(more);
         Next::Read
     }
 }
@@ -150,6 +158,29 @@ mod tests {
         feed(&mut frames, &(10_i32 << 20).to_be_bytes());
         assert!(matches!(frames.next(), Next::Read));
         assert!(frames.buffer().capacity() <= FIRST_STEP + LENGTH_FIELD);
+    }
+
+    #[test]
+    fn a_large_frame_is_moved_by_others() {
+        let mut frames = frames(1 << 30);
+        feed(&mut frames, &(9_i32 << 20).to_be_bytes());
+        let mut moved = 0;
+        while frames.buffer().len() < 4 + (9 << 20) {
+            match frames.next() {
+                Next::Read => {}
+                Next::Grow(more) => {
+                    assert!(frames.buffer().len() >= LONG_MOVE);
+                    frames.buffer().reserve(more);
+                    moved += 1;
+                }
+                _ => panic!("the frame is not complete and there is memory"),
+            }
+            let len = frames.buffer().len();
+            let room = frames.buffer().capacity() - len;
+            feed(&mut frames, &vec![1; room.min(4 + (9 << 20) - len)]);
+        }
+        assert!(matches!(frames.next(), Next::Frame(frame) if frame.bytes.len() == 9 << 20));
+        assert_eq!(moved, 2, "at four MiB and at eight");
     }
 
     #[test]

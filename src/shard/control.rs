@@ -10,7 +10,7 @@ use super::message::Message;
 use crate::controller::{BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
-use crate::quorum::{Executed, OpenQuorum, Quorum, QuorumError, is_clean_restart};
+use crate::quorum::{OpenQuorum, Quorum, QuorumError, is_clean_restart};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ impl Control {
             log_dirs: dirs.iter().flatten().map(|report| report.meta.directory_id).collect(),
         };
         let mut control = Self { core: core.clone(), quorum, clean_restart };
-        let registered = control.quorum.execute(&Command::RegisterBroker(registration)).await;
+        let registered = control.quorum.execute(Command::RegisterBroker(registration)).await;
         match registered.map_err(|error| error.to_string())?.reply {
             Reply::Registered(epoch) => core.broker_epoch.set(epoch),
             other => unreachable!("a registration is not answered with {other:?}"),
@@ -91,7 +91,7 @@ impl Control {
     pub(super) async fn unfence(&mut self) -> Result<(), String> {
         let (broker, epoch) = (self.core.broker_id(), self.core.broker_epoch.get());
         let command = Command::UnfenceBroker { broker, epoch, clean_restart: self.clean_restart };
-        let executed = self.quorum.execute(&command).await.map_err(|error| error.to_string())?;
+        let executed = self.quorum.execute(command).await.map_err(|error| error.to_string())?;
         match executed.reply {
             Reply::Unfenced(Ok(())) => {
                 self.core.publish(executed.image, Arc::new(executed.delta)).await;
@@ -105,9 +105,10 @@ impl Control {
     pub(super) async fn run(mut self) {
         let core = self.core.clone();
         while let Some(waiting) = core.next_decision().await {
-            match self.execute(&waiting).await {
+            let (command, asker) = waiting.into_command(&core);
+            match self.quorum.execute(command).await {
                 Ok(executed) if core.io.planted("topic told before it is there") => {
-                    answer(waiting, executed.reply);
+                    asker.answer(executed.reply);
                     core.io.sleep(std::time::Duration::from_millis(5)).await;
                     core.publish(executed.image, Arc::new(executed.delta)).await;
                 }
@@ -115,7 +116,7 @@ impl Control {
                     if !executed.delta.is_empty() {
                         core.publish(executed.image, Arc::new(executed.delta)).await;
                     }
-                    answer(waiting, executed.reply);
+                    asker.answer(executed.reply);
                 }
                 // Nothing was committed.
                 Err(error @ QuorumError::TooLarge { .. }) => tracing::error!(%error, "a decision was dropped"),
@@ -134,28 +135,38 @@ impl Control {
         core.control_ended.set(true);
         core.changed.notify_all();
     }
+}
 
-    async fn execute(&mut self, waiting: &Waiting) -> Result<Executed, QuorumError> {
-        match waiting {
-            Waiting::Command(command, _) => self.quorum.execute(command).await,
-            Waiting::ProducerIds(_) => {
-                let (broker, epoch) = (self.core.broker_id(), self.core.broker_epoch.get());
-                self.quorum.execute(&Command::AllocateProducerIds { broker, epoch }).await
+/// Who gets the answer to a command.
+enum Answering {
+    Command(ReplySender<Result<Reply, Stopping>>),
+    ProducerIds(ReplySender<Result<Range<ProducerId>, Stopping>>),
+}
+
+impl Waiting {
+    fn into_command(self, core: &Core) -> (Command, Answering) {
+        match self {
+            Self::Command(command, to) => (command, Answering::Command(to)),
+            Self::ProducerIds(to) => {
+                let (broker, epoch) = (core.broker_id(), core.broker_epoch.get());
+                (Command::AllocateProducerIds { broker, epoch }, Answering::ProducerIds(to))
             }
         }
     }
 }
 
-fn answer(waiting: Waiting, reply: Reply) {
-    match (waiting, reply) {
-        (Waiting::ProducerIds(to), Reply::ProducerIds(Ok(block))) => {
-            to.send(Ok(ProducerId(block.first)..ProducerId(block.first + block.count)));
+impl Answering {
+    fn answer(self, reply: Reply) {
+        match (self, reply) {
+            (Self::ProducerIds(to), Reply::ProducerIds(Ok(block))) => {
+                to.send(Ok(ProducerId(block.first)..ProducerId(block.first + block.count)));
+            }
+            (Self::ProducerIds(to), refused) => {
+                tracing::error!(?refused, "no producer ids");
+                to.send(Err(Stopping));
+            }
+            (Self::Command(to), reply) => to.send(Ok(reply)),
         }
-        (Waiting::ProducerIds(to), refused) => {
-            tracing::error!(?refused, "no producer ids");
-            to.send(Err(Stopping));
-        }
-        (Waiting::Command(_, to), reply) => to.send(Ok(reply)),
     }
 }
 

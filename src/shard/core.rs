@@ -5,6 +5,7 @@ use super::gather::{Asker, slots};
 use super::message::Message;
 use super::partition::Partition;
 use super::placement;
+use super::read::is_short;
 use super::requests::ProduceSlice;
 use super::settings::Settings;
 use super::start::Seats;
@@ -143,7 +144,10 @@ impl Core {
             Message::ListOffsets { queries, isolation, replica_id, reply } => {
                 self.answer(reply, move |core| async move { core.list_offsets(queries, isolation, replica_id).await });
             }
-            Message::EpochEnds { queries, reply } => reply.send(self.epoch_ends(&queries)),
+            Message::EpochEnds { queries, reply } if is_short(&queries) => {
+                reply.send(queries.iter().map(|query| self.epoch_end(query)).collect());
+            }
+            Message::EpochEnds { queries, reply } => self.answer(reply, |core| async move { core.epoch_ends(queries).await }),
             Message::DeleteRecords { partitions, reply } => {
                 self.answer(reply, |core| async move { core.delete_records(partitions).await });
             }

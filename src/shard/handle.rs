@@ -32,6 +32,12 @@ pub struct Stopping;
 /// One request's slices by owner core, with their places in the request.
 type ByOwner<T> = BTreeMap<usize, (Vec<usize>, Vec<T>)>;
 
+/// Slices of one request that are split, or put together, in one go.
+const MANY: usize = 2000;
+/// Slices of a produce that go to their owners in one message, and that an owner takes in one go. Whoever has more hands them over in
+/// parts: their order in each partition stays.
+pub const MAX_SLICES: usize = 512;
+
 /// An answer on its way, from this core or another.
 enum Answer<T: Send + 'static> {
     /// Work of this core, done by whoever waits for it.
@@ -84,14 +90,24 @@ impl Shards {
         placement::owner(topic_id, partition, self.core.cores())
     }
 
-    fn split<T>(&self, items: Vec<T>, id: impl Fn(&T) -> TopicIdPartition) -> ByOwner<T> {
-        let mut by_owner = ByOwner::new();
-        for (place, item) in items.into_iter().enumerate() {
-            let (places, list) = by_owner.entry(self.core.owner(id(&item))).or_default();
-            places.push(place);
-            list.push(item);
-        }
-        by_owner
+    /// Splits what is asked by owner, asks, and puts the answers in order; `lost` stands for what an owner that is gone has not
+    /// answered.
+    async fn ask_owners<Q, T, F>(
+        &self,
+        queries: Vec<Q>,
+        id: impl Fn(&Q) -> TopicIdPartition + Send + 'static,
+        here: impl Fn(Rc<Core>, Vec<Q>) -> F,
+        message: impl Fn(Vec<Q>, crate::io::ReplySender<Vec<T>>) -> Message,
+        lost: impl Fn() -> T + Send + 'static,
+    ) -> Vec<T>
+    where
+        Q: Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Vec<T>> + 'static,
+    {
+        let (count, cores) = (queries.len(), self.core.cores());
+        let by_owner = self.core.io.compute(count > MANY, move || split(queries, id, cores)).await;
+        merge(self.core.io.clone(), count, self.ask(by_owner, here, message), lost).await
     }
 
     /// Asks other cores by a message each; this core's part is done by whoever awaits the answer.
@@ -119,15 +135,17 @@ impl Shards {
 
     /// Appends batches; the results are in the order of `slices`. The slices are on their way when this returns: the order of calls
     /// is the order in each partition. `acks` is 0, 1 or -1; with -1 a slice that has not reached its in-sync replicas at `deadline`
-    /// gets REQUEST_TIMED_OUT (and may be in the log).
+    /// gets REQUEST_TIMED_OUT (and may be in the log). At most [`MAX_SLICES`] at once.
     pub fn produce(
         &self,
         slices: Vec<ProduceSlice>,
         acks: i16,
         deadline: Mono,
-    ) -> impl Future<Output = Vec<ProduceResult>> + 'static {
+    ) -> impl Future<Output = Vec<ProduceResult>> + use<> {
         let count = slices.len();
-        let by_owner = self.split(slices, |slice| TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition });
+        assert!(count <= MAX_SLICES, "a produce that is too large for one go");
+        let id = |slice: &ProduceSlice| TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition };
+        let by_owner = split(slices, id, self.core.cores());
         let mut answers = Vec::with_capacity(by_owner.len());
         for (owner, (places, slices)) in by_owner {
             if owner == self.core.index {
@@ -140,62 +158,57 @@ impl Shards {
                 answers.push((places, Answer::Remote(answer)));
             }
         }
-        merge(count, answers, || ProduceResult::failed(ErrorCode::NotLeaderOrFollower, None))
+        merge(self.core.io.clone(), count, answers, || ProduceResult::failed(ErrorCode::NotLeaderOrFollower, None))
     }
 
     /// Reads; the results are in the order of `read.partitions`.
-    pub fn fetch(&self, read: FetchRead) -> impl Future<Output = Vec<FetchResult>> + 'static {
-        let count = read.partitions.len();
+    pub async fn fetch(&self, read: FetchRead) -> Vec<FetchResult> {
         let FetchRead { partitions, isolation, max_bytes, replica_id } = read;
         let part = move |partitions| FetchRead { partitions, isolation, max_bytes, replica_id };
-        let by_owner = self.split(partitions, |p| TopicIdPartition { topic_id: p.topic_id, partition: p.partition });
-        let answers = self.ask(
-            by_owner,
+        self.ask_owners(
+            partitions,
+            |p| TopicIdPartition { topic_id: p.topic_id, partition: p.partition },
             move |core, partitions| async move { core.fetch(part(partitions)).await },
             |partitions, reply| Message::Fetch { read: part(partitions), reply },
-        );
-        merge(count, answers, || FetchResult::failed(ErrorCode::NotLeaderOrFollower))
+            || FetchResult::failed(ErrorCode::NotLeaderOrFollower),
+        )
+        .await
     }
 
     /// Finds offsets by time; the results are in the order of `queries`. `replica_id` is -1 for a client.
-    pub fn list_offsets(
-        &self,
-        queries: Vec<ListOffset>,
-        isolation: Isolation,
-        replica_id: BrokerId,
-    ) -> impl Future<Output = Vec<ListedOffset>> + 'static {
-        let count = queries.len();
-        let answers = self.ask(
-            self.split(queries, |query| query.id),
+    pub async fn list_offsets(&self, queries: Vec<ListOffset>, isolation: Isolation, replica_id: BrokerId) -> Vec<ListedOffset> {
+        self.ask_owners(
+            queries,
+            |query| query.id,
             move |core, queries| async move { core.list_offsets(queries, isolation, replica_id).await },
             |queries, reply| Message::ListOffsets { queries, isolation, replica_id, reply },
-        );
-        merge(count, answers, || ListedOffset::nothing(ErrorCode::NotLeaderOrFollower))
+            || ListedOffset::nothing(ErrorCode::NotLeaderOrFollower),
+        )
+        .await
     }
 
     /// Finds the ends of leader epochs; the results are in the order of `queries`.
-    pub fn epoch_end_offsets(&self, queries: Vec<EpochEnd>) -> impl Future<Output = Vec<EpochEndOffset>> + 'static {
-        let count = queries.len();
-        let answers = self.ask(
-            self.split(queries, |query| query.id),
-            |core, queries| async move { core.epoch_ends(&queries) },
+    pub async fn epoch_end_offsets(&self, queries: Vec<EpochEnd>) -> Vec<EpochEndOffset> {
+        self.ask_owners(
+            queries,
+            |query| query.id,
+            |core, queries| async move { core.epoch_ends(queries).await },
             |queries, reply| Message::EpochEnds { queries, reply },
-        );
-        merge(count, answers, || EpochEndOffset::nothing(ErrorCode::NotLeaderOrFollower))
+            || EpochEndOffset::nothing(ErrorCode::NotLeaderOrFollower),
+        )
+        .await
     }
 
     /// Deletes the records before an offset (-1: before the high watermark); the results are in the order of `partitions`.
-    pub fn delete_records(
-        &self,
-        partitions: Vec<(TopicIdPartition, Offset)>,
-    ) -> impl Future<Output = Vec<DeletedRecords>> + 'static {
-        let count = partitions.len();
-        let answers = self.ask(
-            self.split(partitions, |(id, _)| *id),
+    pub async fn delete_records(&self, partitions: Vec<(TopicIdPartition, Offset)>) -> Vec<DeletedRecords> {
+        self.ask_owners(
+            partitions,
+            |(id, _)| *id,
             |core, partitions| async move { core.delete_records(partitions).await },
             |partitions, reply| Message::DeleteRecords { partitions, reply },
-        );
-        merge(count, answers, || DeletedRecords { error: ErrorCode::NotLeaderOrFollower, low_watermark: Offset(-1) })
+            || DeletedRecords { error: ErrorCode::NotLeaderOrFollower, low_watermark: Offset(-1) },
+        )
+        .await
     }
 
     /// Sizes of all logs of the broker.
@@ -243,8 +256,24 @@ impl Shards {
     }
 }
 
+fn split<T>(items: Vec<T>, id: impl Fn(&T) -> TopicIdPartition, cores: usize) -> ByOwner<T> {
+    let mut by_owner = ByOwner::new();
+    for (place, item) in items.into_iter().enumerate() {
+        let id = id(&item);
+        let (places, list) = by_owner.entry(placement::owner(id.topic_id, id.partition, cores)).or_default();
+        places.push(place);
+        list.push(item);
+    }
+    by_owner
+}
+
 /// Puts the answers of all owners in the order of the request. An owner that is gone leaves `lost`.
-async fn merge<T: Send + 'static>(count: usize, answers: Vec<(Vec<usize>, Answer<T>)>, lost: impl Fn() -> T) -> Vec<T> {
+async fn merge<T: Send + 'static>(
+    io: Io,
+    count: usize,
+    answers: Vec<(Vec<usize>, Answer<T>)>,
+    lost: impl Fn() -> T + Send + 'static,
+) -> Vec<T> {
     if answers.len() == 1 {
         let (places, answer) = answers.into_iter().next().expect("one answer");
         assert!(places.len() == count, "one owner has all");
@@ -252,10 +281,16 @@ async fn merge<T: Send + 'static>(count: usize, answers: Vec<(Vec<usize>, Answer
         return results.unwrap_or_else(|| (0..count).map(|_| lost()).collect());
     }
     let mut merged: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    let is_long = count > MANY;
     for (places, answer) in answers {
-        for (place, result) in places.into_iter().zip(answer.get().await.unwrap_or_default()) {
-            merged[place] = Some(result);
-        }
+        let results = answer.get().await.unwrap_or_default();
+        let put = move || {
+            for (place, result) in places.into_iter().zip(results) {
+                merged[place] = Some(result);
+            }
+            merged
+        };
+        merged = io.compute(is_long, put).await;
     }
-    merged.into_iter().map(|result| result.unwrap_or_else(&lost)).collect()
+    io.compute(is_long, move || merged.into_iter().map(|result| result.unwrap_or_else(&lost)).collect()).await
 }

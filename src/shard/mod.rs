@@ -45,7 +45,7 @@ mod write;
 
 pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
-pub use handle::{Shards, Stopping};
+pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use requests::{
     AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
     FetchResult, Isolation, ListOffset, ListedOffset, LogSize, ProduceResult, ProduceSlice,

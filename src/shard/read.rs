@@ -19,6 +19,14 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// Partitions that are looked into before others get a turn, if it is time.
+const BETWEEN_YIELDS: usize = 32;
+
+/// Whether it is gone through in one go.
+pub(super) fn is_short<T>(list: &[T]) -> bool {
+    list.len() < BETWEEN_YIELDS
+}
+
 /// The offsets of a partition at one moment, taken before anything is read.
 struct View {
     log_start: Offset,
@@ -42,6 +50,7 @@ impl Core {
             left = left.saturating_sub(result.bytes);
             empty &= result.bytes == 0;
             results.push(result);
+            self.yield_at_times(results.len()).await;
         }
         results
     }
@@ -58,18 +67,25 @@ impl Core {
                 Some(partition) => partition.list_offset(self, &query, isolation, replica_id).await,
                 None => ListedOffset::nothing(self.missing(query.id)),
             });
+            self.yield_at_times(results.len()).await;
         }
         results
     }
 
-    pub(super) fn epoch_ends(&self, queries: &[EpochEnd]) -> Vec<EpochEndOffset> {
-        queries
-            .iter()
-            .map(|query| match self.partition(query.id) {
-                Some(partition) => partition.epoch_end(query),
-                None => EpochEndOffset::nothing(self.missing(query.id)),
-            })
-            .collect()
+    pub(super) async fn epoch_ends(&self, queries: Vec<EpochEnd>) -> Vec<EpochEndOffset> {
+        let mut results = Vec::with_capacity(queries.len());
+        for query in queries {
+            results.push(self.epoch_end(&query));
+            self.yield_at_times(results.len()).await;
+        }
+        results
+    }
+
+    pub(super) fn epoch_end(&self, query: &EpochEnd) -> EpochEndOffset {
+        match self.partition(query.id) {
+            Some(partition) => partition.epoch_end(query),
+            None => EpochEndOffset::nothing(self.missing(query.id)),
+        }
     }
 
     pub(super) async fn delete_records(self: &Rc<Self>, partitions: Vec<(TopicIdPartition, Offset)>) -> Vec<DeletedRecords> {
@@ -79,8 +95,16 @@ impl Core {
                 Some(partition) => partition.delete_records(self, offset).await,
                 None => DeletedRecords { error: self.missing(id), low_watermark: Offset(-1) },
             });
+            self.yield_at_times(results.len()).await;
         }
         results
+    }
+
+    /// In a loop over what one request names, after the `count`th: now and then others get a turn.
+    async fn yield_at_times(&self, count: usize) {
+        if count.is_multiple_of(BETWEEN_YIELDS) {
+            self.io.yield_if_needed().await;
+        }
     }
 
     pub(super) fn log_sizes(&self) -> Vec<LogSize> {

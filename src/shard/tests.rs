@@ -245,7 +245,7 @@ fn a_watch_wakes_for_growth_on_another_core_and_loses_nothing_that_came_before_i
                 .collect::<Vec<_>>()
         };
         let short = shards.io().now().after(Duration::from_millis(30));
-        let watch = shards.watch(watched(0), Isolation::ReadUncommitted);
+        let watch = shards.watch(watched(0), Isolation::ReadUncommitted).await;
         assert_eq!(watch.wait(1, short).await, Woken::Deadline);
         for partition in 0..2 {
             produce(&shards, partition, &["late"], None, 1).await;
@@ -253,9 +253,9 @@ fn a_watch_wakes_for_growth_on_another_core_and_loses_nothing_that_came_before_i
         assert_eq!(watch.wait(100, soon(shards.io())).await, Woken::Ready);
         drop(watch);
         // What grew between the read and the watch wakes it at once.
-        let watch = shards.watch(watched(0), Isolation::ReadCommitted);
+        let watch = shards.watch(watched(0), Isolation::ReadCommitted).await;
         assert_eq!(watch.wait(1 << 40, soon(shards.io())).await, Woken::Ready);
-        let watch = shards.watch(watched(1), Isolation::ReadCommitted);
+        let watch = shards.watch(watched(1), Isolation::ReadCommitted).await;
         let short = shards.io().now().after(Duration::from_millis(30));
         assert_eq!(watch.wait(1, short).await, Woken::Deadline);
         // A deleted topic wakes everybody.

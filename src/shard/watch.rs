@@ -18,6 +18,9 @@ use std::rc::Rc;
 /// A report without a size: read again.
 pub(super) const WAKE: u64 = u64::MAX;
 
+/// Partitions of one watch that are registered, or forgotten, in one go.
+const MAX_PARTITIONS: usize = 512;
+
 /// A partition that a fetch waits for.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchPartition {
@@ -100,7 +103,9 @@ impl Drop for Watch {
             if owner == self.core.index {
                 self.core.unwatch(self.id, &partitions);
             } else {
-                self.core.send(owner, Message::Unwatch { watch: self.id, partitions });
+                for partitions in parts(partitions) {
+                    self.core.send(owner, Message::Unwatch { watch: self.id, partitions });
+                }
             }
         }
     }
@@ -108,7 +113,7 @@ impl Drop for Watch {
 
 impl Shards {
     /// Watches the partitions that a fetch has just read, all of them with the read's isolation.
-    pub fn watch(&self, partitions: Vec<WatchPartition>, isolation: Isolation) -> Watch {
+    pub async fn watch(&self, partitions: Vec<WatchPartition>, isolation: Isolation) -> Watch {
         let core = self.core().clone();
         let id = WatchId { core: core.index, number: core.next_watch.replace(core.next_watch.get() + 1) };
         let state = Rc::new(WatchState::default());
@@ -118,15 +123,32 @@ impl Shards {
             by_owner.entry(core.owner(partition.id)).or_default().push(partition);
         }
         let registered = by_owner.iter().map(|(&owner, list)| (owner, list.iter().map(|p| p.id).collect())).collect();
+        let watch = Watch { core, id, state, registered };
+        let core = &watch.core;
         for (owner, partitions) in by_owner {
-            if owner == core.index {
-                core.watch(id, partitions, isolation);
-            } else {
-                core.send(owner, Message::Watch { watch: id, partitions, isolation });
+            for partitions in parts(partitions) {
+                let is_part_of_many = partitions.len() == MAX_PARTITIONS;
+                if owner == core.index {
+                    core.watch(id, partitions, isolation);
+                } else {
+                    core.send(owner, Message::Watch { watch: id, partitions, isolation });
+                }
+                if is_part_of_many {
+                    core.io.yield_if_needed().await;
+                }
             }
         }
-        Watch { core, id, state, registered }
+        watch
     }
+}
+
+/// The list in parts of at most [`MAX_PARTITIONS`], so that no core is held up by many of them; a short one as it is.
+fn parts<T>(list: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let (mut whole, many) = if list.len() <= MAX_PARTITIONS { (Some(list), Vec::new()) } else { (None, list) };
+    let mut many = many.into_iter();
+    std::iter::from_fn(move || {
+        whole.take().or_else(|| Some(many.by_ref().take(MAX_PARTITIONS).collect::<Vec<T>>()).filter(|part| !part.is_empty()))
+    })
 }
 
 impl Core {

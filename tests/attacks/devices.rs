@@ -133,7 +133,7 @@ fn with_two_dirs(name: &str, mib: u32, settings: &[(&str, &str)]) -> (Broker, Wi
 fn a_full_disk() {
     let (mut broker, witness, small, partition) = with_two_dirs("full", 24, &[("log.segment.bytes", "8388608")]);
     let attack = Attack { settings: &[], ceiling_mib: 64, patience: SHORT };
-    attack.between(&mut broker, witness, |broker| {
+    attack.between(&mut broker, vec![witness], |broker| {
         let mut client = Client::connect(broker.address());
         let large = batch(Compression::NONE, &[&vec![3; 900_000]]);
         let mut acked = 0;
@@ -169,7 +169,7 @@ fn a_sync_that_fails() {
 fn io_error(name: &str, inject: &str) {
     let (mut broker, witness, small, partition) = with_two_dirs(name, 64, &[]);
     let attack = Attack { settings: &[], ceiling_mib: 64, patience: Duration::from_secs(10) };
-    attack.between(&mut broker, witness, |broker| {
+    attack.between(&mut broker, vec![witness], |broker| {
         let mut client = Client::connect(broker.address());
         // Only this topic's acks wait for a sync.
         client.create_topic("synced", 8, &[("flush.messages", "1")]);

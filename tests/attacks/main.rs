@@ -54,31 +54,39 @@ pub struct Attack<'a> {
 impl Attack<'_> {
     /// Runs an attack and checks what must hold during and after it.
     pub fn run(&self, attack: impl FnOnce(&Broker)) {
+        self.run_beside(1, attack);
+    }
+
+    /// As [`Attack::run`], with a witness on each of so many neighbouring partitions: of two, each core owns one.
+    /// Returns the slowest round of any of them.
+    pub fn run_beside(&self, witnesses: i32, attack: impl FnOnce(&Broker)) -> Duration {
         let mut settings = vec![("flumen.cores", "2"), ("auto.create.topics.enable", "false")];
         settings.extend_from_slice(self.settings);
         let mut broker = Broker::start(&settings);
-        Client::connect(broker.address()).create_topic(witness::TOPIC, 1, &[]);
-        let witness = Witness::start(broker.address(), 0);
-        self.between(&mut broker, witness, attack);
+        Client::connect(broker.address()).create_topic(witness::TOPIC, witnesses, &[]);
+        let witnesses = (0..witnesses).map(|partition| Witness::start(broker.address(), partition)).collect();
+        self.between(&mut broker, witnesses, attack)
     }
 
-    /// As [`Attack::run`], with a broker and a witness that are there.
-    pub fn between(&self, broker: &mut Broker, witness: Witness, attack: impl FnOnce(&Broker)) {
+    /// As [`Attack::run`], with a broker and witnesses that are there.
+    pub fn between(&self, broker: &mut Broker, witnesses: Vec<Witness>, attack: impl FnOnce(&Broker)) -> Duration {
         let before = memory_mib(broker, "VmRSS");
         // Resets the kernel's high-water mark to what is resident now.
         std::fs::write(format!("/proc/{}/clear_refs", broker.pid()), "5").expect("the mark can be reset");
         attack(broker);
-        witness.sees_progress();
+        witnesses.iter().for_each(Witness::sees_progress);
         let peak = memory_mib(broker, "VmHWM");
         let ceiling = if broker.kind == Kind::Flumen { self.ceiling_mib } else { u64::MAX };
-        let (rounds, slowest) = witness.stop();
-        println!("{rounds} rounds, the slowest in {slowest:?}; {before} MiB resident before, at most {peak}");
+        let seen: Vec<(u64, Duration)> = witnesses.into_iter().map(Witness::stop).collect();
+        println!("rounds and the slowest: {seen:?}; {before} MiB resident before, at most {peak}");
         assert!(broker.is_running(), "the broker is up");
         assert!(!broker.log().contains("panicked"), "nothing panicked");
         assert!(peak <= ceiling, "{peak} MiB were resident where {ceiling} are allowed");
-        assert!(slowest <= self.patience, "a round of the witness took {slowest:?}");
+        let slowest = seen.into_iter().map(|(_, slowest)| slowest).max().expect("a witness");
+        assert!(slowest <= self.patience, "a round of a witness took {slowest:?}");
         Client::connect(broker.address()).create_topic("afterwards", 1, &[]);
         broker.stop();
+        slowest
     }
 }
 

@@ -30,11 +30,27 @@ pub(in crate::api) struct SessionCache {
 }
 
 struct Entry {
-    session: Rc<RefCell<Session>>,
+    seat: Rc<Seat>,
     created: Mono,
     used: Mono,
     /// Number of partitions when it was used last.
     size: usize,
+}
+
+/// Where a session is while nobody works on it. A large one is worked on away from the core, and for any other request there is no
+/// such session meanwhile: clients have one request of a session under way at a time.
+#[derive(Default)]
+pub(super) struct Seat(RefCell<Option<Session>>);
+
+impl Seat {
+    pub(super) fn take(&self) -> Option<Session> {
+        self.0.take()
+    }
+
+    pub(super) fn put(&self, session: Session) {
+        let before = self.0.replace(Some(session));
+        assert!(before.is_none(), "a session is in one place");
+    }
 }
 
 /// What a request says about sessions.
@@ -55,7 +71,45 @@ pub(super) enum SessionContext {
     Full { uses_topic_ids: bool },
     /// Request and answer name changes only. The answer holds only if no other request came in between: then the session still has
     /// `epoch`.
-    Incremental { session: Rc<RefCell<Session>>, epoch: i32 },
+    Incremental { seat: Rc<Seat>, epoch: i32 },
+}
+
+/// A fetch that has begun and whose partitions are not known yet: [`Opened::resolve`] may be done anywhere.
+pub(super) struct Opened {
+    request: SessionRequest,
+    /// Of an incremental fetch its session, of another one the session that it ends.
+    session: Option<Session>,
+}
+
+/// What is to be read, in order.
+pub(super) struct Resolved {
+    session: Option<Session>,
+    pub(super) wanted: Vec<(PartitionKey, Wanted)>,
+}
+
+impl Opened {
+    /// Partitions that are to be gone through.
+    pub(super) fn len(&self) -> usize {
+        let SessionRequest { wanted, forget, .. } = &self.request;
+        self.session.as_ref().map_or(0, Session::len) + wanted.len() + forget.len()
+    }
+
+    pub(super) fn resolve(self) -> Resolved {
+        let Self { request, session } = self;
+        match session.filter(|_| request.is_incremental()) {
+            None => Resolved { session: None, wanted: without_repetitions(request.wanted) },
+            Some(mut session) => {
+                session.change(request.wanted, &request.forget);
+                Resolved { wanted: session.wanted(), session: Some(session) }
+            }
+        }
+    }
+}
+
+impl SessionRequest {
+    fn is_incremental(&self) -> bool {
+        self.epoch != INITIAL_EPOCH && self.epoch != FINAL_EPOCH
+    }
 }
 
 impl SessionCache {
@@ -67,68 +121,86 @@ impl SessionCache {
         Self { core, cores, slots, max_partitions: MAX_CACHED_PARTITIONS / cores, entries: RefCell::default() }
     }
 
-    /// Begins a fetch: what is to be read, in order, and how it stands to sessions.
+    /// Begins a fetch. After [`Opened::resolve`] comes [`SessionCache::settle`].
     ///
     /// # Errors
     /// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR when the client went over to naming
     /// topics by id, or back. The answer then says nothing else.
-    pub(super) fn begin(
-        &self,
-        request: SessionRequest,
-        now: Mono,
-    ) -> Result<(SessionContext, Vec<(PartitionKey, Wanted)>), ErrorCode> {
-        let SessionRequest { id, epoch, uses_topic_ids, wanted, forget } = request;
-        if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+    pub(super) fn open(&self, request: SessionRequest) -> Result<(SessionContext, Opened), ErrorCode> {
+        let SessionRequest { id, epoch, uses_topic_ids, .. } = request;
+        if !request.is_incremental() {
             // A full request ends the session that it names.
-            self.remove(id);
+            let session = self.remove(id);
             let context = if epoch == FINAL_EPOCH { SessionContext::None } else { SessionContext::Full { uses_topic_ids } };
-            return Ok((context, without_repetitions(wanted)));
+            return Ok((context, Opened { request, session }));
         }
-        let session = self.entries.borrow().get(&id).map(|entry| entry.session.clone());
-        let session = session.ok_or(ErrorCode::FetchSessionIdNotFound)?;
-        let mut open = session.borrow_mut();
-        if open.uses_topic_ids != uses_topic_ids {
-            return Err(ErrorCode::FetchSessionTopicIdError);
-        }
-        if open.epoch != epoch {
-            return Err(ErrorCode::InvalidFetchSessionEpoch);
-        }
-        if self.partitions_without(id) + open.len() + wanted.len() > self.max_partitions {
+        let seat = self.entries.borrow().get(&id).map(|entry| entry.seat.clone());
+        let seat = seat.ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let mut session = seat.take().ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let refusal = if session.uses_topic_ids != uses_topic_ids {
+            Some(ErrorCode::FetchSessionTopicIdError)
+        } else if session.epoch != epoch {
+            Some(ErrorCode::InvalidFetchSessionEpoch)
+        } else if self.partitions_without(id) + session.len() + request.wanted.len() > self.max_partitions {
             self.remove(id);
-            return Err(ErrorCode::FetchSessionIdNotFound);
+            Some(ErrorCode::FetchSessionIdNotFound)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            seat.put(session);
+            return Err(refusal);
         }
-        open.change(wanted, &forget);
-        if open.len() == 0 {
-            self.remove(id);
-            return Ok((SessionContext::None, Vec::new()));
-        }
-        open.epoch = next_epoch(epoch);
-        self.touch(id, open.len(), now);
-        let (wanted, epoch) = (open.wanted(), open.epoch);
-        drop(open);
-        Ok((SessionContext::Incremental { session, epoch }, wanted))
+        session.epoch = next_epoch(epoch);
+        let context = SessionContext::Incremental { seat, epoch: session.epoch };
+        Ok((context, Opened { request, session: Some(session) }))
     }
 
-    /// Keeps a session for a full request that has been answered, if there is room; its id, or [`NO_SESSION`]. `random` spreads ids,
-    /// so that those from before a restart are not taken for new ones. `fill` puts the partitions in.
-    pub(super) fn create(
+    /// Puts the session of an incremental fetch back. One that has lost its last partition ends.
+    pub(super) fn settle(
         &self,
-        uses_topic_ids: bool,
-        partitions: usize,
+        context: SessionContext,
+        resolved: Resolved,
         now: Mono,
-        random: u32,
-        fill: impl FnOnce(&mut Session),
-    ) -> i32 {
-        if !self.has_partitions_left(partitions) || !self.make_room(partitions, now) {
-            return NO_SESSION;
+    ) -> (SessionContext, Vec<(PartitionKey, Wanted)>) {
+        let Resolved { session, wanted } = resolved;
+        match (context, session) {
+            (SessionContext::Incremental { .. }, Some(session)) if session.len() == 0 => {
+                self.remove(session.id);
+                (SessionContext::None, Vec::new())
+            }
+            (SessionContext::Incremental { seat, epoch }, Some(session)) => {
+                self.touch(session.id, session.len(), now);
+                seat.put(session);
+                (SessionContext::Incremental { seat, epoch }, wanted)
+            }
+            (context, _) => (context, wanted),
         }
+    }
+
+    /// Whether a session of so many partitions would be kept.
+    pub(super) fn has_room(&self, partitions: usize, now: Mono) -> bool {
+        let entries = self.entries.borrow();
+        let has_slot = entries.len() < self.slots || self.to_evict(&entries, partitions, now).is_some();
+        has_slot && self.partitions_without(NO_SESSION) + partitions <= self.max_partitions
+    }
+
+    /// Keeps the session of a full request that has been answered, if there is room: its id, or [`NO_SESSION`]. `random` spreads ids,
+    /// so that those from before a restart are not taken for new ones. What has to go, be it the session itself, comes back.
+    pub(super) fn keep(&self, mut session: Session, now: Mono, random: u32) -> (i32, Option<Session>) {
+        let size = session.len();
+        if !self.has_room(size, now) {
+            return (NO_SESSION, Some(session));
+        }
+        let evicted =
+            if self.entries.borrow().len() < self.slots { None } else { self.to_evict(&self.entries.borrow(), size, now) };
+        let evicted = evicted.and_then(|id| self.remove(id));
         let id = self.new_id(random);
-        let mut session = Session::new(id, uses_topic_ids);
-        fill(&mut session);
-        assert!(session.len() == partitions, "the session has the partitions that room was made for");
-        let session = Rc::new(RefCell::new(session));
-        self.entries.borrow_mut().insert(id, Entry { session, created: now, used: now, size: partitions });
-        id
+        session.id = id;
+        let seat = Rc::new(Seat::default());
+        seat.put(session);
+        self.entries.borrow_mut().insert(id, Entry { seat, created: now, used: now, size });
+        (id, evicted)
     }
 
     /// Number of sessions.
@@ -137,8 +209,10 @@ impl SessionCache {
         self.entries.borrow().len()
     }
 
-    fn remove(&self, id: i32) {
-        self.entries.borrow_mut().remove(&id);
+    /// Ends a session. It comes back, for dropping a large one takes its time; unless a request has it or is about to.
+    fn remove(&self, id: i32) -> Option<Session> {
+        let entry = self.entries.borrow_mut().remove(&id)?;
+        Rc::into_inner(entry.seat)?.take()
     }
 
     fn touch(&self, id: i32, size: usize, now: Mono) {
@@ -152,28 +226,15 @@ impl SessionCache {
         self.entries.borrow().iter().filter(|(other, _)| **other != id).map(|(_, entry)| entry.size).sum()
     }
 
-    fn has_partitions_left(&self, more: usize) -> bool {
-        self.partitions_without(NO_SESSION) + more <= self.max_partitions
-    }
-
-    /// Frees a slot if none is; whether there is one now.
-    fn make_room(&self, partitions: usize, now: Mono) -> bool {
-        let mut entries = self.entries.borrow_mut();
-        if entries.len() < self.slots {
-            return true;
-        }
-        let stale = entries.iter().min_by_key(|(id, entry)| (entry.used, **id));
-        let Some((&stale, entry)) = stale else { return false };
+    /// The session that gives way to one of so many partitions where no slot is free.
+    fn to_evict(&self, entries: &BTreeMap<i32, Entry>, partitions: usize, now: Mono) -> Option<i32> {
+        let (&stale, entry) = entries.iter().min_by_key(|(id, entry)| (entry.used, **id))?;
         if now.since(entry.used) > EVICT_AFTER {
-            entries.remove(&stale);
-            return true;
+            return Some(stale);
         }
         let evictable = entries.iter().filter(|(_, entry)| now.since(entry.created) > EVICT_AFTER);
-        let least = evictable.min_by_key(|(id, entry)| (entry.size, **id)).map(|(id, entry)| (*id, entry.size));
-        match least {
-            Some((id, size)) if partitions > size => entries.remove(&id).is_some(),
-            _ => false,
-        }
+        let (&least, entry) = evictable.min_by_key(|(id, entry)| (entry.size, **id))?;
+        (partitions > entry.size).then_some(least)
     }
 
     /// An id that says which core has the session, and that nobody has.

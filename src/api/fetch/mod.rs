@@ -20,20 +20,22 @@ mod tests;
 
 pub(super) use cache::SessionCache;
 
-use super::{Answer, Call};
+use super::context::Node;
+use super::{Answer, ApiContext, Call};
 use crate::controller::MetadataImage;
 use crate::io::{FileSlice, Piece};
-use crate::model::{ErrorCode, Offset, PartitionIndex, TopicId, TopicIdPartition};
+use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicId, TopicIdPartition};
 use crate::protocol::generated::fetch_request::FetchRequest;
 use crate::protocol::generated::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use crate::protocol::{Records, StrBytes};
-use crate::shard::FetchResult;
+use crate::shard::{FetchPartition, FetchResult};
 use bytes::Bytes;
 use cache::{SessionContext, SessionRequest};
 use read::{Asked, Limits};
-use session::{NO_SESSION, PartitionKey, TopicKey, Wanted};
+use session::{NO_SESSION, PartitionKey, Session, TopicKey, Wanted};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Topics are named by id since this version (KIP-516).
@@ -45,49 +47,105 @@ const LEADER_HINTS_SINCE: i16 = 16;
 /// Clients below this version do not know KAFKA_STORAGE_ERROR.
 const STORAGE_ERROR_SINCE: i16 = 6;
 
+/// Partitions that are gone through in one go.
+const MANY: usize = 1000;
+
 pub(super) async fn answer(call: Call) -> Answer {
-    let request = match call.decode::<FetchRequest>() {
-        Ok(request) => request,
-        Err(answer) => return answer,
+    let answer = match call.decode::<FetchRequest>().await {
+        Ok(request) => answer_request(&call, request).await,
+        Err(answer) => answer,
     };
-    let context = &call.context;
-    let begun = context.sessions.begin(session_request(&request, call.version()), context.io.now());
-    let (session, wanted) = match begun {
-        Ok(begun) => begun,
-        Err(error) => return call.respond(&FetchResponse { error_code: error.code(), ..Default::default() }),
+    call.end();
+    answer
+}
+
+async fn answer_request(call: &Call, request: FetchRequest) -> Answer {
+    let (context, version) = (&call.context, call.version());
+    let limits = Limits::new(call, &request);
+    let replica_id = if version < REPLICA_STATE_SINCE { request.replica_id } else { request.replica_state.replica_id };
+    let request = call.compute(false, move || session_request(&request, version)).await;
+    let (session, opened) = match context.sessions.open(request) {
+        Ok(opened) => opened,
+        Err(error) => return call.respond(FetchResponse { error_code: error.code(), ..Default::default() }).await,
     };
-    let replica_id = if call.version() < REPLICA_STATE_SINCE { request.replica_id } else { request.replica_state.replica_id };
+    let resolved = call.compute(opened.len() > MANY, move || opened.resolve()).await;
+    let (session, wanted) = context.sessions.settle(session, resolved, context.io.now());
     let image = context.shards.image();
-    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(&image, &key, &wanted, replica_id), key, wanted };
+    let (is_long, known) = (wanted.len() > MANY, image.clone());
+    let (asked, partitions) = call.compute(is_long, move || look_up(&known, wanted, replica_id)).await;
+    let some_missing = partitions.len() < asked.len();
+    let results = read::read(call, partitions, some_missing, &limits).await;
+    let telling = match begin_telling(context, &session, asked.len()) {
+        Ok(telling) => telling,
+        Err(error) => return call.respond(FetchResponse { error_code: error.code(), ..Default::default() }).await,
+    };
+    let (mut response, telling) = call.compute(is_long, move || Response::tell(version, asked, results, telling)).await;
+    response.message.session_id = end_telling(context, session, telling);
+    response.add_nodes(call, &image);
+    assert!(response.message.session_id >= NO_SESSION, "session ids are positive");
+    let mut gaps = response.gaps;
+    call.respond_with(response.message, |pieces, index| pieces.extend(gaps[index].drain(..).map(Piece::File))).await
+}
+
+/// What is to be asked and told, and what is to be read of it; what cannot be read stands last in the answer, as from Kafka.
+fn look_up(image: &MetadataImage, wanted: Vec<(PartitionKey, Wanted)>, replica_id: i32) -> (Vec<Asked>, Vec<FetchPartition>) {
+    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(image, &key, &wanted, replica_id), key, wanted };
     let mut asked: Vec<Asked> = wanted.into_iter().map(asked).collect();
-    // What cannot be read stands last in the answer, as from Kafka.
     asked.sort_by_key(|asked| asked.found.is_err());
-    let results = read::read(call.context.as_ref(), &asked, &Limits::new(&call, &request)).await;
-    let mut response = Response { call: &call, image: &image, message: FetchResponse::default(), gaps: Vec::new() };
-    let told: Vec<(Asked, PartitionData, Vec<FileSlice>)> =
-        asked.into_iter().zip(results).map(|(asked, result)| response.describe(asked, result)).collect();
+    let partitions = asked.iter().filter_map(Asked::to_read).collect();
+    (asked, partitions)
+}
+
+/// How an answer goes on with what its session knows.
+enum Telling {
+    /// All is told, and nothing remembered.
+    All,
+    /// All is told, and remembered in this new session.
+    First(Session),
+    /// What is new is told.
+    News(Session),
+}
+
+fn begin_telling(context: &ApiContext, session: &SessionContext, partitions: usize) -> Result<Telling, ErrorCode> {
     match session {
-        SessionContext::None => told.into_iter().for_each(|told| response.add(told)),
-        SessionContext::Full { uses_topic_ids } => {
-            let random = u32::from_le_bytes(context.io.random());
-            response.message.session_id =
-                context.sessions.create(uses_topic_ids, told.len(), context.io.now(), random, |session| {
-                    told.iter().for_each(|(asked, data, _)| session.begin(asked.key.clone(), asked.wanted, data));
-                });
-            told.into_iter().for_each(|told| response.add(told));
+        SessionContext::Full { uses_topic_ids } if context.sessions.has_room(partitions, context.io.now()) => {
+            Ok(Telling::First(Session::new(*uses_topic_ids)))
         }
-        SessionContext::Incremental { session, epoch } => {
-            let mut session = session.borrow_mut();
-            response.message.session_id = session.id;
-            if session.epoch == epoch {
-                let news = told.into_iter().filter_map(|told| session.answered(&told.0.key, &told.1).then_some(told));
-                news.for_each(|told| response.add(told));
-            } else {
-                response.message.error_code = ErrorCode::InvalidFetchSessionEpoch.code();
+        SessionContext::None | SessionContext::Full { .. } => Ok(Telling::All),
+        SessionContext::Incremental { seat, epoch } => match seat.take() {
+            Some(session) if session.epoch == *epoch => Ok(Telling::News(session)),
+            // Another request came in between.
+            other => {
+                other.into_iter().for_each(|session| seat.put(session));
+                Err(ErrorCode::InvalidFetchSessionEpoch)
             }
-        }
+        },
     }
-    response.finish()
+}
+
+/// The id of the session that the answer names.
+fn end_telling(context: &ApiContext, session: SessionContext, telling: Telling) -> i32 {
+    let discard = |session: Option<Session>| {
+        if let Some(session) = session.filter(|session| session.len() > MANY) {
+            context.io.discard(session);
+        }
+    };
+    match (telling, session) {
+        (Telling::First(session), _) => {
+            let random = u32::from_le_bytes(context.io.random());
+            let (id, garbage) = context.sessions.keep(session, context.io.now(), random);
+            discard(garbage);
+            id
+        }
+        (Telling::News(session), SessionContext::Incremental { seat, .. }) => {
+            let id = session.id;
+            seat.put(session);
+            // The session may have been ended meanwhile: then nobody else has its seat.
+            discard(Rc::into_inner(seat).and_then(|seat| seat.take()));
+            id
+        }
+        _ => NO_SESSION,
+    }
 }
 
 /// What a request says about sessions and partitions. Names are copied: a session must not keep the frame that they came in.
@@ -137,37 +195,55 @@ fn find(image: &MetadataImage, key: &PartitionKey, wanted: &Wanted, replica_id: 
 }
 
 /// An answer that is being put together.
-struct Response<'a> {
-    call: &'a Call,
-    image: &'a MetadataImage,
+#[derive(Default)]
+struct Response {
     message: FetchResponse,
     /// What fills the gaps of the encoded message.
     gaps: Vec<Vec<FileSlice>>,
+    /// Brokers that the answer names as leaders.
+    leaders: Vec<i32>,
 }
 
-impl Response<'_> {
-    /// What the answer says of a partition, if it says anything; the records' gap has no number yet.
-    fn describe(&self, asked: Asked, result: FetchResult) -> (Asked, PartitionData, Vec<FileSlice>) {
-        let mut data = describe(self.call.version(), asked.key.index, &result);
-        if let Some(leader) = result.current_leader.filter(|_| self.call.version() >= LEADER_HINTS_SINCE) {
-            data.current_leader = LeaderIdAndEpoch { leader_id: leader.leader_id.0, leader_epoch: leader.leader_epoch.0 };
+impl Response {
+    /// Tells the results, which are those of the partitions that were found, in the order of `asked`.
+    fn tell(version: i16, asked: Vec<Asked>, results: Vec<FetchResult>, mut telling: Telling) -> (Self, Telling) {
+        let mut response = Self::default();
+        let mut results = results.into_iter();
+        for asked in asked {
+            let result = match asked.found {
+                Ok(_) => results.next().expect("a result for each partition that was read"),
+                Err(error) => FetchResult::failed(error),
+            };
+            let mut data = describe(version, asked.key.index, &result);
+            if let Some(leader) = result.current_leader.filter(|_| version >= LEADER_HINTS_SINCE) {
+                data.current_leader = LeaderIdAndEpoch { leader_id: leader.leader_id.0, leader_epoch: leader.leader_epoch.0 };
+            }
+            let is_told = match &mut telling {
+                Telling::All => true,
+                Telling::First(session) => {
+                    session.begin(asked.key.clone(), asked.wanted, &data);
+                    true
+                }
+                Telling::News(session) => session.answered(&asked.key, &data),
+            };
+            if is_told {
+                response.add(&asked.key.topic, data, result.slices);
+            }
         }
-        (asked, data, result.slices)
+        (response, telling)
     }
 
     /// Adds a partition behind the others; only neighbours share a topic entry, since the order of partitions matters.
-    fn add(&mut self, (asked, mut data, slices): (Asked, PartitionData, Vec<FileSlice>)) {
+    fn add(&mut self, topic: &TopicKey, mut data: PartitionData, slices: Vec<FileSlice>) {
         if let Records::External { len, .. } = data.records {
             data.records = Records::External { len, index: self.gaps.len() };
             self.gaps.push(slices);
         }
         let leader = data.current_leader.leader_id;
-        let known = leader < 0 || self.message.node_endpoints.iter().any(|node| node.node_id == leader);
-        if !known && let Some(node) = self.call.context.node(self.image, crate::model::BrokerId(leader), &self.call.connection) {
-            let node = NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack };
-            self.message.node_endpoints.push(node);
+        if leader >= 0 && !self.leaders.contains(&leader) {
+            self.leaders.push(leader);
         }
-        let (topic, topic_id) = match &asked.key.topic {
+        let (topic, topic_id) = match topic {
             TopicKey::Id(id) => (StrBytes::EMPTY, *id),
             TopicKey::Name(name) => (StrBytes::from(name), TopicId::ZERO),
         };
@@ -177,11 +253,11 @@ impl Response<'_> {
         }
     }
 
-    fn finish(self) -> Answer {
-        assert!(self.message.error_code == 0 || self.message.responses.is_empty(), "an error says nothing of partitions");
-        assert!(self.message.session_id >= NO_SESSION, "session ids are positive");
-        let mut gaps = self.gaps;
-        self.call.respond_with(&self.message, |pieces, index| pieces.extend(gaps[index].drain(..).map(Piece::File)))
+    /// Tells where the leaders are that were named (KIP-951).
+    fn add_nodes(&mut self, call: &Call, image: &MetadataImage) {
+        let nodes = self.leaders.iter().filter_map(|leader| call.context.node(image, BrokerId(*leader), &call.connection));
+        let endpoint = |node: Node| NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack };
+        self.message.node_endpoints = nodes.map(endpoint).collect();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::budget::trim;
 use super::session::{PartitionKey, Wanted};
-use crate::api::{ApiContext, Call};
+use crate::api::Call;
 use crate::io::Mono;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use crate::protocol::generated::fetch_request::FetchRequest;
@@ -51,7 +51,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn to_read(&self) -> Option<FetchPartition> {
+    pub(super) fn to_read(&self) -> Option<FetchPartition> {
         let id = self.found.ok()?;
         Some(FetchPartition {
             topic_id: id.topic_id,
@@ -65,35 +65,29 @@ impl Asked {
     }
 }
 
-/// The results in the order of `asked`, cut to the budget.
-pub(super) async fn read(context: &ApiContext, asked: &[Asked], limits: &Limits) -> Vec<FetchResult> {
-    let partitions: Vec<FetchPartition> = asked.iter().filter_map(Asked::to_read).collect();
-    let some_missing = partitions.len() < asked.len();
+/// The results in the order of `partitions`, cut to the budget. `some_missing`: there are others, with an error to tell.
+pub(super) async fn read(call: &Call, partitions: Vec<FetchPartition>, some_missing: bool, limits: &Limits) -> Vec<FetchResult> {
+    let context = &call.context;
     let max_bytes = if context.io.planted("fetch ignores max.bytes") { u64::MAX } else { limits.max_bytes };
     let query = FetchRead { partitions, isolation: limits.isolation, max_bytes, replica_id: CONSUMER };
-    let results = loop {
+    loop {
         if query.partitions.is_empty() {
-            break Vec::new();
+            return Vec::new();
         }
         let mut results = context.shards.fetch(query.clone()).await;
         assert!(results.len() == query.partitions.len(), "a result for each partition");
         let found = trim(&mut results, query.partitions.iter().map(|partition| partition.max_bytes), max_bytes);
         let urgent = some_missing || results.iter().any(|r| r.error.is_error() || r.diverging_epoch.is_some());
         if urgent || found >= limits.min_bytes || context.io.now() >= limits.deadline {
-            break results;
+            return results;
         }
         let watched: Vec<_> = query.partitions.iter().zip(&results).map(watch_partition).collect();
         // Slices keep files open and hold up truncation: nothing of them is kept while this waits.
         drop(results);
-        let watch = context.shards.watch(watched, limits.isolation);
+        call.rest();
+        let watch = context.shards.watch(watched, limits.isolation).await;
         watch.wait(limits.min_bytes - found, limits.deadline).await;
-    };
-    let mut results = results.into_iter();
-    let result_of = |asked: &Asked| match asked.found {
-        Ok(_) => results.next().expect("a result for each partition that was read"),
-        Err(error) => FetchResult::failed(error),
-    };
-    asked.iter().map(result_of).collect()
+    }
 }
 
 fn watch_partition((partition, result): (&FetchPartition, &FetchResult)) -> WatchPartition {

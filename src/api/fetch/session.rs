@@ -98,9 +98,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: i32, uses_topic_ids: bool) -> Self {
+    /// A session without partitions, nor an id before it is kept.
+    pub(super) fn new(uses_topic_ids: bool) -> Self {
         Self {
-            id,
+            id: NO_SESSION,
             epoch: next_epoch(INITIAL_EPOCH),
             uses_topic_ids,
             places: BTreeMap::new(),

@@ -1,5 +1,5 @@
 use super::budget::{Offer, deal};
-use super::cache::{EVICT_AFTER, MAX_CACHED_PARTITIONS, SessionCache, SessionContext, SessionRequest};
+use super::cache::{EVICT_AFTER, MAX_CACHED_PARTITIONS, Seat, SessionCache, SessionContext, SessionRequest};
 use super::describe;
 use super::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, TopicKey, Wanted, next_epoch};
 use crate::io::Mono;
@@ -8,7 +8,6 @@ use crate::protocol::Records;
 use crate::protocol::generated::fetch_response::{EpochEndOffset, PartitionData};
 use crate::shard::{DivergingEpoch, FetchResult};
 use bytes::Bytes;
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,25 +34,39 @@ fn request(id: i32, epoch: i32, partitions: &[i32]) -> SessionRequest {
 /// A full fetch of partitions `0..partitions`, answered with high watermark 5 and nothing else.
 fn create(cache: &SessionCache, partitions: i32, now: Mono) -> i32 {
     let all: Vec<i32> = (0..partitions).collect();
-    let begun = cache.begin(request(NO_SESSION, INITIAL_EPOCH, &all), now);
+    let begun = begin(cache, request(NO_SESSION, INITIAL_EPOCH, &all), now);
     let Ok((SessionContext::Full { uses_topic_ids }, wanted)) = begun else { panic!("a fetch of epoch 0 is full") };
     // As chance would have it: an id that was given up is not given out again at once.
     let random = (now.0 / 1_000_000) as u32 ^ (wanted.len() as u32) << 20;
-    cache.create(uses_topic_ids, wanted.len(), now, random, |session| {
-        wanted.iter().for_each(|(key, wanted)| session.begin(key.clone(), *wanted, &data(5, b"")));
-    })
+    let mut session = Session::new(uses_topic_ids);
+    wanted.iter().for_each(|(key, wanted)| session.begin(key.clone(), *wanted, &data(5, b"")));
+    let has_room = cache.has_room(wanted.len(), now);
+    let (id, _) = cache.keep(session, now, random);
+    assert_eq!(id != NO_SESSION, has_room, "what there is room for is kept");
+    id
+}
+
+fn begin(
+    cache: &SessionCache,
+    request: SessionRequest,
+    now: Mono,
+) -> Result<(SessionContext, Vec<(PartitionKey, Wanted)>), ErrorCode> {
+    let (context, opened) = cache.open(request)?;
+    Ok(cache.settle(context, opened.resolve(), now))
 }
 
 /// What an incremental request comes to: its session and the partitions to read, in order.
-fn increment(cache: &SessionCache, request: SessionRequest, now: Mono) -> Result<(Rc<RefCell<Session>>, Vec<i32>), ErrorCode> {
-    let (context, wanted) = cache.begin(request, now)?;
-    let SessionContext::Incremental { session, epoch } = context else { panic!("the session has partitions") };
-    assert_eq!(session.borrow().epoch, epoch);
-    Ok((session, wanted.into_iter().map(|(key, _)| key.index).collect()))
+fn increment(cache: &SessionCache, request: SessionRequest, now: Mono) -> Result<(Rc<Seat>, Vec<i32>), ErrorCode> {
+    let (context, wanted) = begin(cache, request, now)?;
+    let SessionContext::Incremental { seat, epoch } = context else { panic!("the session has partitions") };
+    let session = seat.take().expect("it was put back");
+    assert_eq!(session.epoch, epoch);
+    seat.put(session);
+    Ok((seat, wanted.into_iter().map(|(key, _)| key.index).collect()))
 }
 
 fn refusal(cache: &SessionCache, request: SessionRequest) -> Option<ErrorCode> {
-    cache.begin(request, START).err()
+    begin(cache, request, START).err()
 }
 
 #[test]
@@ -68,7 +81,7 @@ fn a_session_is_only_told_what_has_changed() {
     assert!(id > NO_SESSION);
     let (session, order) = increment(&cache, request(id, 1, &[]), START).unwrap();
     assert_eq!(order, [0, 1, 2]);
-    let mut open = session.borrow_mut();
+    let mut open = session.take().unwrap();
     assert!(!open.answered(&key(0), &data(5, b"")), "nothing new");
     assert!(open.answered(&key(0), &data(6, b"")), "a new high watermark");
     assert!(!open.answered(&key(0), &data(6, b"")));
@@ -80,7 +93,7 @@ fn a_session_is_only_told_what_has_changed() {
     assert!(open.answered(&key(2), &failed) && open.answered(&key(2), &failed), "errors are told each time");
     assert!(open.answered(&key(2), &data(5, b"")), "and so is their end, though the high watermark is the same");
     assert!(!open.answered(&key(9), &data(5, b"records")), "a partition that was forgotten meanwhile");
-    drop(open);
+    session.put(open);
     let (_, order) = increment(&cache, request(id, 2, &[]), START).unwrap();
     assert_eq!(order, [0, 2, 1], "who gave records is read last");
 }
@@ -94,10 +107,12 @@ fn a_session_takes_over_additions_changes_and_forgets() {
     change.forget = vec![key(1), key(8)];
     let (session, order) = increment(&cache, change, START).unwrap();
     assert_eq!(order, [0, 5]);
-    assert_eq!(session.borrow().wanted()[0].1.fetch_offset, 42);
+    let open = session.take().unwrap();
+    assert_eq!(open.wanted()[0].1.fetch_offset, 42);
+    session.put(open);
     // The last partition goes: so does the session, and the answer has none.
     let forget = SessionRequest { forget: vec![key(0), key(5)], ..request(id, 2, &[]) };
-    let Ok((SessionContext::None, read)) = cache.begin(forget, START) else { panic!("an empty session ends") };
+    let Ok((SessionContext::None, read)) = begin(&cache, forget, START) else { panic!("an empty session ends") };
     assert!(read.is_empty() && cache.len() == 0);
 }
 
@@ -119,7 +134,7 @@ fn a_full_request_ends_the_session_that_it_names() {
     let cache = SessionCache::new(0, 1, 10);
     for epoch in [INITIAL_EPOCH, FINAL_EPOCH] {
         let id = create(&cache, 1, START);
-        let Ok((context, wanted)) = cache.begin(request(id, epoch, &[3]), START) else { panic!("never refused") };
+        let Ok((context, wanted)) = begin(&cache, request(id, epoch, &[3]), START) else { panic!("never refused") };
         assert_eq!((cache.len(), wanted.len()), (0, 1));
         assert_eq!(matches!(context, SessionContext::None), epoch == FINAL_EPOCH, "no session is made after the last epoch");
     }
@@ -130,7 +145,7 @@ fn a_partition_that_is_named_twice_is_read_once_as_described_last() {
     let cache = SessionCache::new(0, 1, 10);
     let mut twice = request(NO_SESSION, INITIAL_EPOCH, &[4, 1]);
     twice.wanted.push((key(4), wanted(99)));
-    let Ok((_, read)) = cache.begin(twice, START) else { panic!("never refused") };
+    let Ok((_, read)) = begin(&cache, twice, START) else { panic!("never refused") };
     assert_eq!(read, [(key(4), wanted(99)), (key(1), wanted(1))]);
 }
 

@@ -33,6 +33,9 @@ const GUARDS: [Duration; 6] = [
 /// Ticks without traffic after which a core counts as idle.
 const TICKS_TO_IDLE: u32 = 20;
 
+/// The kernel's random bytes.
+pub(in crate::io) struct RealRandomness;
+
 /// The devices of one real core.
 pub(in crate::io) struct RealCore {
     index: usize,
@@ -45,6 +48,19 @@ pub(in crate::io) struct RealCore {
     /// The tick is slow; the first input or output ends that.
     idle: Cell<bool>,
     roused: Notify,
+}
+
+impl RealRandomness {
+    pub(in crate::io) fn fill(&self, bytes: &mut [u8]) {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let rest = &mut bytes[filled..];
+            // SAFETY: the pointer and length are those of a live slice.
+            let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+            assert!(got > 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR), "no random bytes");
+            filled += got.max(0) as usize;
+        }
+    }
 }
 
 impl RealCore {
@@ -86,14 +102,11 @@ impl RealCore {
     }
 
     pub(in crate::io) fn fill_random(&self, bytes: &mut [u8]) {
-        let mut filled = 0;
-        while filled < bytes.len() {
-            let rest = &mut bytes[filled..];
-            // SAFETY: the pointer and length are those of a live slice.
-            let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-            assert!(got > 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR), "no random bytes");
-            filled += got.max(0) as usize;
-        }
+        RealRandomness.fill(bytes);
+    }
+
+    pub(in crate::io) fn randomness(&self) -> RealRandomness {
+        RealRandomness
     }
 
     pub(in crate::io) fn open_files_limit(&self) -> usize {

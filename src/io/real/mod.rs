@@ -27,7 +27,7 @@ mod socket;
 mod start;
 mod writeback;
 
-pub(super) use self::core::RealCore;
+pub(super) use self::core::{RealCore, RealRandomness};
 pub(super) use directory::RealLock;
 pub(super) use file::RealFile;
 pub(super) use listener::{RealAccepted, RealListener};

@@ -26,6 +26,19 @@ pub(in crate::io) struct SimCore {
     pub(super) open_files: Arc<AtomicUsize>,
 }
 
+/// Random bytes out of the seed.
+pub(in crate::io) struct SimRandomness(Shared);
+
+impl SimRandomness {
+    pub(in crate::io) fn fill(&self, bytes: &mut [u8]) {
+        let mut state = self.0.lock();
+        for chunk in bytes.chunks_mut(8) {
+            let word = state.app_rng.next().to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+}
+
 impl SimCore {
     pub(super) fn new(shared: Shared, executor: Rc<Executor>, host: HostId, index: usize) -> Self {
         let (epoch, cores) = {
@@ -83,11 +96,11 @@ impl SimCore {
     }
 
     pub(in crate::io) fn fill_random(&self, bytes: &mut [u8]) {
-        let mut state = self.shared.lock();
-        for chunk in bytes.chunks_mut(8) {
-            let word = state.app_rng.next().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
+        SimRandomness(self.shared.clone()).fill(bytes);
+    }
+
+    pub(in crate::io) fn randomness(&self) -> SimRandomness {
+        SimRandomness(self.shared.clone())
     }
 
     pub(in crate::io) fn open_files_limit(&self) -> usize {

@@ -66,7 +66,7 @@ mod state;
 mod tests;
 mod view;
 
-pub(super) use self::core::SimCore;
+pub(super) use self::core::{SimCore, SimRandomness};
 pub(super) use files::{SimFile, SimLock};
 pub use options::{Crash, DiskFault, DiskOp, DiskOptions, Faults, NetOptions, Options};
 pub use rng::Happened;
