@@ -132,7 +132,6 @@ impl Client {
         let config = |(key, value): &(String, String)| CreatableTopicConfig {
             name: StrBytes::from(key),
             value: Some(StrBytes::from(value)),
-            ..CreatableTopicConfig::default()
         };
         let topic = CreatableTopic {
             name: StrBytes::from(name),

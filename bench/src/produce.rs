@@ -181,13 +181,13 @@ impl Role for Producer {
         }
     }
 
-    fn stop(&mut self, now: u64, counted: &mut Interval) {
+    fn stop(&mut self, end: u64, counted: &mut Interval) {
         let records = self.options.templates[0].records();
-        for intended in self.options.schedule.overdue(now).take(usize::try_from(self.left).unwrap_or(usize::MAX)) {
+        for intended in self.options.schedule.overdue(end).take(usize::try_from(self.left).unwrap_or(usize::MAX)) {
             counted.unsent += 1;
-            counted.record(Metric::Ack, now - intended, 1);
+            counted.record(Metric::Ack, end - intended, 1);
             if self.options.shared.is_some() {
-                counted.record(Metric::EndToEnd, now - intended, records);
+                counted.record(Metric::EndToEnd, end - intended, records);
             }
         }
         self.ended();

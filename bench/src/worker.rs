@@ -47,8 +47,8 @@ pub trait Role {
     /// The kernel has taken everything in the outbox.
     fn flushed(&mut self, _now: u64, _counted: &mut Interval) {}
 
-    /// The time is up: nothing new is sent. Counts what an open loop was meant to have sent by now.
-    fn stop(&mut self, now: u64, counted: &mut Interval);
+    /// The time is up: nothing new is sent. Counts what an open loop was meant to have sent before `end`.
+    fn stop(&mut self, end: u64, counted: &mut Interval);
 
     /// Requests without an answer that a run waits for at its end.
     fn unanswered(&self) -> u64;
@@ -137,7 +137,8 @@ impl Worker {
             self.turn(now, boundary)?;
         }
         self.counted.phase = Phase::Late;
-        self.drain(clock::now(), stop)
+        let now = clock::now();
+        self.drain(times.end.map_or(now, |end| end.min(now)), stop)
     }
 
     /// One round: what is due leaves, then what has come is taken.
@@ -210,11 +211,11 @@ impl Worker {
     }
 
     /// After the end: answers are awaited for a while.
-    fn drain(&mut self, now: u64, stop: &AtomicBool) -> Result<(), Failure> {
+    fn drain(&mut self, end: u64, stop: &AtomicBool) -> Result<(), Failure> {
         for (_, role) in &mut self.links {
-            role.stop(now, &mut self.counted);
+            role.stop(end, &mut self.counted);
         }
-        let deadline = now + DRAIN;
+        let deadline = end + DRAIN;
         while self.links.iter().any(|(_, role)| role.unanswered() > 0) && clock::now() < deadline && !stop.load(Ordering::Relaxed)
         {
             self.turn(clock::now(), deadline)?;
@@ -238,3 +239,7 @@ impl Worker {
         reports.send(Report::Interval(interval)).ok();
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

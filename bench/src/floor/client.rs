@@ -88,11 +88,11 @@ impl Role for FloorClient {
         Ok(())
     }
 
-    fn stop(&mut self, now: u64, counted: &mut Interval) {
+    fn stop(&mut self, end: u64, counted: &mut Interval) {
         self.stopped = true;
-        for intended in self.options.schedule.overdue(now) {
+        for intended in self.options.schedule.overdue(end) {
             counted.unsent += 1;
-            counted.record(Metric::Ack, now - intended, 1);
+            counted.record(Metric::Ack, end - intended, 1);
         }
     }
 
