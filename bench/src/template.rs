@@ -157,6 +157,8 @@ impl Recipe {
 
 impl Template {
     /// A request with one batch for each of the partitions. Templates of different `variant` differ in their payload.
+    ///
+    /// Its records carry `timestamp` for as long as it is sent unpatched: the time at which the run began.
     pub fn new(recipe: &Rc<Recipe>, partitions: &[i32], variant: u64, timestamp: i64) -> Self {
         assert!(!recipe.stamped || recipe.record_size >= STAMP_BYTES, "a stamped value has room for its stamp");
         let mut random = Random::new(recipe.seed ^ variant << 40 ^ u64::from(partitions[0] as u32));
@@ -175,7 +177,7 @@ impl Template {
         Self { recipe: recipe.clone(), head, body: Rc::new(body), places }
     }
 
-    /// Bytes of its batches.
+    /// Bytes of its batches. Batches that are compressed for each request vary a little around that.
     pub fn batch_bytes(&self) -> u64 {
         self.places.iter().map(Place::bytes).sum()
     }

@@ -141,7 +141,7 @@ def fetch_cached(load, kind):
 
 @row("20 consumers at the tail of one topic, 5,000 records of 1 KiB a second")
 def tail_of_20(load, kind):
-    result = load.e2e(partitions=1, consumers=20, assign="all", connections=4, per_batch=1, size=1024, rate=5_000)
+    result = load.e2e(partitions=1, consumers=20, assign="all", connections=16, per_batch=1, size=1024, rate=5_000)
     return {**only(costs(result), "CPU s/GB", "MB/s", "generator CPU %"), **latencies(result, "end_to_end")}
 
 
