@@ -1,0 +1,184 @@
+//! The generator against a real broker: what it sends is what the broker serves, and what it says is what happened.
+//!
+//! The broker is the program `flumen` of this workspace, which the suite's command builds before the tests run; it is found beside
+//! this test's own binary, or where `FLUMEN_BROKER` says.
+
+use serde_json::Value;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A busy machine with two cores.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+struct Server {
+    child: Child,
+    address: String,
+    home: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn broker_program() -> PathBuf {
+    if let Some(path) = std::env::var_os("FLUMEN_BROKER") {
+        return path.into();
+    }
+    let path = Path::new(env!("CARGO_BIN_EXE_flumen-bench")).with_file_name("flumen");
+    assert!(path.exists(), "{} is missing: `cargo build --bin flumen` makes it, `tests/run bench` does both", path.display());
+    path
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("flumen-test-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn wait_for(address: &str, child: &mut Child) {
+    #[allow(clippy::disallowed_methods)] // not a time of a run
+    let deadline = Instant::now() + START_LIMIT;
+    while TcpStream::connect(address).is_err() {
+        #[allow(clippy::disallowed_methods)]
+        let late = Instant::now() > deadline;
+        assert!(child.try_wait().unwrap().is_none() && !late, "the server does not listen on {address}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn broker() -> Server {
+    let (home, address) = (home(), free_address());
+    let log = std::fs::File::create(home.path().join("broker.log")).unwrap();
+    let mut command = Command::new(broker_program());
+    command.arg("server");
+    for setting in [format!("listeners=PLAINTEXT://{address}"), format!("log.dirs={}", home.path().join("data").display())] {
+        command.arg("--override").arg(setting);
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(home.path());
+    let mut child = command.spawn().unwrap();
+    wait_for(&address, &mut child);
+    Server { child, address, home }
+}
+
+fn generator(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flumen-bench")).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}\n{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+impl Server {
+    fn try_run(&self, command: &str, arguments: &str) -> (Output, Value) {
+        let json = self.home.path().join("run.json");
+        let mut all = vec![command, "--bootstrap", &self.address, "--json", json.to_str().unwrap()];
+        all.extend(arguments.split_ascii_whitespace());
+        let output = generator(&all);
+        let found = std::fs::read(&json).map_or(Value::Null, |json| serde_json::from_slice(&json).unwrap());
+        (output, found)
+    }
+
+    fn run(&self, command: &str, arguments: &str) -> Value {
+        let (output, json) = self.try_run(command, arguments);
+        assert!(output.status.success(), "{command} {arguments}: {}", said(&output));
+        assert_eq!(json["failure"], Value::Null);
+        json
+    }
+}
+
+#[test]
+fn every_codec_is_written_and_read_back_as_it_was_sent() {
+    let broker = broker();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let load = format!(
+            "--topic {codec} --create --partitions 3 --codec {codec} --stamped --records 2000 --records-per-batch 50 --record-size 200 \
+             --connections 4 --acks all"
+        );
+        let produced = broker.run("produce", &load);
+        assert_eq!(produced["produced"]["records"], 2_000, "{codec}");
+        assert_eq!(produced["latency_us"]["ack"]["count"], 40);
+        for sessions in ["", "--sessions"] {
+            let consumed = broker.run("consume", &format!("--topic {codec} --verify --until-end {sessions}"));
+            assert_eq!(consumed["consumed"]["records"], 2_000, "{codec} {sessions}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_verified_fails_the_run() {
+    let broker = broker();
+    broker.run("produce", "--topic plain --create --records 100 --records-per-batch 10");
+    let (output, json) = broker.try_run("consume", "--topic plain --verify --until-end");
+    assert!(!output.status.success(), "{}", said(&output));
+    assert!(json["failure"].as_str().unwrap().contains("no stamp"), "{json}");
+    let (output, _) = broker.try_run("produce", "--topic plain --create --records 1");
+    assert!(!output.status.success() && said(&output).contains("TOPIC_ALREADY_EXISTS"), "{}", said(&output));
+    let (output, json) = broker.try_run("produce", "--topic plain --records 10 --records-per-batch 2 --record-size 600000");
+    assert!(!output.status.success(), "{}", said(&output));
+    assert_eq!(json["errors"]["MESSAGE_TOO_LARGE"], 1);
+}
+
+#[test]
+fn two_seconds_of_each_load_end_well() {
+    let broker = broker();
+    let pid = broker.child.id();
+    let closed = "--topic t --create --partitions 4 --connections 8 --batches-per-request 2 --duration 2 --warmup 0.5";
+    let produced = broker.run("produce", &format!("{closed} --idempotent --acks all --stamped --keys 100 --broker-pid {pid}"));
+    let records = produced["produced"]["records"].as_u64().unwrap();
+    assert!(records > 1_000, "{produced}");
+    let seconds = produced["seconds"].as_f64().unwrap();
+    assert!((1.99..2.01).contains(&seconds), "measured for {seconds} s");
+    assert!(
+        produced["broker"]["cpu_seconds"]["user"].as_f64().unwrap() > 0.0
+            && produced["broker"]["rss_bytes"].as_u64().unwrap() > 1 << 20
+    );
+    let consumed = broker.run("consume", "--topic t --verify --until-end --consumers 2 --threads 2");
+    assert!(consumed["consumed"]["records"].as_u64().unwrap() >= records, "the records of the warm-up are there too");
+    let tail = broker.run("consume", "--topic t --rewind --duration 2 --consumers 3 --assign all");
+    assert!(tail["consumed"]["megabytes_per_second"].as_f64().unwrap() > 1.0);
+    let open =
+        "--topic t --duration 2 --rate 2000 --records-per-batch 1 --record-size 100 --connections 10 --consumers 2 --assign all";
+    let hdr = broker.home.path().join("run.hdr");
+    let e2e = broker.run("e2e", &format!("{open} --hdr {}", hdr.display()));
+    let sent = e2e["produced"]["records"].as_u64().unwrap();
+    assert!((3_900..=4_001).contains(&(sent + e2e["unsent"].as_u64().unwrap())), "2,000 records a second for 2 s: {e2e}");
+    assert!(e2e["latency_us"]["end_to_end"]["count"].as_u64().unwrap() >= 2 * sent - 100, "{e2e}");
+    assert!(std::fs::read_to_string(hdr).unwrap().contains("Tag=end_to_end"));
+    let acks0 = broker.run("produce", "--topic t --acks 0 --duration 1");
+    assert!(acks0["produced"]["records"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_floor_servers_answer_their_clients() {
+    for (kind, on, client, options) in [
+        ("produce", "epoll", "floor-produce", "--request-bytes 100000"),
+        ("fetch", "epoll", "floor-fetch", "--answer-bytes 300000 --file-mib 8"),
+        ("echo", "epoll", "echo", "--request-bytes 150"),
+        ("echo", "glommio", "echo", "--request-bytes 40000"),
+    ] {
+        let (home, address) = (home(), free_address());
+        let arguments = ["floor", kind, "--on", on, "--listen", &address, "--file-mib", "8", "--seconds", "60"];
+        let answer = if kind == "fetch" { "300000" } else { "60" };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flumen-bench"));
+        command.args(arguments).args(["--answer-bytes", answer]).arg("--dir").arg(home.path()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        wait_for(&address, &mut child);
+        let server = Server { child, address, home };
+        let json = server.home.path().join("run.json");
+        let mut all = vec![client, "--target", &server.address, "--json", json.to_str().unwrap(), "--duration", "0.5"];
+        all.extend(["--connections", "5", "--in-flight", "3"]);
+        all.extend(options.split_ascii_whitespace());
+        let output = generator(&all);
+        assert!(output.status.success(), "{kind} {on}: {}", said(&output));
+        let json: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        assert!(json["latency_us"]["ack"]["count"].as_u64().unwrap() > 50, "{kind} {on}: {json}");
+    }
+}

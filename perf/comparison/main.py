@@ -1,0 +1,227 @@
+"""Builds, runs the rounds in random order, and writes the directory of the run."""
+import argparse
+import copy
+import datetime
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import report, servers
+from .load import Load
+from .rows import KINDS, ROWS, capacity
+
+ROOT = servers.ROOT
+WARM_SECONDS = 60
+MEASURE_SECONDS = 20
+QUICK_SECONDS = 2
+
+
+class Place:
+    """Where programs, data and cores are."""
+
+    def __init__(self, arguments, scratch, release):
+        self.scratch = scratch
+        self.data = scratch / "data"
+        self.flumen, self.generator = release / "flumen", release / "flumen-bench"
+        self.kafka_tools = Path(arguments.kafka_tools)
+        self.server_cores, self.load_cores = arguments.server_cores, arguments.load_cores
+        # A closed loop fills disks; both brokers keep no more than this of a topic.
+        self.topic_configs = ("retention.bytes=268435456", "segment.bytes=134217728", "file.delete.delay.ms=1000")
+
+    def beside(self, name):
+        other = copy.copy(self)
+        other.data = self.scratch / name
+        return other
+
+
+def cores():
+    """The server's half of the processors, and the generator's."""
+    mine = sorted(os.sched_getaffinity(0))
+    half = max(1, len(mine) // 2)
+    return ",".join(map(str, mine[:half])), ",".join(map(str, mine[half:] or mine))
+
+
+def parse(arguments, usage):
+    server_cores, load_cores = cores()
+    parser = argparse.ArgumentParser(prog="perf/compare", description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", help="comma-separated names; all by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round, short loads, hardly a warm-up")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--only", choices=[*KINDS, "floor"], help="only this kind of server")
+    parser.add_argument("--server-cores", default=server_cores)
+    parser.add_argument("--load-cores", default=load_cores)
+    parser.add_argument("--kafka-tools", default=str(ROOT / "target" / "tools"), help="where `tests/run tools` installed Kafka")
+    parser.add_argument("--out", help="directory of the run; perf/runs/<date>-<machine> by default")
+    parser.add_argument("--capacity", type=float, help="records/s that the end-to-end rows have a share of; measured on Apache Kafka by default")
+    parser.add_argument("--programs", help="directory with flumen and flumen-bench, instead of building them")
+    parser.add_argument("--seed", type=int, default=None, help="of the order of brokers and rows")
+    parsed = parser.parse_args(arguments)
+    parsed.chosen = list(ROWS.values())
+    if parsed.rows:
+        unknown = [name for name in parsed.rows.split(",") if name not in ROWS]
+        if unknown:
+            parser.error(f"no rows {' '.join(unknown)}; there are: {' '.join(ROWS)}")
+        parsed.chosen = [ROWS[name] for name in parsed.rows.split(",")]
+    return parsed
+
+
+def build():
+    """The release programs; where they are. One after the other: built together, the broker would get the generator's features."""
+    for package in ("flumen", "flumen-bench"):
+        command = ["cargo", "build", "--release", "-q", "--message-format", "json", "-p", package, "--bin", package]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    programs = [json.loads(line).get("executable") for line in done.stdout.splitlines() if line.startswith("{")]
+    return Path(next(program for program in programs if program)).parent
+
+
+def said(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().splitlines()[0] if (done.stdout or done.stderr).strip() else "unknown"
+
+
+def facts(place, parsed):
+    model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    jars = sorted(path.name for path in (place.kafka_tools / "kafka" / "libs").glob("kafka-clients-*.jar"))
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": said("git", "-C", str(ROOT), "rev-parse", "HEAD"),
+        "Flumen": said(str(place.flumen), "--version"), "Apache Kafka": ", ".join(jars) or "not installed",
+        "Java": said("java", "-version"), "JVM heap": servers.KAFKA_HEAP, "kernel": platform.release(), "processor": f"{model}, {os.cpu_count()} cores",
+        "server cores": place.server_cores, "generator cores": place.load_cores,
+        "file system": said("stat", "-f", "-c", "%T", str(place.scratch)), "rounds": 1 if parsed.quick else parsed.rounds,
+        "seconds": f"{QUICK_SECONDS if parsed.quick else MEASURE_SECONDS} measured a row, {WARM_SECONDS if not parsed.quick else QUICK_SECONDS} of warm-up of a broker",
+        "topics": " ".join(place.topic_configs),
+    }
+
+
+class Results:
+    def __init__(self, out):
+        self.out = out
+        self.figures, self.raw, self.failed = {}, {}, []
+        self.round = 0
+
+    def fail(self, what):
+        self.failed.append(what)
+        print(f"  FAILED: {what}", flush=True)
+
+    def keep(self, row, kind, result):
+        self.raw.setdefault(row, {}).setdefault(kind, []).append(result)
+        folder = self.out / "raw" / str(row)
+        folder.mkdir(parents=True, exist_ok=True)
+        number = len(list(folder.glob(f"{kind}-{self.round}-*.json")))
+        (folder / f"{kind}-{self.round}-{number}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+    def add(self, row, kind, figures):
+        self.figures.setdefault(row.name, {}).setdefault(kind, []).append(figures)
+        print(f"  {row.name:<24} {kind:<8} " + "  ".join(f"{name} {report.figure(value)}" for name, value in figures.items()), flush=True)
+
+
+def warm(load, seconds):
+    """The JVM compiles what it has run often: both brokers get the same load before anything counts."""
+    load.row, load.seconds = "warm-up", seconds / 2
+    load.produce(partitions=16, connections=16, each=1, in_flight=2, per_batch=100, size=1024)
+    load.e2e(partitions=4, consumers=2, assign="share", connections=8, per_batch=1, size=100, rate=2_000)
+
+
+def lengths(parsed):
+    """Seconds that a row measures, and that a broker is warmed."""
+    return (QUICK_SECONDS, QUICK_SECONDS) if parsed.quick else (MEASURE_SECONDS, WARM_SECONDS)
+
+
+def measure_capacity(place, results, memory, seconds, warm_seconds):
+    """What Apache Kafka takes, on a broker of its own before the first round."""
+    load = Load("kafka", place, seconds, None, results.keep, memory)
+    with servers.Broker("kafka", place) as broker:
+        load.running = broker
+        warm(load, warm_seconds)
+        load.row, load.seconds = "capacity", seconds
+        memory["capacity"] = capacity(load)
+
+
+def run_rows(rows, load, kind, results, seconds):
+    for row in rows:
+        load.row, load.seconds = row.name, seconds
+        try:
+            results.add(row, kind, row.function(load, kind))
+        except (RuntimeError, subprocess.TimeoutExpired, KeyError) as error:
+            results.fail(f"{row.name} on {kind}: {error}")
+
+
+def run_round(parsed, place, results, memory, dice):
+    seconds, warm_seconds = lengths(parsed)
+    kinds = [kind for kind in (*KINDS, "floor") if parsed.only in (None, kind)]
+    dice.shuffle(kinds)
+    for kind in kinds:
+        rows = [row for row in parsed.chosen if kind in row.kinds()]
+        dice.shuffle(rows)
+        shared, own = [row for row in rows if not row.own], [row for row in rows if row.own]
+        load = Load(kind, place, seconds, None, results.keep, memory)
+        try:
+            if kind == "floor":
+                run_rows(shared, load, kind, results, seconds)
+            elif shared:
+                run_on_one_broker(shared, load, kind, results, seconds, warm_seconds)
+        except RuntimeError as error:
+            results.fail(f"{kind}: {error}")
+        run_rows(own, load, kind, results, seconds)
+
+
+def run_on_one_broker(rows, load, kind, results, seconds, warm_seconds):
+    with servers.Broker(kind, load.place) as broker:
+        (results.out / f"{kind}.properties").write_text(broker.configuration())
+        load.running = broker
+        warm(load, warm_seconds)
+        run_rows(rows, load, kind, results, seconds)
+    shutil.rmtree(broker.home, ignore_errors=True)
+
+
+def write(parsed, results, known):
+    (results.out / "README.md").write_text(report.table(parsed.chosen, results.figures, known) + "\n")
+    (results.out / "figures.json").write_text(json.dumps({"facts": known, "figures": results.figures, "failed": results.failed}, indent=1) + "\n")
+    for row, kinds in results.raw.items():
+        shown = {name.split()[0] for rounds in results.figures.get(row, {}).values() for figures in rounds for name in figures}
+        for metric in ("ack", "end_to_end"):
+            drawing = report.plot(f"{row}: {metric.replace('_', ' ')} latency by percentile", metric, kinds)
+            if metric in shown and drawing:
+                (results.out / f"{row}-{metric}.svg").write_text(drawing)
+
+
+def main(arguments, usage):
+    parsed = parse(arguments, usage)
+    if parsed.list:
+        for row in ROWS.values():
+            print(f"{row.name:<24} {row.goal}")
+        return 0
+    started = time.monotonic()
+    scratch = ROOT / "target" / "perf"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    place = Place(parsed, scratch, Path(parsed.programs).resolve() if parsed.programs else build())
+    if not (place.kafka_tools / "kafka" / "libs").is_dir() and parsed.only in (None, "kafka"):
+        sys.exit(f"{place.kafka_tools} has no Apache Kafka: `tests/run tools` installs it")
+    out = Path(parsed.out or ROOT / "perf" / "runs" / f"{datetime.date.today()}-{platform.node()}")
+    out.mkdir(parents=True, exist_ok=True)
+    results = Results(out)
+    known, memory, dice = facts(place, parsed), {}, random.Random(parsed.seed)
+    if parsed.capacity:
+        memory["capacity"] = parsed.capacity
+    elif any(row.paced_by_capacity for row in parsed.chosen):
+        measure_capacity(place, results, memory, *lengths(parsed))
+    if "capacity" in memory:
+        known["Apache Kafka takes"] = f"{report.figure(memory['capacity'])} records/s in a closed loop, of which the end-to-end rows have a share"
+    for number in range(1 if parsed.quick else parsed.rounds):
+        results.round = number + 1
+        print(f"round {number + 1}", flush=True)
+        run_round(parsed, place, results, memory, dice)
+        write(parsed, results, known)
+    shutil.rmtree(scratch, ignore_errors=True)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes; {out}/README.md")
+    for failure in results.failed:
+        print(f"FAILED: {failure}")
+    return 1 if results.failed else 0

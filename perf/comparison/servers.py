@@ -1,0 +1,152 @@
+"""Starts and stops what is compared: one server at a time, pinned, with its data in a directory of the run."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CLUSTER_ID = "Zmx1bWVuLXBlcmYtMTIzNA"
+KAFKA_HEAP = "2g"
+# An ApiVersions request of version 0 with the correlation id 77 and no client id, and the start of its answer.
+API_VERSIONS = bytes([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 77, 0xff, 0xff])
+ANSWERED = bytes([0, 0, 0, 77])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(API_VERSIONS)
+            head = b""
+            while len(head) < 8:
+                more = connection.recv(8 - len(head))
+                if not more:
+                    return False
+                head += more
+            return head[4:] == ANSWERED
+    except OSError:
+        return False
+
+
+class Server:
+    """A process with a port. `place` says where files, programs and cores are."""
+
+    def __init__(self, kind, place):
+        self.kind, self.place = kind, place
+        self.home = Path(place.data) / kind
+        self.child = None
+        self.port = None
+        self.start_seconds = None
+
+    def spawn(self, command, log):
+        with open(log, "ab") as output:
+            self.child = subprocess.Popen(
+                ["taskset", "-c", self.place.server_cores, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=self.home, start_new_session=True,
+            )
+
+    @property
+    def pid(self):
+        # taskset becomes the command, so its process is the server's.
+        return self.child.pid
+
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def wait(self, ready, limit):
+        started = time.monotonic()
+        while not ready():
+            if self.child.poll() is not None or time.monotonic() - started > limit:
+                self.stop()
+                raise RuntimeError(f"{self.kind} did not start; see {self.home}/server.log")
+            time.sleep(0.002)
+
+    def stop(self):
+        if self.child is None:
+            return
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        self.child = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Broker(Server):
+    """Flumen or Apache Kafka, with the settings in `configuration()`."""
+
+    def __init__(self, kind, place, keep_data=False):
+        super().__init__(kind, place)
+        if not keep_data:
+            shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+
+    def configuration(self):
+        common = [f"log.dirs={self.home}/data", "num.partitions=1", "auto.create.topics.enable=false", "log.retention.check.interval.ms=1000"]
+        if self.kind == "flumen":
+            return "\n".join(["node.id=1", f"listeners=PLAINTEXT://127.0.0.1:{self.port}", *common]) + "\n"
+        return "\n".join([
+            "process.roles=broker,controller", "node.id=1", f"controller.quorum.voters=1@127.0.0.1:{self.controller}",
+            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller}",
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}", "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT", "offsets.topic.replication.factor=1",
+            "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1", *common]) + "\n"
+
+    def command(self, config):
+        if self.kind == "flumen":
+            return [str(self.place.flumen), "server", "--config", str(config)]
+        tools, clients = self.place.kafka_tools, ROOT / "tests" / "kafka_clients"
+        # The options of Kafka's own start script, and a heap of 2 GiB.
+        return ["java", f"-Xms{KAFKA_HEAP}", f"-Xmx{KAFKA_HEAP}", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
+                "-Dtest.log.level=warn", f"-Dlog4j2.configurationFile={clients}/java/log4j2.properties",
+                "-cp", f"{tools}/java:{tools}/kafka/libs/*", "TestBroker", str(config), CLUSTER_ID]
+
+    def start(self):
+        self.port = self.port or free_port()
+        self.controller = getattr(self, "controller", None) or free_port()
+        (self.home / "data").mkdir(exist_ok=True)
+        config = self.home / "server.properties"
+        config.write_text(self.configuration())
+        started = time.monotonic()
+        self.spawn(self.command(config), self.home / "server.log")
+        self.wait(lambda: answers(self.port), 120)
+        self.start_seconds = time.monotonic() - started
+
+
+class Floor(Server):
+    """One of the generator's floor programs."""
+
+    def __init__(self, program, place, options=()):
+        super().__init__(f"floor-{program}", place)
+        self.program, self.options = program, options
+        self.home.mkdir(parents=True, exist_ok=True)
+
+    def start(self):
+        self.port = free_port()
+        self.spawn([str(self.place.generator), "floor", self.program, "--listen", self.address(), "--dir", str(self.home), *self.options],
+                   self.home / "server.log")
+
+        def listens():
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return True
+            except OSError:
+                return False
+        self.wait(listens, 60)
