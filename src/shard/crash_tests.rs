@@ -4,7 +4,7 @@ use super::tests::{batch, config, read, soon, topic_id, values, with_topic};
 use super::*;
 use crate::config::BrokerConfig;
 use crate::io::Io;
-use crate::io::sim::{Crash, HostId, Options, World};
+use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -165,4 +165,38 @@ fn with_a_flush_for_every_message_a_power_loss_takes_nothing_that_was_acked() {
 #[test]
 fn a_seed_replays_exactly() {
     assert_eq!(crashes(3, Crash::Kill, 1), crashes(3, Crash::Kill, 1));
+}
+
+/// The first writes of a start go to the metadata log. If their sync fails, the next start must not believe the marker of the clean
+/// stop before: it would take for written what only the page cache has.
+#[test]
+fn a_start_whose_sync_failed_does_not_pass_for_a_clean_stop() {
+    for seed in 0..20 {
+        let world = World::new(seed, Options::default());
+        let host = world.add_host("broker", 1);
+        let config = config(Path::new("/data"), &[]);
+        let start = |outcome: fn(Shards) -> std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+            let config = config.clone();
+            world.run(host, move |io| async move {
+                let opened = Shards::open(io, Seats::new(1), config, &[]).await;
+                let is_open = opened.is_ok();
+                if let Ok(shards) = opened {
+                    outcome(shards).await;
+                }
+                is_open
+            })
+        };
+        assert!(start(|shards| Box::pin(async move { shards.stop().await })));
+        let (path_contains, after) = ("__cluster_metadata-0/0".to_owned(), (seed % 2) as u32);
+        world.fail_disk(host, DiskFault { path_contains, after, ..DiskFault::next(DiskOp::Sync) });
+        assert!(!start(|_| Box::pin(async {})), "seed {seed}: no sync failed");
+        world.crash(host, Crash::Kill);
+        world.repair_disk(host);
+        let made = start(|shards| Box::pin(async move { _ = with_topic(&shards, 1, &[]).await }));
+        assert!(made, "seed {seed}: no start after a failed sync");
+        world.crash(host, Crash::PowerLoss);
+        let there =
+            start(|shards| Box::pin(async move { assert_eq!(shards.image().topic_count(), 1, "a topic that was acked") }));
+        assert!(there, "seed {seed}: no start after the power loss");
+    }
 }
