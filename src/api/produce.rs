@@ -172,7 +172,7 @@ fn without_repetitions(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
 /// With acks=0 there is no answer; an error is told by closing the connection, as Kafka does, so that the client looks for
 /// new metadata.
 async fn answer(call: &Call, acks: i16, response: ProduceResponse) -> Answer {
-    if acks != 0 {
+    if acks != 0 || call.context.io.planted("acks=0 answered") {
         return call.respond(response).await;
     }
     let first_error = move || {

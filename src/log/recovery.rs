@@ -58,6 +58,10 @@ struct WalkedEpochs {
 const REPORT_BYTES: u64 = 1 << 20;
 /// Bytes read and written at once where a start writes again what may have missed the device.
 const REWRITE_CHUNK: u64 = 1 << 20;
+/// Bytes of a message of an old format up to its magic.
+const OLD_HEAD_BYTES: u64 = 17;
+/// Longest message of an old format whose checksum is looked at.
+const MAX_CHECKED_OLD_MESSAGE: u32 = 4 << 20;
 /// No checkpoint says which epochs there can be.
 const NO_LIMIT: LeaderEpoch = LeaderEpoch(i32::MAX);
 
@@ -401,10 +405,22 @@ impl Loader {
         }
         let path = segment.path(LOG_SUFFIX);
         let file = segment.file(&self.io).await?;
-        let head = file.read_at(&self.io, 0, 17).await.map_err(|e| LogError::storage(&path, "read", &e))?;
-        let length = head.get(8..12).map_or(0, |bytes| i32::from_be_bytes(bytes.try_into().expect("4 bytes")));
-        let old = head.len() == 17 && head[16] < 2 && length >= 14 && u64::from(length.unsigned_abs()) + 12 <= segment.size.get();
-        if old { Err(LogError::corrupt(&path, format!("message format v{} is not supported", head[16]))) } else { Ok(()) }
+        let read = |len: u64| file.read_at(&self.io, 0, len as usize);
+        let storage = |e: std::io::Error| LogError::storage(&path, "read", &e);
+        let head = read(OLD_HEAD_BYTES).await.map_err(storage)?;
+        let Some((length, magic)) = old_message(&head) else { return Ok(()) };
+        let end = 12 + u64::from(length);
+        if end > segment.size.get() {
+            return Ok(());
+        }
+        // The head of a new batch that was torn behind its length looks the same, but for the checksum.
+        if length <= MAX_CHECKED_OLD_MESSAGE {
+            let message = read(end).await.map_err(storage)?;
+            if message.get(12..16) != Some(&crc32(message.get(16..).unwrap_or_default()).to_be_bytes()) {
+                return Ok(());
+            }
+        }
+        Err(LogError::corrupt(&path, format!("message format v{magic} is not supported")))
     }
 
     /// Replaces the index files of a recovered segment.
@@ -550,8 +566,30 @@ pub(super) fn too_far(segment: &Segment, batch: &Scanned) -> Option<String> {
     (!fits).then(|| format!("offset {last} at {} is too far from the segment's base offset", batch.position))
 }
 
+/// Length behind itself and magic of what may be a message of Kafka's formats v0 and v1: offset 8, length 4, CRC-32 of the rest 4,
+/// magic 1.
+fn old_message(head: &[u8]) -> Option<(u32, u8)> {
+    let length = u32::from_be_bytes(head.get(8..12)?.try_into().expect("4 bytes"));
+    let magic = *head.get(16)?;
+    (magic < 2 && (14..=i32::MAX as u32).contains(&length)).then_some((length, magic))
+}
+
+/// The checksum of zip and of Kafka's old formats; bit by bit, since it is needed once in the life of a log.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
 /// A random part of `segment.jitter.ms`, by which a segment rolls early.
 pub(super) fn roll_jitter(io: &Io, config: &LogConfig) -> i64 {
     let limit = config.segment_jitter_ms.min(config.segment_ms);
     if limit <= 0 { 0 } else { (u64::from_le_bytes(io.random::<8>()) % limit as u64) as i64 }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn crc32_is_that_of_zip() {
+        assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
+    }
 }

@@ -15,6 +15,8 @@
 
 mod batch;
 mod bootstrap;
+#[cfg(all(test, feature = "sim"))]
+mod crash_tests;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F +
     start(&topology, move |io| body(io, path.clone())).unwrap().join().unwrap();
 }
 
-fn how(dir: &Path) -> OpenQuorum {
+pub(super) fn how(dir: &Path) -> OpenQuorum {
     OpenQuorum {
         log_dir: dir.to_owned(),
         node: BrokerId(1),
@@ -29,21 +29,32 @@ async fn open(io: &Io, dir: &Path) -> Quorum {
     Quorum::open(io.clone(), how(dir)).await.unwrap()
 }
 
-async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
-    let registration = BrokerRegistration {
+pub(super) fn registration() -> Command {
+    Command::RegisterBroker(BrokerRegistration {
         broker: BrokerId(1),
         incarnation: TopicId([5; 16]),
         endpoints: vec![Endpoint { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9092, security_protocol: 0 }],
         rack: None,
         log_dirs: vec![TopicId([6; 16])],
-    };
-    let Reply::Registered(epoch) = quorum.execute(Command::RegisterBroker(registration)).await.unwrap().reply else { panic!() };
+    })
+}
+
+async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
+    let Reply::Registered(epoch) = quorum.execute(registration()).await.unwrap().reply else { panic!() };
     let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart };
     assert_eq!(quorum.execute(unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
     epoch
 }
 
 async fn create(quorum: &mut Quorum, name: &str, configs: &[(&str, &str)]) -> ErrorCode {
+    let executed = quorum.execute(create_topic(name, configs)).await.unwrap();
+    let Reply::CreateTopics(response) = executed.reply else { panic!() };
+    let error = ErrorCode::from_code(response.topics[0].error_code).unwrap();
+    assert_eq!(executed.delta.partitions.len(), if error.is_error() { 0 } else { 2 });
+    error
+}
+
+pub(super) fn create_topic(name: &str, configs: &[(&str, &str)]) -> Command {
     let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
         name: (*name).into(),
         value: Some((*value).into()),
@@ -56,12 +67,7 @@ async fn create(quorum: &mut Quorum, name: &str, configs: &[(&str, &str)]) -> Er
         configs: configs.iter().map(config).collect(),
         ..CreatableTopic::default()
     };
-    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1, validate_only: false };
-    let executed = quorum.execute(Command::CreateTopics(request)).await.unwrap();
-    let Reply::CreateTopics(response) = executed.reply else { panic!() };
-    let error = ErrorCode::from_code(response.topics[0].error_code).unwrap();
-    assert_eq!(executed.delta.partitions.len(), if error.is_error() { 0 } else { 2 });
-    error
+    Command::CreateTopics(CreateTopicsRequest { topics: vec![topic], timeout_ms: 1, validate_only: false })
 }
 
 #[test]

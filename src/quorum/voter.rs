@@ -185,7 +185,10 @@ impl SingleVoter {
 fn open_log(dir: &Path, clean_shutdown: bool) -> OpenLog {
     // Kept for ever until there are snapshots: deleting a segment would lose what is in it.
     let cleanup_policy = CleanupPolicy { delete: false, compact: false };
-    let config = LogConfig { retention_ms: -1, retention_bytes: -1, cleanup_policy, ..LogConfig::default() };
+    // Whatever a start finds is told, so it has to be on the device whatever became of the sync of whoever wrote it: with a flush for
+    // each message, recovery writes what it finds again, and the first flush, of the batch that begins an epoch, comes before all else.
+    let flush_messages = 1;
+    let config = LogConfig { retention_ms: -1, retention_bytes: -1, flush_messages, cleanup_policy, ..LogConfig::default() };
     OpenLog {
         dir: dir.to_owned(),
         partition: TopicPartition::new(METADATA_TOPIC, PartitionIndex(0)),

@@ -21,7 +21,12 @@ impl Core {
     /// First half of a change: the logs of new partitions are created, on every core, before any core shows the image to a client.
     pub(super) async fn prepare(self: Rc<Self>, image: Arc<MetadataImage>, delta: Arc<MetadataDelta>) {
         let mut assigned = self.assigned_of(&image, delta.partitions.iter().copied());
-        assigned.retain(|assigned| self.partition(assigned.id).is_none());
+        // A partition of the image before that is not open here could not be opened, or its log dir is offline: an empty log elsewhere
+        // would take the place of the real one.
+        let before = self.image.borrow().clone();
+        let is_new =
+            |id: TopicIdPartition| self.partition(id).is_none() && !self.is_replica(&before, (id.topic_id, id.partition));
+        assigned.retain(|assigned| is_new(assigned.id));
         let creations = assigned.iter().map(|assigned| self.create(assigned));
         futures_util::stream::iter(creations).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
     }

@@ -1,10 +1,10 @@
 //! Crashes at random moments under load, in the simulated world: what was acked is there, once, at its offset.
 
-use super::tests::{batch, config, read, soon, topic_id, values, with_topic};
+use super::tests::{batch, config, produce, read, soon, topic_id, values, with_topic};
 use super::*;
 use crate::config::BrokerConfig;
 use crate::io::Io;
-use crate::io::sim::{Crash, HostId, Options, World};
+use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -171,4 +171,71 @@ fn with_a_flush_for_every_message_a_power_loss_takes_nothing_that_was_acked() {
 #[test]
 fn a_seed_replays_exactly() {
     assert_eq!(crashes(3, Crash::Kill, 1), crashes(3, Crash::Kill, 1));
+}
+
+/// The first writes of a start go to the metadata log. If their sync fails, the next start must not believe the marker of the clean
+/// stop before: it would take for written what only the page cache has.
+#[test]
+fn a_start_whose_sync_failed_does_not_pass_for_a_clean_stop() {
+    for seed in 0..20 {
+        let world = World::new(seed, Options::default());
+        let host = world.add_host("broker", 1);
+        let config = config(Path::new("/data"), &[]);
+        let start = |outcome: fn(Shards) -> std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+            let config = config.clone();
+            world.run(host, move |io| async move {
+                let opened = Shards::open(io, Seats::new(1), config, &[]).await;
+                let is_open = opened.is_ok();
+                if let Ok(shards) = opened {
+                    outcome(shards).await;
+                }
+                is_open
+            })
+        };
+        assert!(start(|shards| Box::pin(async move { shards.stop().await })));
+        let (path_contains, after) = ("__cluster_metadata-0/0".to_owned(), (seed % 2) as u32);
+        world.fail_disk(host, DiskFault { path_contains, after, ..DiskFault::next(DiskOp::Sync) });
+        assert!(!start(|_| Box::pin(async {})), "seed {seed}: no sync failed");
+        world.crash(host, Crash::Kill);
+        world.repair_disk(host);
+        let made = start(|shards| Box::pin(async move { _ = with_topic(&shards, 1, &[]).await }));
+        assert!(made, "seed {seed}: no start after a failed sync");
+        world.crash(host, Crash::PowerLoss);
+        let there =
+            start(|shards| Box::pin(async move { assert_eq!(shards.image().topic_count(), 1, "a topic that was acked") }));
+        assert!(there, "seed {seed}: no start after the power loss");
+    }
+}
+
+/// A log that cannot be opened is not there until somebody has repaired it. An empty one elsewhere would take its place, and the next
+/// start would find two.
+#[test]
+fn a_log_that_cannot_be_opened_is_not_made_anew_elsewhere() {
+    let world = World::new(3, Options::default());
+    let host = world.add_host("broker", 1);
+    let config = config(Path::new("/data/a,/data/b"), &[]);
+    let life = |damage: Option<&'static str>, topics: usize, partitions: usize| {
+        let config = config.clone();
+        world.run(host, move |io| async move {
+            let file = Path::new("/data/a/log-start-offset-checkpoint");
+            if let Some(damage) = damage {
+                io.replace_file(file, damage.into()).await.unwrap();
+            }
+            let shards = Shards::open(io.clone(), Seats::new(1), config, &[]).await.expect("the broker starts");
+            assert_eq!(shards.image().topic_count(), topics);
+            if topics == 0 {
+                with_topic(&shards, 1, &[]).await;
+                produce(&shards, 0, &["a", "b"], None, 1).await;
+            }
+            assert_eq!(shards.core().all_partitions().len(), partitions, "with {damage:?}");
+            assert!(!io.exists(Path::new("/data/b/events-0")).await.unwrap(), "with {damage:?}");
+            let result = shards.fetch(read(topic_id(&shards), &[(0, 0)], 4096)).await.remove(0);
+            assert_eq!(values(&io, &result).await.len(), partitions * 2, "with {damage:?}");
+        });
+        world.crash(host, Crash::Kill);
+    };
+    life(None, 0, 1);
+    // More was deleted than there is: nothing that this broker does, so it is left to an operator.
+    life(Some("0\n1\nevents 0 100\n"), 1, 0);
+    life(Some("0\n0\n"), 1, 1);
 }

@@ -9,7 +9,7 @@
 use super::core::Core;
 use super::message::Message;
 use super::partition::Partition;
-use crate::io::ReplySender;
+use crate::io::{Io, ReplySender};
 use crate::log::{CheckpointKind, DirError, LogDir, LogError, MetaProperties, OffsetCheckpoint, PartitionDir};
 use crate::model::{Offset, TopicPartition};
 use std::cell::RefCell;
@@ -144,19 +144,22 @@ impl Core {
         Ok(report)
     }
 
-    /// All logs are loaded: a crash from here on is an unclean stop.
-    pub(super) async fn dirs_in_use(self: &Rc<Self>) {
+    /// The markers of a clean stop are read, and something will be written: a crash from here on is an unclean stop. Returns the log
+    /// dirs of this home that cannot be marked so, and why.
+    pub(super) async fn dirs_in_use(self: &Rc<Self>) -> Vec<(usize, String)> {
+        let mut failed = Vec::new();
         for (index, home) in self.homes.all() {
             if let Err(error) = home.dir.clear_clean_shutdown().await {
-                self.dir_failed(index, &error.to_string());
+                failed.push((index, error.to_string()));
             }
         }
+        failed
     }
 
     /// The offsets of this core's partitions in a log dir.
     fn offsets_in(&self, dir: usize) -> Vec<(TopicPartition, PartitionOffsets)> {
         let partitions = self.partitions.borrow();
-        partitions.values().filter(|p| p.dir == dir).map(|p| (p.name.clone(), p.offsets())).collect()
+        partitions.values().filter(|p| p.dir == dir).map(|p| (p.name.clone(), p.offsets(&self.io))).collect()
     }
 
     /// Sends the offsets of this core's partitions to the homes of their log dirs, which write the checkpoint `kind`.
@@ -316,11 +319,14 @@ async fn list(dir: &LogDir) -> Result<DirReport, DirError> {
 
 impl Partition {
     /// What the checkpoints say of it.
-    fn offsets(&self) -> PartitionOffsets {
+    fn offsets(&self, io: &Io) -> PartitionOffsets {
         let log_start = self.log.log_start_offset();
         let first_segment = self.log.segments().first().map(|segment| segment.base_offset);
         PartitionOffsets {
-            recovery_point: self.log.recovery_point(),
+            recovery_point: match io.planted("recovery point ahead of the flush") {
+                true => self.log.log_end_offset(),
+                false => self.log.recovery_point(),
+            },
             log_start: first_segment.is_none_or(|base| log_start > base).then_some(log_start),
             high_watermark: self.state().replica.high_watermark(),
         }

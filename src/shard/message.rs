@@ -57,8 +57,9 @@ pub(super) enum Message {
     OpenDir { dir: usize, cluster_id: String, reply: ReplySender<Result<DirReport, OpenDirError>> },
     /// Open the receiver's partitions. Lost: the broker does not start.
     Load { image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>, reply: ReplySender<LoadReport> },
-    /// All logs are loaded: the dirs of which the receiver is the home are in use from here. Lost: the broker does not start.
-    InUse { reply: ReplySender<()> },
+    /// The dirs of which the receiver is the home are in use from here; answered with those that failed, and why. Lost: the broker does
+    /// not start.
+    InUse { reply: ReplySender<Vec<(usize, String)>> },
     /// Everything is ready (with the cluster's id) or is not: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
     Ready(Result<String, String>),
     /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `reply`, write `write` now.

@@ -122,10 +122,9 @@ impl Core {
     async fn lead_start(self: &Rc<Self>, bound: &[SocketAddr]) -> Result<String, String> {
         let begun = self.io.now();
         let cluster_id = self.format_where_needed().await?;
-        let dirs = Arc::new(self.open_dirs(&cluster_id).await?);
+        let dirs = Arc::new(self.take_dirs(&cluster_id).await?);
         let mut control = Control::open(self, &dirs, bound).await?;
         let logs = self.load_all(control.image(), dirs.clone()).await?;
-        self.ask_all(|reply| Message::InUse { reply }).await;
         control.unfence().await?;
         self.io.spawn(control.run());
         let seconds = self.io.now().since(begun).as_secs_f64();
@@ -194,9 +193,29 @@ impl Core {
                 Err(_) => return Err("a core ended during the start".to_owned()),
             }
         }
+        self.check_dirs_left()?;
+        Ok(reports)
+    }
+
+    /// Opens the log dirs and takes away the markers of a clean stop, when all dirs have been judged and before anything is written: a
+    /// start that fails from here on is no clean stop (as with Kafka, KAFKA-10471).
+    async fn take_dirs(self: &Rc<Self>, cluster_id: &str) -> Result<Vec<Option<DirReport>>, String> {
+        let mut reports = self.open_dirs(cluster_id).await?;
+        for failed in self.ask_all(|reply| Message::InUse { reply }).await {
+            for (dir, error) in failed.ok_or("a core ended during the start")? {
+                self.dir_failed(dir, &error);
+                reports[dir] = None;
+            }
+        }
+        self.check_dirs_left()?;
+        Ok(reports)
+    }
+
+    /// Whether the log dirs that have not failed are enough to go on.
+    fn check_dirs_left(&self) -> Result<(), String> {
         match self.fatal.borrow().clone() {
             Some(reason) => Err(reason),
-            None => Ok(reports),
+            None => Ok(()),
         }
     }
 

@@ -267,3 +267,36 @@ fn the_epoch_checkpoint() {
         each_byte(&image, &path, 0..len, all_there(&image));
     }
 }
+
+/// A message of Kafka's format v1 at offset 0, without a key, value "hi".
+const OLD_MESSAGE: [u8; 36] = [
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 84, 103, 108, 9, 1, 0, 0, 0, 1, 158, 112, 68, 136, 0, 255, 255, 255, 255, 0, 0, 0, 2,
+    104, 105,
+];
+
+/// A log of an old format must not be cut to nothing; the head of a batch that a power loss has torn behind its length looks like one.
+#[test]
+fn an_old_message_is_refused_and_a_torn_head_is_cut() {
+    let world = World::new(5, Options::default());
+    let host = world.add_host("broker", 1);
+    world.run(host, |io| async move {
+        io.create_dir_all(Path::new(LOG_DIR)).await.unwrap();
+        drop(Log::open(io.clone(), how(small(), Offset::ZERO, Offset::ZERO, true)).await.unwrap());
+        let file = Path::new(DIR).join("00000000000000000000.log");
+        let open = || Log::open(io.clone(), how(small(), Offset::ZERO, Offset::ZERO, false));
+        io.replace_file(&file, OLD_MESSAGE.to_vec().into()).await.unwrap();
+        let refused = open().await.err().unwrap().to_string();
+        assert!(refused.contains("message format v1 is not supported"), "{refused}");
+
+        let batches: Vec<_> = (0..2).map(|_| batch(Codec::None, 2, EPOCH_MS, 100, None)).collect();
+        let batches = to_append(&batches, Offset::ZERO, LeaderEpoch(0));
+        let whole: Vec<Vec<u8>> = batches.iter().map(|batch| super::support::numbered(batch).to_vec()).collect();
+        for torn_from in 12..=16 {
+            let mut torn = whole.concat();
+            torn[torn_from..whole[0].len()].fill(0);
+            io.replace_file(&file, torn.into()).await.unwrap();
+            let log = open().await.unwrap();
+            assert_eq!(log.log_end_offset(), Offset::ZERO, "torn from byte {torn_from} on");
+        }
+    });
+}

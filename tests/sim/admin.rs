@@ -82,7 +82,7 @@ async fn come_or_go(client: &mut Client, other: &mut Client, history: &Shared) -
                     (UNKNOWN_TOPIC, _) => history.borrow().invariants.topics.on_asked(&name, false),
                     (error, _) => {
                         let calm = history.borrow().calm_for(other.io.now(), std::time::Duration::from_secs(2));
-                        assert!(!calm, "a fresh topic, {name}, refuses a batch with {error} though nothing has happened");
+                        hold!(!calm, "a fresh topic, {name}, refuses a batch with {error} though nothing has happened");
                     }
                 }
             }
@@ -150,7 +150,7 @@ async fn know_wrong_epochs(client: &mut Client, history: &Shared) -> Result<(), 
         let answer = fetch(client, &tp.0, &[wanted], &limits).await?.remove(0);
         let undisturbed = calm.is_some() && history.borrow().calm_since == calm;
         if undisturbed {
-            assert_eq!(answer.error_code, expected, "{tp:?} in epoch {} was asked with {epoch}", end.leader_epoch);
+            hold!(answer.error_code == expected, "{tp:?} in epoch {} was asked with {epoch}", end.leader_epoch);
             history.borrow_mut().count("wrong epochs");
         }
     }

@@ -1,5 +1,6 @@
 //! A Kafka client in the simulated world: requests in frames of bytes, answers in order, and a deadline for each.
 
+use crate::verdict::violated;
 use bytes::{Buf as _, BytesMut};
 use flumen::io::{Io, Mono, Piece, Socket};
 use flumen::protocol::Request;
@@ -23,11 +24,12 @@ pub struct Client {
     socket: Option<Socket>,
     buffer: BytesMut,
     correlation: i32,
+    connections: u64,
 }
 
 impl Client {
     pub fn new(io: Io, broker: SocketAddr) -> Self {
-        Self { io, broker, socket: None, buffer: BytesMut::new(), correlation: 0 }
+        Self { io, broker, socket: None, buffer: BytesMut::new(), correlation: 0, connections: 0 }
     }
 
     /// Ends the connection; the next request opens another.
@@ -36,6 +38,27 @@ impl Client {
             socket.shutdown();
         }
         self.buffer.clear();
+    }
+
+    /// Connects if need be; the number of the connection.
+    pub async fn connect(&mut self) -> Result<u64, Lost> {
+        if self.socket.is_none() {
+            self.socket = Some(self.io.connect(self.broker).await.map_err(|_| Lost)?);
+            self.connections += 1;
+        }
+        Ok(self.connections)
+    }
+
+    /// Sends a request that has no answer.
+    pub async fn tell<R: Request>(&mut self, version: i16, request: &R) -> Result<(), Lost> {
+        let deadline = self.io.now().after(ANSWER_LIMIT);
+        self.connect().await?;
+        let socket = self.socket.clone().expect("it is connected");
+        let told = self.send(&socket, deadline, version, std::slice::from_ref(request)).await;
+        if told.is_err() {
+            self.hang_up();
+        }
+        told
     }
 
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, Lost> {
@@ -54,35 +77,39 @@ impl Client {
 
     async fn try_pipeline<R: Request>(&mut self, version: i16, requests: &[R]) -> Result<Vec<R::Response>, Lost> {
         let deadline = self.io.now().after(ANSWER_LIMIT);
-        let socket = match &self.socket {
-            Some(socket) => socket.clone(),
-            None => {
-                let socket = self.io.connect(self.broker).await.map_err(|_| Lost)?;
-                self.socket.insert(socket).clone()
-            }
-        };
+        self.connect().await?;
+        let socket = self.socket.clone().expect("it is connected");
         let first = self.correlation;
+        self.send(&socket, deadline, version, requests).await?;
+        let mut answers = Vec::new();
+        for expected in first..self.correlation {
+            let frame = self.frame(&socket, deadline).await?;
+            let correlation = frame.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes));
+            hold!(correlation == Some(expected), "request {expected} was answered next, and the answer is for {correlation:?}");
+            match decode_response::<R>(frame, version) {
+                Ok((_, answer)) => answers.push(answer),
+                Err(error) => violated(format!("an answer is not what its version says: {error}")),
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn send<R: Request>(&mut self, socket: &Socket, deadline: Mono, version: i16, requests: &[R]) -> Result<(), Lost> {
         let mut pieces = Vec::new();
         for request in requests {
             let frame = encode_request(version, self.correlation, Some("sim".into()), request).expect("a request has bytes");
             pieces.push(Piece::Bytes(frame));
             self.correlation += 1;
         }
-        within(&self.io, &socket, deadline, socket.send(&pieces)).await?;
-        let mut answers = Vec::new();
-        for expected in first..self.correlation {
-            let frame = self.frame(&socket, deadline).await?;
-            let (correlation, answer) = decode_response::<R>(frame, version).expect("an answer is what its version says");
-            assert_eq!(correlation, expected, "answers come in the order of the requests");
-            answers.push(answer);
-        }
-        Ok(answers)
+        within(&self.io, socket, deadline, socket.send(&pieces)).await
     }
 
     async fn frame(&mut self, socket: &Socket, deadline: Mono) -> Result<bytes::Bytes, Lost> {
         loop {
             if let Some(prefix) = self.buffer.first_chunk::<4>() {
-                let size = usize::try_from(i32::from_be_bytes(*prefix)).expect("a frame has a size");
+                let Ok(size) = usize::try_from(i32::from_be_bytes(*prefix)) else {
+                    violated("a frame without a size".to_owned())
+                };
                 if self.buffer.len() >= 4 + size {
                     self.buffer.advance(4);
                     return Ok(self.buffer.split_to(size).freeze());

@@ -19,6 +19,8 @@ pub struct History {
     pub counts: BTreeMap<&'static str, u64>,
     /// Nothing was done to the broker, its disk or the network since then.
     pub calm_since: Option<Mono>,
+    /// The broker's host loses power now and then.
+    pub loses_power: bool,
     /// Clients are to come to an end.
     pub over: bool,
 }

@@ -1,12 +1,13 @@
 //! The requests of the clients, and what their answers say.
 
 use crate::client::{Client, Lost};
+use crate::verdict::violated;
 use bytes::Bytes;
 use flumen::protocol::Records;
 use flumen::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use flumen::protocol::generated::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use flumen::protocol::generated::delete_topics_request::DeleteTopicsRequest;
-use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
 use flumen::protocol::generated::fetch_response::PartitionData;
 use flumen::protocol::generated::init_producer_id_request::InitProducerIdRequest;
 use flumen::protocol::generated::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -21,10 +22,17 @@ use std::collections::BTreeMap;
 const PRODUCE: i16 = 11;
 const FETCH: i16 = 12;
 
+/// "No session" in a fetch, and the epochs that begin one and that want none.
+pub const NO_SESSION: i32 = 0;
+pub const INITIAL_EPOCH: i32 = 0;
+pub const FINAL_EPOCH: i32 = -1;
+
 pub const UNKNOWN_TOPIC: i16 = 3;
 pub const OUT_OF_RANGE: i16 = 1;
 pub const ALREADY_EXISTS: i16 = 36;
 pub const OUT_OF_ORDER_SEQUENCE: i16 = 45;
+pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+pub const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
 pub const FENCED_LEADER_EPOCH: i16 = 74;
 pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
 
@@ -49,12 +57,23 @@ pub fn produce(topic: &str, partition: i32, acks: i16, records: Bytes) -> Produc
 
 /// Error and base offset of each.
 pub async fn send(client: &mut Client, requests: &[ProduceRequest]) -> Result<Vec<(i16, i64)>, Lost> {
+    Ok(send_and_ask_why(client, requests).await?.into_iter().map(|(error, base, _)| (error, base)).collect())
+}
+
+/// Error, base offset and the error's message of each.
+pub async fn send_and_ask_why(client: &mut Client, requests: &[ProduceRequest]) -> Result<Vec<(i16, i64, String)>, Lost> {
     let answers = client.pipeline(PRODUCE, requests).await?;
     let of = |answer: &ProduceResponse| {
         let partition = &answer.responses[0].partition_responses[0];
-        (partition.error_code, partition.base_offset)
+        let why = partition.error_message.as_ref().map(ToString::to_string);
+        (partition.error_code, partition.base_offset, why.unwrap_or_default())
     };
     Ok(answers.iter().map(of).collect())
+}
+
+/// Sends a batch with acks=0.
+pub async fn send_without_answer(client: &mut Client, topic: &str, partition: i32, records: Bytes) -> Result<(), Lost> {
+    client.tell(PRODUCE, &produce(topic, partition, 0, records)).await
 }
 
 /// What a fetch asks of one partition.
@@ -71,7 +90,22 @@ pub struct Limits {
     pub committed: bool,
 }
 
+/// A fetch without a session.
 pub async fn fetch(client: &mut Client, topic: &str, wanted: &[Wanted], limits: &Limits) -> Result<Vec<PartitionData>, Lost> {
+    let (error, _, partitions) = fetch_in_session(client, topic, (NO_SESSION, FINAL_EPOCH), wanted, &[], limits).await?;
+    hold!(error == 0, "a fetch without a session has error {error} of its own");
+    Ok(partitions)
+}
+
+/// A fetch with the session of this id and epoch: error, session id and partitions.
+pub async fn fetch_in_session(
+    client: &mut Client,
+    topic: &str,
+    (session_id, session_epoch): (i32, i32),
+    wanted: &[Wanted],
+    forgotten: &[i32],
+    limits: &Limits,
+) -> Result<(i16, i32, Vec<PartitionData>), Lost> {
     let partition = |wanted: &Wanted| FetchPartition {
         partition: wanted.partition,
         current_leader_epoch: wanted.epoch,
@@ -79,19 +113,30 @@ pub async fn fetch(client: &mut Client, topic: &str, wanted: &[Wanted], limits: 
         partition_max_bytes: 1 << 20,
         ..FetchPartition::default()
     };
-    let topic = FetchTopic { topic: topic.into(), partitions: wanted.iter().map(partition).collect(), ..FetchTopic::default() };
+    let forgotten = match forgotten {
+        [] => vec![],
+        some => vec![ForgottenTopic { topic: topic.into(), partitions: some.to_vec(), ..ForgottenTopic::default() }],
+    };
+    let topics = match wanted {
+        [] => vec![],
+        some => {
+            vec![FetchTopic { topic: topic.into(), partitions: some.iter().map(partition).collect(), ..FetchTopic::default() }]
+        }
+    };
     let request = FetchRequest {
         max_wait_ms: limits.max_wait_ms,
         min_bytes: 1,
         max_bytes: limits.max_bytes,
         isolation_level: i8::from(limits.committed),
-        session_epoch: -1,
-        topics: vec![topic],
+        session_id,
+        session_epoch,
+        topics,
+        forgotten_topics_data: forgotten,
         ..FetchRequest::default()
     };
     let answer = client.call(FETCH, &request).await?;
-    assert_eq!(answer.error_code, 0, "a fetch without a session has no error of its own");
-    Ok(answer.responses.into_iter().flat_map(|topic| topic.partitions).collect())
+    let partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions).collect();
+    Ok((answer.error_code, answer.session_id, partitions))
 }
 
 /// The whole batches of an answer: values by offset from `from` on, and how many batches or pieces of one there were.
@@ -101,8 +146,8 @@ pub fn values(data: &PartitionData, from: i64) -> (BTreeMap<i64, String>, usize)
     let mut batches = Batches::new(bytes);
     let mut count = 0;
     while let Some(batch) = batches.next() {
-        let batch = batch.expect("what is fetched is batches");
-        assert!(batch.crc_is_valid(), "a batch at {} has a wrong checksum", batch.header.base_offset);
+        let Ok(batch) = batch else { violated(format!("what was fetched is no batch behind {:?}", values.last_key_value())) };
+        hold!(batch.crc_is_valid(), "a batch at {} has a wrong checksum", batch.header.base_offset);
         count += 1;
         for record in batch.records().expect("nothing is compressed") {
             let record = record.expect("a batch holds its records");

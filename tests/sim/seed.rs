@@ -3,10 +3,11 @@
 use crate::client::Client;
 use crate::consumers::{follow, read_all};
 use crate::history::Shared;
-use crate::nemesis::{Draw, strike};
-use crate::producers::{PARTITIONS, TOPIC, idempotent, plain};
+use crate::nemesis::{Draw, Nemesis, strike};
+use crate::producers::{PARTITIONS, TOPIC, idempotent, plain, unanswered};
 use crate::requests::create_topic;
-use crate::{admin, requests};
+use crate::verdict::violated;
+use crate::{admin, requests, sessions};
 use flumen::config::BrokerConfig;
 use flumen::io::Io;
 use flumen::io::sim::{HostId, Options, World};
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 const PORT: u16 = 9092;
 const CLIENTS: usize = 3;
+const MOST_CORES: u64 = 3;
 /// A topic that is written to seldom, so that readers really wait.
 const QUIET: &str = "quiet";
 const SETTINGS: &[(&str, &str)] = &[
@@ -26,7 +28,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log.dirs", "/data/a,/data/b"),
     ("auto.create.topics.enable", "false"),
     ("log.index.interval.bytes", "256"),
-    ("log.flush.offset.checkpoint.interval.ms", "2000"),
+    ("log.flush.offset.checkpoint.interval.ms", "500"),
     ("log.flush.start.offset.checkpoint.interval.ms", "2000"),
     ("replica.high.watermark.checkpoint.interval.ms", "700"),
     ("log.segment.delete.delay.ms", "1000"),
@@ -44,11 +46,13 @@ pub struct Stage {
     /// The broker hardly does anything but crash and recover.
     pub storm: bool,
     pub draw: Draw,
+    pub nemesis: Nemesis,
     cores: usize,
     config: BrokerConfig,
 }
 
 /// What a seed did.
+#[derive(Clone)]
 pub struct Outcome {
     pub trace: u64,
     pub acked: usize,
@@ -58,13 +62,25 @@ pub struct Outcome {
 
 impl Stage {
     fn new(seed: u64, planted: Option<&'static str>) -> Self {
-        let cores = 1 + (seed % 3) as usize;
+        let cores = 1 + (seed % MOST_CORES) as usize;
         let world = World::new(seed, Options { planted, ..Options::default() });
         let broker = world.add_host("broker", cores);
         let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
         let settings: Vec<_> = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = BrokerConfig::load(None, &settings).expect("the settings are valid").0;
-        Self { seed, world, broker, clients, durable: seed % 2 == 1, storm: seed % 4 >= 2, draw: Draw::new(seed), cores, config }
+        let (mut draw, durable, storm) = (Draw::new(seed), seed % 2 == 1, seed % 4 >= 2);
+        let nemesis = Nemesis::new(&mut draw);
+        Self { seed, world, broker, clients, durable, storm, draw, nemesis, cores, config }
+    }
+
+    /// Every second start has another number of cores: the same files serve any.
+    pub fn change_cores(&mut self, history: &Shared) {
+        let cores = 1 + self.draw.below(MOST_CORES) as usize;
+        if self.draw.below(2) == 0 && cores != self.cores {
+            self.cores = cores;
+            self.world.set_cores(self.broker, cores);
+            history.borrow_mut().count("starts with other cores");
+        }
     }
 
     /// Starts the broker's process.
@@ -75,7 +91,7 @@ impl Stage {
             let broker = broker.clone();
             async move {
                 if let Err(error) = broker.run_core(io).await {
-                    panic!("seed {seed}: the broker does not start: {error}");
+                    violated(format!("seed {seed}: the broker does not start: {error}"));
                 }
             }
         });
@@ -98,20 +114,20 @@ impl Stage {
             }
             false
         });
-        assert!(served, "seed {}: the broker does not serve", self.seed);
+        hold!(served, "seed {}: the broker does not serve", self.seed);
     }
 
     fn create_topics(&mut self, history: &Shared) {
         let (address, durable, history) = (self.address(), self.durable, history.clone());
         self.world.run(self.clients[0], |io| async move {
             let mut client = Client::new(io, address);
-            let mut configs = vec![("segment.ms", "4000")];
+            let mut configs = vec![("segment.ms", "1200")];
             if durable {
                 configs.push(("flush.messages", "1"));
             }
             for (name, partitions) in [(TOPIC, PARTITIONS), (QUIET, 1)] {
                 let created = create_topic(&mut client, name, partitions, &configs).await;
-                assert_eq!(created.ok(), Some(0), "topic {name} is created");
+                hold!(created.ok() == Some(0), "topic {name} is created");
                 history.borrow_mut().invariants.topics.on_created(name);
             }
         });
@@ -132,14 +148,11 @@ impl Stage {
         let h = || history.clone();
         for number in 0..2 {
             let history = h();
-            start(number, Box::new(move |io| Box::pin(plain(Client::new(io, address), history, TOPIC, PARTITIONS, 150))));
+            start(number, Box::new(move |io| Box::pin(plain(Client::new(io, address), history, TOPIC, PARTITIONS, 250))));
         }
         for number in 0..2 {
             let (history, partition) = (h(), (number % PARTITIONS as usize) as i32);
-            start(
-                number + 1,
-                Box::new(move |io| Box::pin(idempotent(Client::new(io, address), history, number as u64, partition))),
-            );
+            start(number + 1, Box::new(move |io| Box::pin(idempotent(Client::new(io, address), history, number, partition))));
         }
         for number in 0..2 {
             let history = h();
@@ -151,6 +164,12 @@ impl Stage {
             let history = h();
             start(number, Box::new(move |io| Box::pin(follow(Client::new(io, address), history, QUIET, 1, 5000))));
         }
+        let history = h();
+        start(1, Box::new(move |io| Box::pin(sessions::follow(Client::new(io, address), history, TOPIC, PARTITIONS, 400))));
+        let history = h();
+        start(2, Box::new(move |io| Box::pin(sessions::follow(Client::new(io, address), history, QUIET, 1, 5000))));
+        let history = h();
+        start(0, Box::new(move |io| Box::pin(unanswered(Client::new(io, address), history))));
         let history = h();
         start(
             1,
@@ -178,6 +197,7 @@ impl Stage {
 pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome {
     let mut stage = Stage::new(seed, planted);
     let history = Shared::default();
+    history.borrow_mut().loses_power = stage.durable;
     stage.start();
     stage.wait_until_served();
     stage.create_topics(&history);
@@ -185,7 +205,7 @@ pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome 
     let started = stage.start_clients(&history, &ended);
     history.borrow_mut().calm_since = Some(stage.world.now());
     let end = stage.world.now().after(time);
-    while stage.world.now() < end {
+    while stage.world.now() < end || !stage.nemesis.is_done() {
         let quiet = if stage.storm { stage.draw.millis(300, 1500) } else { stage.draw.millis(1500, 6000) };
         stage.world.run_for(quiet);
         strike(&mut stage, &history);
@@ -193,7 +213,7 @@ pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome 
     stage.world.run_for(Duration::from_secs(1));
     history.borrow_mut().over = true;
     let all_ended = stage.world.run_until(Duration::from_secs(60), || *ended.borrow() == started);
-    assert!(all_ended, "seed {seed}: a client hangs");
+    hold!(all_ended, "seed {seed}: a client hangs");
     stage.judge(&history);
     let history = history.borrow();
     Outcome {

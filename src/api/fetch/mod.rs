@@ -102,8 +102,8 @@ enum Telling {
     All,
     /// All is told, and remembered in this new session.
     First(Session),
-    /// What is new is told.
-    News(Session),
+    /// What is new is told; with a planted bug only new ends are.
+    News { session: Session, forgets: bool },
 }
 
 fn begin_telling(context: &ApiContext, session: &SessionContext, partitions: usize) -> Result<Telling, ErrorCode> {
@@ -113,7 +113,9 @@ fn begin_telling(context: &ApiContext, session: &SessionContext, partitions: usi
         }
         SessionContext::None | SessionContext::Full { .. } => Ok(Telling::All),
         SessionContext::Incremental { seat, epoch } => match seat.take() {
-            Some(session) if session.epoch == *epoch => Ok(Telling::News(session)),
+            Some(session) if session.epoch == *epoch => {
+                Ok(Telling::News { session, forgets: context.io.planted("fetch session forgets records") })
+            }
             // Another request came in between.
             other => {
                 other.into_iter().for_each(|session| seat.put(session));
@@ -137,7 +139,7 @@ fn end_telling(context: &ApiContext, session: SessionContext, telling: Telling) 
             discard(garbage);
             id
         }
-        (Telling::News(session), SessionContext::Incremental { seat, .. }) => {
+        (Telling::News { session, .. }, SessionContext::Incremental { seat, .. }) => {
             let id = session.id;
             seat.put(session);
             // The session may have been ended meanwhile: then nobody else has its seat.
@@ -224,7 +226,10 @@ impl Response {
                     session.begin(asked.key.clone(), asked.wanted, &data);
                     true
                 }
-                Telling::News(session) => session.answered(&asked.key, &data),
+                Telling::News { session, forgets } => {
+                    let known = *forgets && session.knows_ends(&asked.key, &data);
+                    session.answered(&asked.key, &data) && !known
+                }
             };
             if is_told {
                 response.add(&asked.key.topic, data, result.slices);

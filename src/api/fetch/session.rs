@@ -150,6 +150,14 @@ impl Session {
         self.partitions.values().map(|cached| (cached.key.clone(), cached.wanted)).collect()
     }
 
+    /// Whether the client was told the high watermark and the log start offset that `data` tells.
+    pub(super) fn knows_ends(&self, key: &PartitionKey, data: &PartitionData) -> bool {
+        let cached = self.places.get(key).and_then(|place| self.partitions.get(place));
+        cached.is_some_and(|cached| {
+            (cached.high_watermark, cached.log_start_offset) == (data.high_watermark, data.log_start_offset)
+        })
+    }
+
     /// Takes note of the answer for a partition; whether it has to be sent. One that brings data goes to the end of the order, so
     /// that a small budget does not starve those behind it.
     pub(super) fn answered(&mut self, key: &PartitionKey, data: &PartitionData) -> bool {

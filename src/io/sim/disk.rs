@@ -63,6 +63,10 @@ pub(super) struct Disk {
     /// Lock files that are held.
     pub(super) locks: BTreeSet<PathBuf>,
     pub(super) planned: Vec<DiskFault>,
+    /// Syncs of paths that contain the text take so many nanoseconds more.
+    pub(super) slow: Option<(String, u64)>,
+    /// There may be nodes that nothing leads to.
+    litter: bool,
     next_inode: u64,
     next_change: u64,
     pub(super) capacity: u64,
@@ -137,6 +141,8 @@ impl Disk {
             pending_names: Vec::new(),
             locks: BTreeSet::new(),
             planned: Vec::new(),
+            slow: None,
+            litter: false,
             next_inode: ROOT,
             next_change: 1,
             capacity,
@@ -158,6 +164,12 @@ impl Disk {
             return Some(errno(fault.errno));
         }
         None
+    }
+
+    /// How much longer a sync of `path` takes than on a good day.
+    pub(super) fn slowness(&self, path: &Path) -> u64 {
+        let slow = self.slow.as_ref().filter(|(text, _)| path.to_string_lossy().contains(text));
+        slow.map_or(0, |(_, time)| *time)
     }
 
     // ---- names -----------------------------------------------------------------------------------------------------------------
@@ -315,8 +327,17 @@ impl Disk {
         }
     }
 
-    /// Drops nodes that neither a name nor a descriptor leads to.
+    /// A name or a descriptor is gone. What it led to is dropped when somebody counts: looking for it each time would cost more than
+    /// all else that a world does.
     fn forget(&mut self) {
+        self.litter = true;
+    }
+
+    /// Drops nodes that neither a name nor a descriptor leads to.
+    fn sweep(&mut self) {
+        if !std::mem::take(&mut self.litter) {
+            return;
+        }
         let mut named = BTreeSet::new();
         for entry in self.live.values().chain(self.durable.values()) {
             named.extend(if let Entry::File(inode) = entry { Some(*inode) } else { None });
@@ -336,15 +357,20 @@ impl Disk {
         self.node(inode).pending.push((number, change));
     }
 
-    pub(super) fn used(&self) -> u64 {
+    pub(super) fn used(&mut self) -> u64 {
+        self.sweep();
         self.nodes.values().map(|node| (node.live.len() as u64).max(node.reserved)).sum()
     }
 
+    fn free(&mut self) -> u64 {
+        if self.capacity == u64::MAX { u64::MAX } else { self.capacity.saturating_sub(self.used()) }
+    }
+
     /// How much of a write the disk has room for.
-    pub(super) fn room(&self, inode: u64, position: u64, len: u64) -> u64 {
+    pub(super) fn room(&mut self, inode: u64, position: u64, len: u64) -> u64 {
+        let free = self.free();
         let node = &self.nodes[&inode];
         let has = (node.live.len() as u64).max(node.reserved);
-        let free = self.capacity.saturating_sub(self.used());
         has.max(position).saturating_add(free).saturating_sub(position).min(len)
     }
 
@@ -362,9 +388,10 @@ impl Disk {
 
     /// Reserves room; false when the disk is full.
     pub(super) fn reserve(&mut self, inode: u64, end: u64) -> bool {
+        let free = self.free();
         let node = &self.nodes[&inode];
         let has = (node.live.len() as u64).max(node.reserved);
-        if end.saturating_sub(has) > self.capacity.saturating_sub(self.used()) {
+        if end.saturating_sub(has) > free {
             return false;
         }
         let node = self.node(inode);
@@ -436,6 +463,7 @@ impl Disk {
             node.opens = 0;
         }
         self.forget();
+        self.sweep();
     }
 
     /// Leaves what is durable and a choice of what is pending.

@@ -294,7 +294,12 @@ impl SimFile {
     pub(in crate::io) async fn sync_data(&self, core: &Rc<SimCore>) -> Result<()> {
         let mark = self.shared.lock().hosts[self.host.0].disk.mark();
         core.counting.add(|all| all.syncs += 1);
-        core.delay(sync_time).await;
+        core.delay(|state| {
+            let slowness = state.hosts[self.host.0].disk.slowness(&self.path);
+            state.faults.slow_syncs += u64::from(slowness > 0);
+            sync_time(state) + slowness
+        })
+        .await;
         let mut state = self.shared.lock();
         if let Some(error) = core.failure(&mut state, DiskOp::Sync, &self.path) {
             let evict = state.disk_rng.one_in(2);

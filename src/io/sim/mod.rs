@@ -139,6 +139,15 @@ impl World {
         self.inner.shared.lock().add_host(name, cores)
     }
 
+    /// Gives a host another number of cores, as if its disk were moved to another machine.
+    ///
+    /// # Panics
+    /// If a process runs there.
+    pub fn set_cores(&self, host: HostId, cores: usize) {
+        assert!(cores > 0 && !self.is_running(host), "cores come and go while nothing runs");
+        self.inner.shared.lock().hosts[host.0].cores = cores;
+    }
+
     /// The address of a host.
     pub fn address(&self, host: HostId) -> IpAddr {
         address_of(host)
@@ -265,9 +274,16 @@ impl World {
         self.inner.shared.lock().hosts[host.0].disk.planned.push(fault);
     }
 
-    /// Forgets the planned faults of a host's disk.
+    /// Lets syncs of a host's files whose paths contain a text take so much longer.
+    pub fn slow_disk(&self, host: HostId, path_contains: &str, sync: Duration) {
+        self.inner.shared.lock().hosts[host.0].disk.slow = Some((path_contains.to_owned(), sync.as_nanos() as u64));
+    }
+
+    /// Forgets the planned faults of a host's disk, and its slowness.
     pub fn repair_disk(&self, host: HostId) {
-        self.inner.shared.lock().hosts[host.0].disk.planned.clear();
+        let disk = &mut self.inner.shared.lock().hosts[host.0].disk;
+        disk.planned.clear();
+        disk.slow = None;
     }
 
     /// Sets how many bytes a host's disk holds.

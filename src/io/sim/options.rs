@@ -120,6 +120,8 @@ pub struct Faults {
     pub write_errors: u64,
     /// Failed syncs.
     pub sync_errors: u64,
+    /// Syncs of a slow disk.
+    pub slow_syncs: u64,
     /// Failed calls on names and opens.
     pub name_errors: u64,
     /// Writes refused because the disk was full.
@@ -150,6 +152,7 @@ impl Faults {
             ("read errors", self.read_errors),
             ("write errors", self.write_errors),
             ("sync errors", self.sync_errors),
+            ("slow syncs", self.slow_syncs),
             ("name errors", self.name_errors),
             ("disk full", self.disk_full),
             ("resets", self.resets),

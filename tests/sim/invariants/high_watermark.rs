@@ -11,7 +11,7 @@ pub struct HighWatermark {
 
 impl HighWatermark {
     pub fn on_fetch(&mut self, tp: &Tp, high_watermark: i64, last_read: Option<i64>) {
-        assert!(last_read.is_none_or(|last| last < high_watermark), "{tp:?} served {last_read:?} at {high_watermark}");
+        hold!(last_read.is_none_or(|last| last < high_watermark), "{tp:?} served {last_read:?} at {high_watermark}");
         let told = self.told.entry(tp.clone()).or_default();
         *told = (*told).max(high_watermark);
     }
@@ -23,11 +23,11 @@ impl HighWatermark {
 
     /// A fetch that was sent when `told_before` had been told.
     pub fn on_later_fetch(&self, tp: &Tp, told_before: i64, high_watermark: i64) {
-        assert!(high_watermark >= told_before, "the high watermark of {tp:?} fell from {told_before} to {high_watermark}");
+        hold!(high_watermark >= told_before, "the high watermark of {tp:?} fell from {told_before} to {high_watermark}");
     }
 
     /// A new record that was sent when `told_before` had been told.
     pub fn on_append(&self, tp: &Tp, told_before: i64, offset: i64) {
-        assert!(offset >= told_before, "{tp:?} appended at {offset}, below the high watermark {told_before}");
+        hold!(offset >= told_before, "{tp:?} appended at {offset}, below the high watermark {told_before}");
     }
 }

@@ -20,6 +20,6 @@ impl LogStart {
     }
 
     pub fn on_told(&self, tp: &Tp, least_before: i64, log_start: i64) {
-        assert!(log_start >= least_before, "{tp:?} begins at {log_start}, but records before {least_before} were deleted");
+        hold!(log_start >= least_before, "{tp:?} begins at {log_start}, but records before {least_before} were deleted");
     }
 }

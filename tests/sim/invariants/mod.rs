@@ -6,6 +6,7 @@ mod log_start;
 mod once;
 mod one_value;
 mod producer_ids;
+mod readable;
 mod topics;
 mod wakes;
 
@@ -15,6 +16,7 @@ pub use log_start::LogStart;
 pub use once::Once;
 pub use one_value::OneValue;
 pub use producer_ids::ProducerIds;
+pub use readable::Readable;
 pub use topics::Topics;
 pub use wakes::Wakes;
 

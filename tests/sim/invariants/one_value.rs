@@ -13,7 +13,7 @@ impl OneValue {
         let seen = self.seen.entry(tp.clone()).or_default();
         for (offset, value) in values {
             if let Some(before) = seen.insert(*offset, value.clone()) {
-                assert_eq!(&before, value, "offset {offset} of {tp:?} has two values");
+                hold!(&before == value, "offset {offset} of {tp:?} has two values");
             }
         }
     }

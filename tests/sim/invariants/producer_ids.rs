@@ -9,6 +9,6 @@ pub struct ProducerIds {
 
 impl ProducerIds {
     pub fn on_given(&mut self, id: i64) {
-        assert!(self.given.insert(id), "producer id {id} was given twice");
+        hold!(self.given.insert(id), "producer id {id} was given twice");
     }
 }

@@ -30,10 +30,10 @@ impl Topics {
 
     pub fn on_asked(&self, topic: &str, is_there: bool) {
         let wrong = if is_there { State::Gone } else { State::There };
-        assert!(self.states.get(topic) != Some(&wrong), "topic {topic} is {wrong:?}, but it was found otherwise");
+        hold!(self.states.get(topic) != Some(&wrong), "topic {topic} is {wrong:?}, but it was found otherwise");
     }
 
     pub fn on_first_offset(&self, topic: &str, offset: i64) {
-        assert_eq!(offset, 0, "a fresh topic is empty, {topic} is not");
+        hold!(offset == 0, "a fresh topic is empty, {topic} is not");
     }
 }

@@ -106,6 +106,7 @@ fn an_unlinked_open_file_lives_until_it_is_closed() {
     disk.sync_names(Path::new("/")).unwrap();
     disk.write(inode, 0, Bytes::from_static(b"x"));
     disk.close(inode);
+    assert_eq!(disk.used(), 0);
     assert!(disk.nodes.is_empty());
 }
 
