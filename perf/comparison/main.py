@@ -236,7 +236,8 @@ def main(arguments, usage):
         print(f"round {number + 1}", flush=True)
         run_round(parsed, place, results, memory, dice)
         write(parsed, results, known)
-    shutil.rmtree(scratch, ignore_errors=True)
+    if not results.failed:
+        shutil.rmtree(scratch, ignore_errors=True)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes; {out}/README.md")
     for failure in results.failed:
         print(f"FAILED: {failure}")
