@@ -112,20 +112,24 @@ async fn append(log: &Log, batch: &Bytes, times: u64) {
     }
 }
 
+/// One iteration of what needs an executor is so many operations: starting one for each would be all that is measured.
+const OPERATIONS: u64 = 1_000;
 /// Appends that much at most to one log, so that a long benchmark does not fill the disk.
 const LOG_BYTES: u64 = 256 << 20;
 
-/// Time of `iterations` appends on a core, the log being deleted and begun anew now and then.
-fn time_appends(batch: &Bytes, iterations: u64) -> Duration {
+/// Time of `count` appends on a core, the log being deleted and begun anew now and then.
+fn time_appends(batch: &Bytes, count: u64) -> Duration {
     let each = LOG_BYTES / batch.len() as u64;
     let batch = batch.clone();
     let body = move |io: Io| {
         let batch = batch.clone();
         async move {
-            let (mut left, mut total) = (iterations, 0);
+            let (mut left, mut total) = (count, 0);
             while left > 0 {
                 let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
                 let log = open(&io, dir.path()).await;
+                // The first append makes the segment's files.
+                append(&log, &batch, 1).await;
                 let count = left.min(each);
                 let start = clock::now();
                 append(&log, &batch, count).await;
@@ -142,20 +146,23 @@ fn time_appends(batch: &Bytes, iterations: u64) -> Duration {
 fn log(c: &mut Criterion) {
     let mut group = c.benchmark_group("log_append");
     group.sample_size(10);
-    for (name, count, size) in [("1x100B", 1, 100), ("16x1KiB", 16, 1024), ("900x1KiB", 900, 1024)] {
-        let batch = batch(Codec::None, count, size);
-        group.throughput(Throughput::Bytes(batch.len() as u64));
-        group.bench_function(name, |b| b.iter_custom(|iterations| time_appends(&batch, iterations)));
+    for (name, records, size, times) in
+        [("1000 of 1x100B", 1, 100, OPERATIONS), ("1000 of 16x1KiB", 16, 1024, OPERATIONS), ("20 of 900x1KiB", 900, 1024, 20)]
+    {
+        let batch = batch(Codec::None, records, size);
+        group.throughput(Throughput::Bytes(batch.len() as u64 * times));
+        group.bench_function(name, |b| b.iter_custom(|iterations| time_appends(&batch, iterations * times)));
     }
     group.finish();
     let mut group = c.benchmark_group("log_read_plan");
-    group.sample_size(10);
+    group.sample_size(10).throughput(Throughput::Elements(OPERATIONS));
     // A read plan is an offset index look-up and a short scan of batch headers from there.
-    group.bench_function("random offset of 64 MiB", |b| b.iter_custom(time_look_ups));
+    group.bench_function("1000 random offsets of 64 MiB", |b| b.iter_custom(|iterations| time_look_ups(iterations * OPERATIONS)));
     group.finish();
 }
 
-fn time_look_ups(iterations: u64) -> Duration {
+/// Time of `count` read plans from random offsets of a log on a core.
+fn time_look_ups(count: u64) -> Duration {
     let batch = batch(Codec::None, 4, 1024);
     let body = move |io: Io| {
         let batch = batch.clone();
@@ -165,7 +172,7 @@ fn time_look_ups(iterations: u64) -> Duration {
             append(&log, &batch, (64 << 20) / batch.len() as u64).await;
             let (end, mut random) = (log.log_end_offset(), Random::new(3));
             let start = clock::now();
-            for _ in 0..iterations {
+            for _ in 0..count {
                 let offset = Offset(random.below(end.0 as u64) as i64);
                 let request = ReadRequest { offset, max_bytes: 1 << 20, upper: end, at_least_one_batch: true };
                 black_box(log.read(request).await.unwrap());
@@ -178,8 +185,8 @@ fn time_look_ups(iterations: u64) -> Duration {
     on_cores(1, body)[0]
 }
 
-/// Time of `iterations` messages to another core and back, one after the other.
-fn time_messages(iterations: u64) -> Duration {
+/// Time of `count` messages to another core and back, one after the other.
+fn time_messages(count: u64) -> Duration {
     let (ask, asked) = io::mailbox::<io::ReplySender<u64>>();
     // Handed to whichever core comes for its half.
     let ends = std::sync::Arc::new(halves(ask, asked));
@@ -189,7 +196,7 @@ fn time_messages(iterations: u64) -> Duration {
             if io.core() == 0 {
                 let ask = ends.0.lock().unwrap().take().unwrap();
                 let start = clock::now();
-                for _ in 0..iterations {
+                for _ in 0..count {
                     let (answer, answered) = io::reply();
                     ask.send(answer);
                     black_box(answered.await.unwrap());
@@ -215,8 +222,8 @@ fn halves<A, B>(a: A, b: B) -> (Half<A>, Half<B>) {
 
 fn messages(c: &mut Criterion) {
     let mut group = c.benchmark_group("message");
-    group.sample_size(10);
-    group.bench_function("to another core and back", |b| b.iter_custom(time_messages));
+    group.sample_size(10).throughput(Throughput::Elements(OPERATIONS));
+    group.bench_function("1000 to another core and back", |b| b.iter_custom(|iterations| time_messages(iterations * OPERATIONS)));
     group.finish();
 }
 

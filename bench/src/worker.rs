@@ -30,6 +30,10 @@ impl From<io::Error> for Failure {
     }
 }
 
+fn lost(error: io::Error) -> Failure {
+    Failure(format!("a connection was lost: {error}"))
+}
+
 /// What one connection does.
 pub trait Role {
     /// The run begins at this time.
@@ -169,9 +173,9 @@ impl Worker {
     fn take(&mut self, token: usize) -> Result<(), Failure> {
         let (link, role) = &mut self.links[token];
         loop {
-            let more = link.fill()?;
+            let more = link.fill().map_err(lost)?;
             let mut now = None;
-            while let Some(frame) = link.frame()? {
+            while let Some(frame) = link.frame().map_err(lost)? {
                 let now = *now.get_or_insert_with(clock::now);
                 role.receive(now, frame, &mut self.counted)?;
             }
@@ -190,7 +194,7 @@ impl Worker {
             due = role.due(now);
         }
         if !link.outbox.is_empty() {
-            link.flush()?;
+            link.flush().map_err(lost)?;
             if link.outbox.is_empty() {
                 role.flushed(clock::now(), &mut self.counted);
                 // A connection that awaits no answers (acks=0) has room again, but others have their turn first.

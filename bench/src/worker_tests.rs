@@ -86,5 +86,5 @@ fn a_closed_loop_counts_a_stall_once() {
 #[test]
 fn a_connection_that_the_server_closes_fails_the_run() {
     let (_, ended) = run(server(200, true), Schedule::Closed);
-    assert!(ended.unwrap_err().0.contains("closed the connection"));
+    assert!(ended.unwrap_err().0.contains("a connection was lost"));
 }
