@@ -51,10 +51,10 @@ pub const BUGS: &[Bug] = &[
     any("fetch session forgets records", 2),
     any("acks=0 answered", 2),
     // These need much to come together, so the seeds begin near one that does it. A whole batch before the failed one, of a client that
-    // does not repeat it: one seed of 40 with kills only.
-    Bug { name: "failed write left in the file", first_seed: 6, step: 2, seeds: 4 },
-    // A roll and a checkpoint during one slow sync, and a power loss that keeps the new segment's name: one of 40 with power losses.
-    Bug { name: "recovery point ahead of the flush", first_seed: 7, step: 4, seeds: 4 },
-    // A batch that is torn inside and not at its end: one of 15 with power losses.
-    Bug { name: "recovery trusts checksums", first_seed: 31, step: 4, seeds: 4 },
+    // does not repeat it: one seed of 20 with kills only.
+    Bug { name: "failed write left in the file", first_seed: 42, step: 2, seeds: 4 },
+    // A roll and a checkpoint during one slow sync, and a power loss that keeps the new segment's name: one of 60 with power losses.
+    Bug { name: "recovery point ahead of the flush", first_seed: 171, step: 4, seeds: 4 },
+    // A batch that is torn inside and not at its end: one of 13 with power losses.
+    Bug { name: "recovery trusts checksums", first_seed: 107, step: 4, seeds: 4 },
 ];

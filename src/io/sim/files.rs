@@ -274,8 +274,10 @@ impl SimFile {
         }
         let mut failure = core.failure(&mut state, DiskOp::Write, &self.path);
         if failure.is_some() {
-            let kept = state.disk_rng.below(part.len() as u64) as usize;
-            part.truncate(kept);
+            // Often all of it: a device may say no to what it has.
+            let len = part.len() as u64;
+            let kept = state.disk_rng.below(len + len / 2 + 1);
+            part.truncate(kept.min(len) as usize);
         }
         let room = state.hosts[self.host.0].disk.room(self.inode, position, part.len() as u64);
         if room < part.len() as u64 {
