@@ -43,8 +43,8 @@ impl Core {
         let progress = Progress::new(self.io.clone(), assigned.len());
         let any_offline = dirs.iter().any(Option::is_none);
         let opens = assigned.iter().map(|assigned| {
-            let place = places.get(&assigned.name).filter(|(_, id)| *id == assigned.id.topic_id);
-            self.load_one(assigned, place.map(|(dir, _)| *dir), &dirs, any_offline, &progress)
+            let place = places.get(&(assigned.name.clone(), assigned.id.topic_id));
+            self.load_one(assigned, place.copied(), &dirs, any_offline, &progress)
         });
         futures_util::stream::iter(opens).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
         *self.image.borrow_mut() = image;
@@ -155,13 +155,14 @@ impl Core {
     }
 }
 
-/// Log dir and topic id of every live partition directory.
-fn places(dirs: &[Option<DirReport>]) -> Result<BTreeMap<TopicPartition, (usize, TopicId)>, String> {
+/// Log dir of every live partition directory. One name may be there twice with different topic ids: a log dir that was offline when
+/// its topic was deleted and made anew still has the old one, which is set aside.
+fn places(dirs: &[Option<DirReport>]) -> Result<BTreeMap<(TopicPartition, TopicId), usize>, String> {
     let mut places = BTreeMap::new();
     for (dir, report) in dirs.iter().enumerate() {
         for found in report.iter().flat_map(|report| &report.partitions).filter(|p| p.kind == PartitionDirKind::Live) {
             let Some(topic_id) = found.topic_id else { continue };
-            if let Some((other, _)) = places.insert(found.partition.clone(), (dir, topic_id)) {
+            if let Some(other) = places.insert((found.partition.clone(), topic_id), dir) {
                 return Err(format!(
                     "partition {} is in two log dirs, number {other} and {dir} of log.dirs; remove the one that is not wanted ({})",
                     found.partition,

@@ -183,6 +183,30 @@ fn what_is_produced_on_any_core_is_read_and_survives_a_clean_restart() {
 }
 
 #[test]
+fn an_old_topic_of_the_same_name_in_another_log_dir_is_set_aside() {
+    let home = tempfile::tempdir().unwrap();
+    let dirs = [home.path().join("a"), home.path().join("b")];
+    let both = format!("{},{}", dirs[0].display(), dirs[1].display());
+    let settings = config(home.path(), &[("log.dirs", &both)]);
+    run(2, settings.clone(), |shards| async move {
+        with_topic(&shards, 1, &[]).await;
+        produce(&shards, 0, &["new"], None, 1).await;
+    });
+    // As if that log dir had been offline while the topic was deleted and made anew.
+    let (here, there) = if dirs[0].join("events-0").exists() { (&dirs[0], &dirs[1]) } else { (&dirs[1], &dirs[0]) };
+    std::fs::create_dir(there.join("events-0")).unwrap();
+    let old = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAKg\n";
+    std::fs::write(there.join("events-0/partition.metadata"), old).unwrap();
+    run(2, settings, |shards| async move {
+        let result = shards.fetch(read(topic_id(&shards), &[(0, 0)], 1 << 20)).await.remove(0);
+        assert_eq!(values(shards.io(), &result).await, [(0, "new".to_owned())]);
+    });
+    assert!(here.join("events-0").exists() && !there.join("events-0").exists());
+    let set_aside = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().ends_with("-stray");
+    assert_eq!(std::fs::read_dir(there).unwrap().map(set_aside).filter(|&aside| aside).count(), 1);
+}
+
+#[test]
 fn overlapping_calls_keep_their_order_and_share_writes() {
     let dir = tempfile::tempdir().unwrap();
     run(2, config(dir.path(), &[]), |shards| async move {
