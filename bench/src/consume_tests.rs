@@ -2,7 +2,7 @@ use super::*;
 use crate::stamp::topic_number;
 use crate::stats::Phase;
 use flumen::model::Offset;
-use flumen::protocol::frame::encode_response;
+use flumen::protocol::frame::AnswerTo;
 use flumen::protocol::generated::fetch_response::{FetchResponse, FetchableTopicResponse};
 use flumen::protocol::{ApiKey, Chunk, Message};
 use flumen::record::{BatchBuilder, Codec, Compression};
@@ -64,7 +64,7 @@ fn answer(session_id: i32, error: i16, partitions: Vec<(i32, i16, Bytes)>) -> By
         ..FetchableTopicResponse::default()
     };
     let response = FetchResponse { session_id, error_code: error, responses: vec![topic], ..FetchResponse::default() };
-    let chunks = encode_response(ApiKey::Fetch, VERSION, 1, &response).unwrap();
+    let chunks = AnswerTo { api_key: ApiKey::Fetch, version: VERSION, correlation_id: 1 }.encode(&response).unwrap();
     let bytes: Vec<u8> = chunks
         .into_iter()
         .flat_map(|chunk| match chunk {

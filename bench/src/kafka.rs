@@ -245,7 +245,7 @@ mod tests {
             let versions = request().unwrap();
             let api = ApiVersion { api_key: ApiKey::ListOffsets as i16, min_version: 1, max_version: 11 };
             let mut answers =
-                vec![versions.encode_response(&ApiVersionsResponse { api_keys: vec![api], ..Default::default() }).unwrap()];
+                vec![versions.answers().encode(&ApiVersionsResponse { api_keys: vec![api], ..Default::default() }).unwrap()];
             let mut errors = errors.into_iter();
             loop {
                 for chunk in answers.drain(..).flatten() {
@@ -255,7 +255,7 @@ mod tests {
                 let (Some(asked), Some(error_code)) = (request(), errors.next()) else { return };
                 let partition = ListOffsetsPartitionResponse { partition_index: 3, error_code, offset: 42, ..Default::default() };
                 let topic = ListOffsetsTopicResponse { partitions: vec![partition], ..Default::default() };
-                answers.push(asked.encode_response(&ListOffsetsResponse { topics: vec![topic], ..Default::default() }).unwrap());
+                answers.push(asked.answers().encode(&ListOffsetsResponse { topics: vec![topic], ..Default::default() }).unwrap());
             }
         });
         address

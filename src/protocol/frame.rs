@@ -12,12 +12,6 @@ pub const SIZE_PREFIX: usize = 4;
 /// A frame that cannot be answered; the connection is closed, as Kafka does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// The size is negative.
-    #[error("a frame of {0} bytes")]
-    NegativeSize(i32),
-    /// The size is above `socket.request.max.bytes`.
-    #[error("a frame of {size} bytes, above socket.request.max.bytes = {limit}")]
-    TooLarge { size: usize, limit: usize },
     /// The header does not fit the frame or is malformed.
     #[error("the request header is malformed: {0}")]
     Header(#[from] DecodeError),
@@ -27,13 +21,6 @@ pub enum FrameError {
     /// An API or version that we do not advertise. ApiVersions never meets this: its unknown versions have an answer.
     #[error("{} version {version} is not served", api_key.name())]
     NotServed { api_key: ApiKey, version: i16 },
-}
-
-/// How many bytes follow a size prefix, at most `limit` (`socket.request.max.bytes`).
-pub fn frame_size(prefix: [u8; SIZE_PREFIX], limit: usize) -> Result<usize, FrameError> {
-    let size = i32::from_be_bytes(prefix);
-    let size = usize::try_from(size).map_err(|_| FrameError::NegativeSize(size))?;
-    if size > limit { Err(FrameError::TooLarge { size, limit }) } else { Ok(size) }
 }
 
 /// A request whose header has been read and whose message has not.
