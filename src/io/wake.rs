@@ -41,16 +41,24 @@ impl Home {
     /// The mailman of this core; never ends. `called` is told of each call.
     pub(super) async fn deliver(self: Arc<Self>, called: impl Fn()) {
         poll_fn(|context| {
-            called();
             self.mailman.get_or_init(|| context.waker().clone());
             // The exchange reads what a caller wrote after its push, so a caller that found the flag up is seen below.
-            self.called.swap(false, Ordering::AcqRel);
+            if self.called.swap(false, Ordering::AcqRel) {
+                called();
+            }
             while let Some(sleeper) = self.ready.pop() {
                 sleeper.slot().waker.wake();
             }
             Poll::Pending
         })
         .await
+    }
+
+    /// Wakes the mailman for nothing, from any thread: a core that parked though it had work goes on with it.
+    pub(super) fn nudge(&self) {
+        if let Some(mailman) = self.mailman.get() {
+            mailman.wake_by_ref();
+        }
     }
 
     fn call(&self, sleeper: Arc<dyn Sleeper>) {

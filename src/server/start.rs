@@ -18,6 +18,11 @@ use std::time::Duration;
 /// How long a clean stop waits for requests that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a start asks again for a port that is taken: the kernel lets go of a killed broker's rings, and of the sockets in them, a
+/// moment after its end.
+const PORT_PATIENCE: Duration = Duration::from_secs(1);
+const PORT_RETRY: Duration = Duration::from_millis(10);
+
 /// Memory for requests in flight over all cores where `queued.max.request.bytes` does not say, in bytes. Kafka's default is no
 /// limit; a bound is what keeps slow disks and hostile clients from filling the memory.
 const DEFAULT_REQUEST_MEMORY: usize = 512 << 20;
@@ -223,12 +228,23 @@ async fn take_ports(io: &Io, config: &BrokerConfig) -> Result<Vec<(Listener, Soc
         let refused = |error| RunError::Listen { listener: listener.to_string(), error };
         let address = resolve(io, listener).await.map_err(refused)?;
         // With SO_REUSEPORT a second broker could share the port and steal connections, so look without it first.
-        io.probe_port(address).map_err(refused)?;
+        probe_port(io, address).await.map_err(refused)?;
         let bound = io.listen(address, true).map_err(refused)?;
         let address = bound.local_addr().map_err(refused)?;
         taken.push((bound, address));
     }
     Ok(taken)
+}
+
+/// Whether a port can be had, after a while if need be.
+async fn probe_port(io: &Io, address: SocketAddr) -> std::io::Result<()> {
+    let until = io.now().after(PORT_PATIENCE);
+    loop {
+        match io.probe_port(address) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && io.now() < until => io.sleep(PORT_RETRY).await,
+            result => return result,
+        }
+    }
 }
 
 /// Listens on another core on the ports that the first has taken.

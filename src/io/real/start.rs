@@ -13,11 +13,15 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest time a task keeps the core before waiting input and output is looked at.
 const PREEMPT: Duration = Duration::from_millis(1);
+/// Distance of the wake-ups by the thread that watches a core: the longest that it can be parked with work to do.
+const NUDGE: Duration = Duration::from_millis(500);
 /// Entries of each of the three rings of a core; more operations than this wait in memory.
 const RING_DEPTH: usize = 256;
 /// Registered memory of each ring: the least that glommio takes, since our buffers are our own.
@@ -126,6 +130,7 @@ impl Launch {
         }
         let home = Arc::new(Home::default());
         home.install();
+        let _watch = Watch::start(self.index, &home);
         let core = Rc::new(RealCore::new(self.index, self.cores, self.begin, write_back));
         executor.run(async move {
             let told = core.clone();
@@ -153,6 +158,42 @@ impl Launch {
         pin(self.processor)
             .map_err(|error| format!("cannot pin core {} to processor {}: {error}", self.index, self.processor))?;
         Ok((executor, write_back))
+    }
+}
+
+/// A thread that wakes a core now and then, for as long as this lives.
+///
+/// The core's own timers keep it from parking for good, but all of them may fire while the processor is taken away for longer than
+/// the last of them waits; whoever watches must not depend on the ring that is watched.
+struct Watch {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn start(core: usize, home: &Arc<Home>) -> Self {
+        let (over, home) = (Arc::new(AtomicBool::new(false)), home.clone());
+        let ends = over.clone();
+        let watch = move || {
+            while !ends.load(Ordering::Acquire) {
+                std::thread::park_timeout(NUDGE);
+                home.nudge();
+            }
+        };
+        // Without it the core runs all the same.
+        let thread = std::thread::Builder::new().name(format!("watch-{core}")).spawn(watch);
+        Self { over, thread: thread.inspect_err(|error| tracing::warn!(core, %error, "no thread watches this core")).ok() }
+    }
+}
+
+impl Drop for Watch {
+    /// Nobody is woken any more when this returns: the executor may go.
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
     }
 }
 
