@@ -237,6 +237,9 @@ fn running_out_of_descriptors_refuses_and_recovers() {
         let clients = io.blocking(move || (0..20).map(|_| TcpStream::connect(address).unwrap()).collect::<Vec<_>>()).await;
         io.sleep(Duration::from_millis(50)).await;
         assert!(seen.try_recv().is_none(), "enough so far");
+        // Made before there are too few descriptors: it is the accepts that must find none.
+        let socket = |_| socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let sockets: Vec<socket2::Socket> = (0..10).map(socket).collect();
         // SAFETY: plain structs.
         let limit = unsafe {
             let mut limit: libc::rlimit = std::mem::zeroed();
@@ -245,8 +248,11 @@ fn running_out_of_descriptors_refuses_and_recovers() {
             assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &low), 0);
             limit
         };
-        let late =
-            io.blocking(move || std::iter::from_fn(|| TcpStream::connect(address).ok()).take(10).collect::<Vec<_>>()).await;
+        let connect = move || {
+            sockets.iter().for_each(|socket| socket.connect(&address.into()).unwrap());
+            sockets
+        };
+        let late = io.blocking(connect).await;
         let told = comes_soon(&io, &mut seen).await;
         // SAFETY: restores what was read above.
         unsafe { assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0) };
