@@ -19,7 +19,7 @@ from .rows import KINDS, ROWS, capacity
 ROOT = servers.ROOT
 WARM_SECONDS = 60
 MEASURE_SECONDS = 20
-QUICK_SECONDS = 2
+QUICK_SECONDS = 4
 
 
 class Place:

@@ -1,29 +1,27 @@
 //! Waking a task of another core.
 //!
 //! glommio counts the references of a task without a handshake between threads, so a waker that is cloned and dropped on foreign
-//! threads can race with the end of its task. Here a waker never leaves its core: every core has one [`Home`], a task that never ends
-//! (the mailman). A foreign sender puts the sleeping mailbox on the mailman's list and wakes the mailman only, at most once however
-//! many mailboxes wait; the mailman wakes the tasks on their own core. A receiver that is awake costs a sender one atomic exchange.
-//! Threads without a mailman (helpers, tests, the simulation) are woken directly.
+//! threads can race with the end of its task. Here a waker never leaves its core: every core has one [`Home`], where a foreign sender
+//! leaves the mailbox that is to be woken, and the core wakes the tasks itself whenever it looks ([`Home::deliver`]). Only a core that
+//! sleeps has to be called, by a bell, once however many mailboxes wait. A receiver that is awake costs a sender one atomic exchange.
+//! Threads without a home (helpers, tests, the simulation) are woken directly.
 
 use crossbeam_queue::SegQueue;
 use futures_util::task::AtomicWaker;
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::Context;
 
 /// One core's list of mailboxes to be woken.
-#[derive(Default)]
 pub(super) struct Home {
     ready: SegQueue<Arc<dyn Sleeper>>,
-    /// The mailman has been woken and has not looked yet.
-    called: AtomicBool,
-    mailman: OnceLock<Waker>,
+    /// The core looks no more before the bell has rung.
+    asleep: AtomicBool,
+    ring_bell: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Something with a [`WakeSlot`] that a mailman can wake.
+/// Something with a [`WakeSlot`] that its core can wake.
 pub(super) trait Sleeper: Send + Sync {
     fn slot(&self) -> &WakeSlot;
 }
@@ -38,35 +36,43 @@ impl Home {
         HOME.with(|home| *home.borrow_mut() = Some(self.clone()));
     }
 
-    /// The mailman of this core; never ends. `called` is told of each call.
-    pub(super) async fn deliver(self: Arc<Self>, called: impl Fn()) {
-        poll_fn(|context| {
-            self.mailman.get_or_init(|| context.waker().clone());
-            // The exchange reads what a caller wrote after its push, so a caller that found the flag up is seen below.
-            if self.called.swap(false, Ordering::AcqRel) {
-                called();
-            }
-            while let Some(sleeper) = self.ready.pop() {
-                sleeper.slot().waker.wake();
-            }
-            Poll::Pending
-        })
-        .await
+    /// A home whose core is woken by `ring_bell`, from any thread.
+    pub(super) fn new(ring_bell: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { ready: SegQueue::new(), asleep: AtomicBool::new(false), ring_bell: Box::new(ring_bell) }
     }
 
-    /// Wakes the mailman for nothing, from any thread: a core that parked though it had work goes on with it.
-    pub(super) fn nudge(&self) {
-        if let Some(mailman) = self.mailman.get() {
-            mailman.wake_by_ref();
+    /// Wakes the tasks that others have work for; how many. To be called on the core itself.
+    pub(super) fn deliver(&self) -> usize {
+        let mut woken = 0;
+        while let Some(sleeper) = self.ready.pop() {
+            sleeper.slot().waker.wake();
+            woken += 1;
         }
+        woken
+    }
+
+    /// Says that the core is about to sleep; false when there is something to deliver first.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        // A caller pushes before it looks at the flag: either it is seen here, or it sees the flag.
+        fence(Ordering::SeqCst);
+        if self.ready.is_empty() {
+            return true;
+        }
+        self.wake_up();
+        false
+    }
+
+    /// The core is awake, however that came about.
+    pub(super) fn wake_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
     }
 
     fn call(&self, sleeper: Arc<dyn Sleeper>) {
         self.ready.push(sleeper);
-        if !self.called.swap(true, Ordering::AcqRel)
-            && let Some(mailman) = self.mailman.get()
-        {
-            mailman.wake_by_ref();
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            (self.ring_bell)();
         }
     }
 }

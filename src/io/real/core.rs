@@ -2,36 +2,23 @@
 
 use super::super::core::{Mono, Signal};
 use super::super::counters::{Counters, Counting};
+use super::super::mailbox::reply;
+use super::helpers::Helpers;
+use super::reactor::Reactor;
 use super::writeback::WriteBack;
-use crate::io::Notify;
-use glommio::timer::Timer;
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::Result;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Distance of ticks while there is traffic. An executor that parked wrongly comes back within one of them.
-const TICK: Duration = Duration::from_millis(5);
-/// Distance of ticks on an idle core; a wake-up costs about 100 µs of processor time, most of it the barrier before parking.
-const IDLE_TICK: Duration = Duration::from_millis(200);
-/// Timers behind the tick, for the time that it takes to be armed again.
-const GUARDS: [Duration; 6] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-];
-/// Ticks without traffic after which a core counts as idle.
-const TICKS_TO_IDLE: u32 = 20;
+/// Longest time that a task which asks keeps the core before the others get a turn.
+const SLICE: Duration = Duration::from_millis(1);
 
 /// The kernel's random bytes.
 pub(in crate::io) struct RealRandomness;
@@ -42,12 +29,11 @@ pub(in crate::io) struct RealCore {
     cores: usize,
     start: Instant,
     pub(super) counting: Counting,
+    pub(super) reactor: Rc<Reactor>,
+    helpers: Helpers,
     pub(super) write_back: WriteBack,
     /// Files that were opened here and are not closed; they may be closed on another core.
     pub(super) open_files: Arc<AtomicUsize>,
-    /// The tick is slow; the first input or output ends that.
-    idle: Cell<bool>,
-    roused: Notify,
 }
 
 impl RealRandomness {
@@ -64,25 +50,8 @@ impl RealRandomness {
 }
 
 impl RealCore {
-    pub(super) fn new(index: usize, cores: usize, start: Instant, write_back: WriteBack) -> Self {
-        Self {
-            index,
-            cores,
-            start,
-            counting: Counting::default(),
-            write_back,
-            open_files: Arc::default(),
-            idle: Cell::new(false),
-            roused: Notify::new(),
-        }
-    }
-
-    /// Traffic has begun: tick at full pace.
-    #[inline]
-    pub(super) fn rouse(&self) {
-        if self.idle.replace(false) {
-            self.roused.notify_all();
-        }
+    pub(super) fn new(index: usize, cores: usize, start: Instant, reactor: Rc<Reactor>, helpers: Helpers, write_back: WriteBack) -> Self {
+        Self { index, cores, start, counting: Counting::default(), reactor, helpers, write_back, open_files: Arc::default() }
     }
 
     pub(in crate::io) fn core(&self) -> usize {
@@ -122,31 +91,43 @@ impl RealCore {
     }
 
     pub(in crate::io) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        glommio::spawn_local(Later { polled: false, task }).detach();
+        glommio::spawn_local(Task { polled: false, reactor: self.reactor.clone(), task }).detach();
     }
 
     pub(in crate::io) async fn sleep(&self, duration: Duration) {
         if duration.is_zero() {
             return self.yield_now().await;
         }
-        Timer::new(duration).await;
+        self.reactor.sleep(duration).await;
     }
 
     pub(in crate::io) async fn yield_if_needed(&self) {
-        glommio::yield_if_needed().await;
+        if self.reactor.is_time_over(SLICE) {
+            self.yield_now().await;
+        }
     }
 
     pub(in crate::io) async fn yield_now(&self) {
-        glommio::executor().yield_now().await;
+        let mut yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     pub(in crate::io) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let done = glommio::executor().spawn_blocking(move || catch_unwind(AssertUnwindSafe(work))).await;
+        let (sender, done) = reply();
+        self.helpers.give(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
+        let done = done.await.expect("a helper answers");
         done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     pub(in crate::io) async fn signal(&self) -> Signal {
-        super::signal::next().await
+        super::signal::next(self).await
     }
 
     pub(in crate::io) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
@@ -158,66 +139,25 @@ impl RealCore {
     }
 }
 
-/// Keeps a timer armed for as long as the core runs, and measures by how much it comes too late.
-///
-/// One timer is not enough: when it fires, nothing is armed until this task has run, and it may be the very task that the executor
-/// parks with. So guards stand behind it, each later than the one before, and all are pushed back whenever this task runs.
-pub(super) async fn tick(core: Rc<RealCore>) {
-    let mut quiet = 0;
-    let mut seen = core.counting.get();
-    let mut timer = Timer::new(TICK);
-    let mut guards: Vec<Timer> = GUARDS.iter().map(|&after| Timer::new(after)).collect();
-    loop {
-        let distance = if quiet < TICKS_TO_IDLE { TICK } else { IDLE_TICK };
-        core.idle.set(distance == IDLE_TICK);
-        timer.reset(distance);
-        for (guard, &after) in guards.iter_mut().zip(&GUARDS) {
-            guard.reset(distance + after);
-        }
-        let begin = Instant::now();
-        let mut roused = pin!(core.roused.notified());
-        let ticked = poll_fn(|context| {
-            for guard in &mut guards {
-                // To arm it; that it fired has done its work already.
-                let _ = Pin::new(guard).poll(context);
-            }
-            match (Pin::new(&mut timer).poll(context), roused.as_mut().poll(context)) {
-                (Poll::Ready(_), _) => Poll::Ready(true),
-                (_, Poll::Ready(())) => Poll::Ready(false),
-                _ => Poll::Pending,
-            }
-        })
-        .await;
-        if !ticked {
-            quiet = 0;
-            continue;
-        }
-        let late = begin.elapsed().saturating_sub(distance).as_micros() as u64;
-        core.counting.add(|all| all.longest_stall_us = all.longest_stall_us.max(late));
-        let now = core.counting.get();
-        let work = |all: &Counters| (all.receive_calls, all.write_calls, all.send_calls, all.sendfile_calls, all.mail_calls);
-        quiet = if work(&now) == work(&seen) { quiet.saturating_add(1) } else { 0 };
-        seen = now;
-    }
-}
-
-/// A task whose first poll only yields, because glommio polls a new task inside the call that spawns it.
-struct Later<F> {
+/// A task of a core. Its first poll only yields, because glommio polls a new task inside the call that spawns it.
+struct Task<F> {
     polled: bool,
+    reactor: Rc<Reactor>,
     task: F,
 }
 
-impl<F: Future<Output = ()>> Future for Later<F> {
+impl<F: Future<Output = ()>> Future for Task<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: `task` is pinned with `self` and never moved out; `polled` is plain data.
+        // SAFETY: `task` is pinned with `self` and never moved out; the rest is plain data.
         let this = unsafe { self.get_unchecked_mut() };
         if !this.polled {
             this.polled = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        this.reactor.task_begins();
         // SAFETY: see above.
         unsafe { Pin::new_unchecked(&mut this.task) }.poll(context)
     }

@@ -128,7 +128,6 @@ impl RealFile {
     pub(in crate::io) async fn write_at(&self, core: &Rc<RealCore>, position: u64, pieces: &[Bytes]) -> Result<()> {
         let mut rest = Cursor { pieces, index: 0, offset: 0 };
         let mut at = position;
-        core.rouse();
         while !rest.is_empty() {
             let written = if core.write_back.used_up() {
                 let step = rest.step();

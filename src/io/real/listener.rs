@@ -2,11 +2,11 @@
 //!
 //! We poll the listener and take connections with `accept4`, close-on-exec and non-blocking from their first moment. When descriptors
 //! run out, a spare one lets us accept and close the connection, so that its other end learns of it instead of waiting in the queue,
-//! and so that the level-triggered poll does not spin.
+//! and so that the queue does not stay full.
 
 use super::check;
 use super::core::RealCore;
-use super::readiness::readable;
+use super::reactor::{Readiness, Side};
 use super::socket::RealSocket;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
@@ -20,6 +20,8 @@ use std::rc::Rc;
 const BACKLOG: i32 = 4096;
 
 pub(in crate::io) struct RealListener {
+    /// Before the socket, which it watches.
+    readiness: Readiness,
     socket: Socket,
     core: Rc<RealCore>,
     closed: Cell<bool>,
@@ -52,7 +54,8 @@ impl RealCore {
 
     pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, shared: bool) -> Result<RealListener> {
         let socket = bind(address, shared)?;
-        Ok(RealListener { socket, core: self.clone(), closed: Cell::new(false), spare: RefCell::new(spare()) })
+        let readiness = Readiness::new(&self.reactor, &socket, true);
+        Ok(RealListener { readiness, socket, core: self.clone(), closed: Cell::new(false), spare: RefCell::new(spare()) })
     }
 }
 
@@ -73,14 +76,14 @@ impl RealListener {
             if self.closed.get() {
                 return Err(Error::new(ErrorKind::NotConnected, "the listener is closed"));
             }
+            self.readiness.ready(Side::Read).await?;
             match self.take() {
                 Ok(accepted) => {
-                    self.core.rouse();
                     self.core.counting.add(|all| all.accepts += 1);
                     return Ok(accepted);
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => readable(&self.socket).await?,
+                    Some(libc::EAGAIN) => self.readiness.used_up(Side::Read),
                     // The other end has gone already, or the network says why it will: neither is about the listener.
                     Some(
                         libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::ENETDOWN | libc::EHOSTUNREACH | libc::ENETUNREACH,
@@ -122,6 +125,6 @@ impl RealAccepted {
     }
 
     pub(in crate::io) fn attach(self, core: &Rc<RealCore>) -> Result<Rc<RealSocket>> {
-        RealSocket::new(self.fd.into(), self.peer, core)
+        RealSocket::attach(self.fd.into(), self.peer, core)
     }
 }

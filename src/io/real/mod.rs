@@ -1,16 +1,14 @@
-//! The real machine: glommio executors, one pinned to each core.
+//! The real machine: one thread pinned to each core, whose tasks glommio runs and whose devices and sleep are our own ring's.
 //!
-//! glommio 0.9.0 works if its rules are kept, and this is the only place that has to know them:
-//!
-//! - **An executor always has an armed timer** ([`core::tick`]): without one it can park for ever with tasks that could run, when
-//!   the preemption timer fires before the first of them ran.
-//! - **The preemption timer is 1 ms**; what holds the core longer yields ([`super::Io::yield_if_needed`]) or goes to a helper.
-//! - **No pending accept is ever dropped**: we wait for the listener to become readable (a poll, which can be cancelled) and then
-//!   take the connection with `accept4`, so no connection is ever between the kernel and us.
+//! - [`reactor`] watches descriptors, keeps the timers, and sleeps when no task can run; its task is always ready, so that glommio's
+//!   own reactor never parks (where it could park for ever with tasks that could run) and never has to be entered.
+//! - **A task that holds the core longer than 1 ms yields** ([`super::Io::yield_if_needed`]) or goes to a helper: nobody preempts it.
 //! - **Tasks are detached and end by themselves**; a new task is first polled after its parent has yielded, so that no `RefCell`
 //!   borrow of the parent is open.
-//! - **Every descriptor is close-on-exec and has one owner** from the system call that made it; sockets are non-blocking.
-//! - **A waker stays on its core** (see [`super::wake`]), and no signal is delivered to an executor's thread.
+//! - **Every descriptor is close-on-exec and has one owner** from the system call that made it; sockets are non-blocking, and the first
+//!   answer of a call decides: the ring only says when it is worth trying again.
+//! - **A waker stays on its core** (see [`super::wake`]), since glommio counts its references without a handshake between threads, and
+//!   no signal is delivered to a core's thread.
 //!
 //! What may block (opening, syncing, cold reads, removing) runs on [`HELPERS`] helper threads of the core.
 
@@ -19,9 +17,10 @@
 mod core;
 mod directory;
 mod file;
+mod helpers;
 mod listener;
 mod machine;
-mod readiness;
+mod reactor;
 mod signal;
 mod socket;
 mod start;

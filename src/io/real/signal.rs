@@ -2,7 +2,8 @@
 
 use super::super::core::Signal;
 use super::check;
-use super::readiness::readable;
+use super::core::RealCore;
+use super::reactor::{Readiness, Side};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -35,15 +36,17 @@ fn bell() -> &'static OwnedFd {
     })
 }
 
-pub(super) async fn next() -> Signal {
+pub(super) async fn next(core: &RealCore) -> Signal {
     let bell = bell();
+    let readiness = Readiness::new(&core.reactor, bell, true);
     loop {
+        readiness.ready(Side::Read).await.expect("a descriptor to wait for signals");
         let mut count: u64 = 0;
         // SAFETY: reads 8 bytes into a live integer.
         if unsafe { libc::read(bell.as_raw_fd(), (&raw mut count).cast(), 8) } == 8 {
             return if LAST.load(Ordering::SeqCst) == libc::SIGINT { Signal::Interrupt } else { Signal::Terminate };
         }
-        readable(bell).await.expect("a descriptor to wait for signals");
+        readiness.used_up(Side::Read);
     }
 }
 

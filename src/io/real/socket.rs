@@ -1,32 +1,25 @@
-//! Connections: system calls at once, and the stream's own poll when the socket is empty or full.
-//!
-//! glommio has no public wait for a writable socket, so a full one gets the next few KiB through the stream's own write, which waits,
-//! and `sendfile` goes on from there.
+//! Connections: system calls at once, and a wait for readiness when the socket is empty or full.
 
 use super::core::RealCore;
 use super::directory::short_file;
 use super::file::RealFile;
+use super::reactor::{Readiness, Side};
 use super::{STEP, check_count};
 use crate::io::file::FileKind;
 use crate::io::{FileSlice, Piece};
 use bytes::{Buf, Bytes, BytesMut};
-use futures_io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
-use socket2::Socket;
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use futures_util::future::{Either, select};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
 use std::io::{Error, ErrorKind, Result};
-use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::pin::Pin;
+use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Pieces gathered into one `sendmsg`.
 const MAX_PIECES: usize = 64;
-/// Bytes of a file that are copied to wait for a full socket.
-const WAIT_COPY: usize = 16 * 1024;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// `cachestat` of Linux 6.5, the same number on every architecture.
@@ -34,8 +27,9 @@ const SYS_CACHESTAT: libc::c_long = 451;
 const PAGE: u64 = 4096;
 
 pub(in crate::io) struct RealSocket {
-    stream: RefCell<TcpStream>,
-    raw: i32,
+    /// Before the socket, which it watches.
+    readiness: Readiness,
+    socket: Socket,
     peer: SocketAddr,
     local: SocketAddr,
     core: Rc<RealCore>,
@@ -44,33 +38,44 @@ pub(in crate::io) struct RealSocket {
 
 impl Drop for RealSocket {
     fn drop(&mut self) {
-        // A poll may still hold the connection in the kernel; the other end must not wait for it.
+        // The poll still holds the connection in the kernel; the other end must not wait for it.
         self.shutdown();
     }
 }
 
 impl RealCore {
     pub(in crate::io) async fn connect(self: &Rc<Self>, address: SocketAddr) -> Result<Rc<RealSocket>> {
-        let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT).await.map_err(Error::from)?;
-        // SAFETY: borrows the descriptor for this block only; the stream goes on owning it.
-        let socket = ManuallyDrop::new(unsafe { Socket::from_raw_fd(stream.as_raw_fd()) });
-        socket.set_nonblocking(true)?;
-        RealSocket::wrap(&socket, stream, address, self)
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let readiness = Readiness::new(&self.reactor, &socket, false);
+        match select(pin!(readiness.ready(Side::Write)), pin!(self.sleep(CONNECT_TIMEOUT))).await {
+            Either::Left((ready, _)) => ready?,
+            Either::Right(_) => return Err(ErrorKind::TimedOut.into()),
+        }
+        match socket.take_error()? {
+            Some(error) => Err(error),
+            None => RealSocket::new(socket, readiness, address, self),
+        }
     }
 }
 
 impl RealSocket {
-    pub(super) fn new(socket: Socket, peer: SocketAddr, core: &Rc<RealCore>) -> Result<Rc<Self>> {
-        // SAFETY: the stream becomes the only owner of the descriptor; the other handle is never dropped.
-        let stream = unsafe { TcpStream::from_raw_fd(socket.as_raw_fd()) };
-        Self::wrap(&ManuallyDrop::new(socket), stream, peer, core)
+    pub(super) fn attach(socket: Socket, peer: SocketAddr, core: &Rc<RealCore>) -> Result<Rc<Self>> {
+        let readiness = Readiness::new(&core.reactor, &socket, true);
+        Self::new(socket, readiness, peer, core)
     }
 
-    fn wrap(socket: &Socket, stream: TcpStream, peer: SocketAddr, core: &Rc<RealCore>) -> Result<Rc<Self>> {
+    fn new(socket: Socket, readiness: Readiness, peer: SocketAddr, core: &Rc<RealCore>) -> Result<Rc<Self>> {
         socket.set_tcp_nodelay(true)?;
         let local = socket.local_addr()?.as_socket().ok_or_else(|| Error::other("not an internet address"))?;
-        let raw = socket.as_raw_fd();
-        Ok(Rc::new(Self { stream: RefCell::new(stream), raw, peer, local, core: core.clone(), shut: Cell::new(false) }))
+        Ok(Rc::new(Self { readiness, socket, peer, local, core: core.clone(), shut: Cell::new(false) }))
+    }
+
+    fn raw(&self) -> i32 {
+        self.socket.as_raw_fd()
     }
 
     pub(in crate::io) fn peer_addr(&self) -> SocketAddr {
@@ -83,27 +88,40 @@ impl RealSocket {
 
     pub(in crate::io) fn shutdown(&self) {
         if !self.shut.replace(true) {
-            // SAFETY: the descriptor lives as long as the stream. Ends pending polls in both directions.
-            unsafe { libc::shutdown(self.raw, libc::SHUT_RDWR) };
+            // Ends pending waits in both directions; a connection that has ended already has none.
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
         }
     }
 
     pub(in crate::io) async fn read(&self, buffer: &mut BytesMut) -> Result<usize> {
-        let read = poll_fn(|context| {
+        loop {
+            self.readiness.ready(Side::Read).await?;
             let room = buffer.spare_capacity_mut();
-            // SAFETY: the stream hands the room to `recv`, which only writes to it.
-            let room = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), room.len()) };
-            Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, room)
-        })
-        .await?;
-        // SAFETY: `recv` has filled that many bytes of the room.
-        unsafe { buffer.set_len(buffer.len() + read) };
-        self.core.rouse();
-        self.core.counting.add(|all| {
-            all.receive_calls += 1;
-            all.received_bytes += read as u64;
-        });
-        Ok(read)
+            // SAFETY: `recv` writes to the spare capacity only, and what it has filled becomes part of the buffer.
+            let received = unsafe {
+                let received = check_count(libc::recv(self.raw(), room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT));
+                let (len, more) = (buffer.len(), received.as_ref().map_or(0, |received| *received));
+                if more < buffer.capacity() - len {
+                    self.readiness.drained();
+                }
+                buffer.set_len(len + more);
+                received
+            };
+            match received {
+                Ok(received) => {
+                    self.core.counting.add(|all| {
+                        all.receive_calls += 1;
+                        all.received_bytes += received as u64;
+                    });
+                    return Ok(received);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => self.readiness.used_up(Side::Read),
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
     }
 
     pub(in crate::io) async fn send(&self, pieces: &[Piece]) -> Result<()> {
@@ -122,10 +140,10 @@ impl RealSocket {
         self.send_bytes(&mut run, false).await
     }
 
-    /// Waits until the socket takes some bytes of `bytes`.
-    async fn push(&self, bytes: &[u8]) -> Result<usize> {
-        let sent = poll_fn(|context| Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes)).await?;
-        if sent == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(sent) }
+    /// The socket was full: waits until it takes more.
+    async fn wait_for_room(&self) -> Result<()> {
+        self.readiness.used_up(Side::Write);
+        self.readiness.ready(Side::Write).await
     }
 
     /// Sends `run` and empties it.
@@ -133,7 +151,10 @@ impl RealSocket {
         let mut first = 0;
         while first < run.len() {
             let sent = match self.gather(&run[first..], more) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.push(&run[first]).await?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_for_room().await?;
+                    continue;
+                }
                 result => result?,
             };
             self.core.counting.add(|all| {
@@ -172,7 +193,7 @@ impl RealSocket {
             let mut message: libc::msghdr = std::mem::zeroed();
             message.msg_iov = vectors.as_mut_ptr();
             message.msg_iovlen = count as _;
-            check_count(libc::sendmsg(self.raw, &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more))
+            check_count(libc::sendmsg(self.raw(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more))
         }
     }
 
@@ -205,7 +226,7 @@ impl RealSocket {
     async fn send_hot(&self, file: &RealFile, position: u64, step: usize) -> Result<u64> {
         let mut offset = position as i64;
         // SAFETY: both descriptors are live; the offset is a live integer.
-        match check_count(unsafe { libc::sendfile(self.raw, file.raw(), &raw mut offset, step) }) {
+        match check_count(unsafe { libc::sendfile(self.raw(), file.raw(), &raw mut offset, step) }) {
             Ok(0) => Err(short_file(position)),
             Ok(sent) => {
                 self.core.counting.add(|all| {
@@ -215,10 +236,8 @@ impl RealSocket {
                 Ok(sent as u64)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let bytes = file.read_slice(&self.core, position, step.min(WAIT_COPY)).await?;
-                let sent = self.push(&bytes).await?;
-                self.core.counting.add(|all| all.file_copied_bytes += sent as u64);
-                Ok(sent as u64)
+                self.wait_for_room().await?;
+                Ok(0)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
             Err(error) => Err(error),
@@ -227,11 +246,10 @@ impl RealSocket {
 
     async fn send_copied(&self, mut bytes: Bytes, more: bool) -> Result<()> {
         while !bytes.is_empty() {
-            let sent = match self.gather(std::slice::from_ref(&bytes), more) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.push(&bytes).await?,
-                result => result?,
-            };
-            bytes.advance(sent);
+            match self.gather(std::slice::from_ref(&bytes), more) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room().await?,
+                sent => bytes.advance(sent?),
+            }
         }
         Ok(())
     }

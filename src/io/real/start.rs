@@ -2,9 +2,11 @@
 
 use super::super::Io;
 use super::super::core::Kind;
-use super::super::wake::Home;
-use super::core::{RealCore, tick};
+use super::super::local_reply;
+use super::core::RealCore;
+use super::helpers::Helpers;
 use super::machine::{affinity, pin};
+use super::reactor::{Reactor, drive};
 use super::signal::without_signals;
 use super::writeback::WriteBack;
 use super::{HELPERS, StartError, Topology};
@@ -12,18 +14,13 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest time a task keeps the core before waiting input and output is looked at.
-const PREEMPT: Duration = Duration::from_millis(1);
-/// Distance of the wake-ups by the thread that watches a core: the longest that it can be parked with work to do.
-const NUDGE: Duration = Duration::from_millis(500);
-/// Entries of each of the three rings of a core; more operations than this wait in memory.
-const RING_DEPTH: usize = 256;
+/// glommio's own reactor has nothing to do here: it is to look no sooner than this.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+/// Entries of each of its rings.
+const RING_DEPTH: usize = 16;
 /// Registered memory of each ring: the least that glommio takes, since our buffers are our own.
 pub(super) const RING_MEMORY: usize = 64 * 1024;
 
@@ -116,7 +113,7 @@ struct Launch {
 
 impl Launch {
     fn run<F: Future<Output = ()> + 'static>(self, main: impl Fn(Io) -> F + 'static) {
-        let (executor, write_back) = match self.executor() {
+        let (executor, core) = match self.executor() {
             Ok(made) => made,
             Err(text) => {
                 let _ = self.up.send(Err(text));
@@ -128,72 +125,37 @@ impl Launch {
         if self.open.recv().is_err() {
             return; // another core could not start
         }
-        let home = Arc::new(Home::default());
-        home.install();
-        let _watch = Watch::start(self.index, &home);
-        let core = Rc::new(RealCore::new(self.index, self.cores, self.begin, write_back));
+        core.reactor.home().install();
         executor.run(async move {
-            let told = core.clone();
-            let called = move || {
-                told.rouse();
-                told.counting.add(|all| all.mail_calls += 1);
-            };
-            glommio::spawn_local(home.deliver(called)).detach();
-            glommio::spawn_local(tick(core.clone())).detach();
-            main(Io { kind: Kind::Real(core) }).await;
+            let reactor = core.reactor.clone();
+            glommio::spawn_local(drive(reactor.clone(), core.clone())).detach();
+            let (ended, end) = local_reply();
+            let spawner = core.clone();
+            spawner.spawn(async move {
+                main(Io { kind: Kind::Real(core) }).await;
+                ended.send(());
+            });
+            let _ = end.await;
+            reactor.end();
         });
     }
 
-    fn executor(&self) -> Result<(LocalExecutor, WriteBack), String> {
+    fn executor(&self) -> Result<(LocalExecutor, Rc<RealCore>), String> {
         let executor = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(RING_MEMORY)
             .ring_depth(RING_DEPTH)
-            .preempt_timer(PREEMPT)
-            .spin_before_park(self.busy_poll)
-            .blocking_thread_pool_placement(PoolPlacement::Unbound(HELPERS))
+            .preempt_timer(NEVER)
+            .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
             .map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
-        let write_back = WriteBack::start(self.index).map_err(|error| format!("core {}: {error}", self.index))?;
+        let reactor = Reactor::new(self.busy_poll).map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
+        let threads = |error| format!("core {}: cannot start a thread: {error}", self.index);
+        let helpers = Helpers::start(self.index, HELPERS).map_err(threads)?;
+        let write_back = WriteBack::start(self.index).map_err(threads)?;
         // After the helpers have been started, which must not share the one processor.
         pin(self.processor)
             .map_err(|error| format!("cannot pin core {} to processor {}: {error}", self.index, self.processor))?;
-        Ok((executor, write_back))
-    }
-}
-
-/// A thread that wakes a core now and then, for as long as this lives.
-///
-/// The core's own timers keep it from parking for good, but all of them may fire while the processor is taken away for longer than
-/// the last of them waits; whoever watches must not depend on the ring that is watched.
-struct Watch {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    fn start(core: usize, home: &Arc<Home>) -> Self {
-        let (over, home) = (Arc::new(AtomicBool::new(false)), home.clone());
-        let ends = over.clone();
-        let watch = move || {
-            while !ends.load(Ordering::Acquire) {
-                std::thread::park_timeout(NUDGE);
-                home.nudge();
-            }
-        };
-        // Without it the core runs all the same.
-        let thread = std::thread::Builder::new().name(format!("watch-{core}")).spawn(watch);
-        Self { over, thread: thread.inspect_err(|error| tracing::warn!(core, %error, "no thread watches this core")).ok() }
-    }
-}
-
-impl Drop for Watch {
-    /// Nobody is woken any more when this returns: the executor may go.
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _ = thread.join();
-        }
+        Ok((executor, Rc::new(RealCore::new(self.index, self.cores, self.begin, reactor, helpers, write_back))))
     }
 }
 

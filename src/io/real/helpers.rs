@@ -1,0 +1,94 @@
+//! Helper threads of a core, for calls that block.
+
+use super::check;
+use crossbeam_queue::SegQueue;
+use std::io::Result;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// What core and helpers share. The bell is a semaphore: each job lets one helper go on, so a core that hands out work takes no lock.
+struct Desk {
+    jobs: SegQueue<Job>,
+    bell: OwnedFd,
+    closed: AtomicBool,
+}
+
+impl Desk {
+    fn ring(&self, times: u64) {
+        // SAFETY: writes 8 bytes of a live integer.
+        unsafe { libc::write(self.bell.as_raw_fd(), (&raw const times).cast(), 8) };
+    }
+
+    fn wait(&self) {
+        let mut one: u64 = 0;
+        // SAFETY: reads 8 bytes into a live integer; an early return only looks for work once more.
+        unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut one).cast(), 8) };
+    }
+}
+
+/// One core's helpers, which end with this, after what they were given.
+pub(super) struct Helpers {
+    desk: Arc<Desk>,
+    count: usize,
+}
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        self.desk.closed.store(true, Ordering::Release);
+        self.desk.ring(self.count as u64);
+    }
+}
+
+impl Helpers {
+    pub(super) fn start(core: usize, count: usize) -> Result<Self> {
+        // SAFETY: on success the descriptor has no other owner.
+        let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_SEMAPHORE))?) };
+        let desk = Arc::new(Desk { jobs: SegQueue::new(), bell, closed: AtomicBool::new(false) });
+        for number in 0..count {
+            let desk = desk.clone();
+            std::thread::Builder::new().name(format!("helper-{core}-{number}")).spawn(move || run(&desk))?;
+        }
+        Ok(Self { desk, count })
+    }
+
+    /// Has `job` done soon. It must not panic.
+    pub(super) fn give(&self, job: impl FnOnce() + Send + 'static) {
+        self.desk.jobs.push(Box::new(job));
+        self.desk.ring(1);
+    }
+}
+
+fn run(desk: &Desk) {
+    loop {
+        // Before the look at the queue, so that what came before the end is still done.
+        let closed = desk.closed.load(Ordering::Acquire);
+        match desk.jobs.pop() {
+            Some(job) => job(),
+            None if closed => return,
+            None => desk.wait(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn every_job_is_done_also_those_given_last() {
+        let (done, finished) = channel();
+        let helpers = Helpers::start(0, 3).unwrap();
+        for number in 0..1000 {
+            let done = done.clone();
+            helpers.give(move || done.send(number).unwrap());
+        }
+        drop((helpers, done));
+        let mut all: Vec<u32> = finished.iter().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
+    }
+}
