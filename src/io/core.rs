@@ -91,7 +91,8 @@ impl Io {
         each!(&self.kind, Kind, it => it.cores())
     }
 
-    /// The monotonic clock, for timers and latencies.
+    /// The monotonic clock, for timers and deadlines, as it was when this core last looked at its devices: a task that holds the core
+    /// does not see it move.
     pub fn now(&self) -> Mono {
         each!(&self.kind, Kind, it => it.now())
     }

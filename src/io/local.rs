@@ -15,7 +15,25 @@ pub struct Notify {
 #[derive(Default)]
 struct NotifyInner {
     generation: Cell<u64>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Waiting>,
+}
+
+/// In the order in which they came. Mostly there is one, who needs no room of his own.
+#[derive(Default)]
+struct Waiting {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Waiting {
+    fn enter(&mut self, waker: &Waker) {
+        match &self.first {
+            None => self.first = Some(waker.clone()),
+            Some(first) if first.will_wake(waker) => {}
+            Some(_) if self.others.iter().any(|other| other.will_wake(waker)) => {}
+            Some(_) => self.others.push(waker.clone()),
+        }
+    }
 }
 
 impl Notify {
@@ -28,7 +46,10 @@ impl Notify {
     pub fn notify_all(&self) {
         self.inner.generation.set(self.inner.generation.get() + 1);
         let waiting = std::mem::take(&mut *self.inner.waiting.borrow_mut());
-        for waker in waiting {
+        if let Some(first) = waiting.first {
+            first.wake();
+        }
+        for waker in waiting.others {
             waker.wake();
         }
     }
@@ -41,10 +62,7 @@ impl Notify {
             if inner.generation.get() != start {
                 return Poll::Ready(());
             }
-            let mut waiting = inner.waiting.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                waiting.push(context.waker().clone());
-            }
+            inner.waiting.borrow_mut().enter(context.waker());
             Poll::Pending
         })
     }

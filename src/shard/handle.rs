@@ -144,20 +144,26 @@ impl Shards {
     ) -> impl Future<Output = Vec<ProduceResult>> + use<> {
         let count = slices.len();
         assert!(count <= MAX_SLICES, "a produce that is too large for one go");
-        let id = |slice: &ProduceSlice| TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition };
-        let by_owner = split(slices, id, self.core.cores());
-        let mut answers = Vec::with_capacity(by_owner.len());
-        for (owner, (places, slices)) in by_owner {
+        let ask = |owner, slices| {
             if owner == self.core.index {
                 let (sender, answer) = local_reply();
                 self.core.produce(slices, acks, deadline, Asker::Local(sender));
-                answers.push((places, Answer::Local(answer)));
+                Answer::Local(answer)
             } else {
                 let (reply, answer) = reply();
                 self.core.send(owner, Message::Produce { slices, acks, deadline, reply });
-                answers.push((places, Answer::Remote(answer)));
+                Answer::Remote(answer)
             }
-        }
+        };
+        let answers = match &slices[..] {
+            // Most requests have one slice, which need not be sorted.
+            [slice] => vec![(vec![0], ask(self.owner(slice.topic_id, slice.partition), slices))],
+            _ => {
+                let id = |slice: &ProduceSlice| TopicIdPartition { topic_id: slice.topic_id, partition: slice.partition };
+                let by_owner = split(slices, id, self.core.cores());
+                by_owner.into_iter().map(|(owner, (places, slices))| (places, ask(owner, slices))).collect()
+            }
+        };
         merge(self.core.io.clone(), count, answers, || ProduceResult::failed(ErrorCode::NotLeaderOrFollower, None))
     }
 

@@ -337,10 +337,10 @@ impl Partition {
 
     /// Carries out what `replica` decided. Takes the borrow and lets go of it before anything that may come back here.
     fn carry_out(self: &Rc<Self>, core: &Rc<Core>, mut state: RefMut<'_, State>) {
-        let effects = std::mem::take(&mut state.effects);
+        let mut effects = std::mem::take(&mut state.effects);
         let mut answers = Vec::new();
         let mut grown = false;
-        for effect in effects {
+        for effect in effects.drain(..) {
             match effect {
                 Effect::HighWatermark(_) => grown = true,
                 Effect::Answer { ticket, error } => {
@@ -358,6 +358,8 @@ impl Partition {
                 }
             }
         }
+        // Its room is used again.
+        state.effects = effects;
         if grown {
             self.report_growth(core, &mut state);
         }

@@ -63,7 +63,7 @@ impl RealCore {
     }
 
     pub(in crate::io) fn now(&self) -> Mono {
-        Mono(self.start.elapsed().as_nanos() as u64)
+        Mono(self.reactor.now().saturating_duration_since(self.start).as_nanos() as u64)
     }
 
     pub(in crate::io) fn wall_clock_ms(&self) -> i64 {

@@ -54,11 +54,18 @@ pub(super) struct Reactor {
     busy_poll: Duration,
     /// Tasks that were polled so far.
     polls: Cell<u64>,
-    /// When the running task has first asked whether to yield.
-    slice: Cell<Option<Instant>>,
+    slice: Cell<Slice>,
     /// When the last turn ended.
     looked: Cell<Instant>,
     over: Cell<bool>,
+}
+
+/// What the running task has asked so far about its time. Most tasks ask once and end: only who asks again is worth a look at the clock.
+#[derive(Clone, Copy)]
+enum Slice {
+    Unasked,
+    Asked,
+    Since(Instant),
 }
 
 /// A descriptor that is watched, or whose last completion is still to come.
@@ -247,7 +254,7 @@ impl Reactor {
             home: Arc::new(Home::new(ring_bell)),
             busy_poll,
             polls: Cell::new(0),
-            slice: Cell::new(None),
+            slice: Cell::new(Slice::Unasked),
             looked: Cell::new(Instant::now()),
             over: Cell::new(false),
         });
@@ -282,18 +289,22 @@ impl Reactor {
     #[inline]
     pub(super) fn task_begins(&self) {
         self.polls.set(self.polls.get() + 1);
-        self.slice.set(None);
+        self.slice.set(Slice::Unasked);
     }
 
-    /// Whether the running task has had the core for long, counted from the first time that it asked.
+    /// Whether the running task has had the core for long, counted from the second time that it asked.
     pub(super) fn is_time_over(&self, slice: Duration) -> bool {
         match self.slice.get() {
-            Some(since) => since.elapsed() >= slice,
-            None => {
-                self.slice.set(Some(Instant::now()));
-                false
-            }
+            Slice::Since(since) => return since.elapsed() >= slice,
+            Slice::Asked => self.slice.set(Slice::Since(Instant::now())),
+            Slice::Unasked => self.slice.set(Slice::Asked),
         }
+        false
+    }
+
+    /// The clock as it was at the last turn.
+    pub(super) fn now(&self) -> Instant {
+        self.looked.get()
     }
 
     /// Queues an entry; it leaves with the next look at the ring.

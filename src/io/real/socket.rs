@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Pieces gathered into one `sendmsg`.
 const MAX_PIECES: usize = 64;
+/// Pieces of an answer that is sent without further ado.
+const SMALL_PIECES: usize = 8;
+const NO_VECTOR: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// `cachestat` of Linux 6.5, the same number on every architecture.
@@ -125,11 +128,17 @@ impl RealSocket {
     }
 
     pub(in crate::io) async fn send(&self, pieces: &[Piece]) -> Result<()> {
+        let mut sent = self.send_small(pieces)?;
         let mut run: Vec<Bytes> = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             match piece {
-                Piece::Bytes(bytes) if bytes.is_empty() => {}
-                Piece::Bytes(bytes) => run.push(bytes.clone()),
+                Piece::Bytes(bytes) => {
+                    let done = sent.min(bytes.len());
+                    sent -= done;
+                    if done < bytes.len() {
+                        run.push(bytes.slice(done..));
+                    }
+                }
                 Piece::File(slice) if slice.len == 0 => {}
                 Piece::File(slice) => {
                     self.send_bytes(&mut run, true).await?;
@@ -138,6 +147,43 @@ impl RealSocket {
             }
         }
         self.send_bytes(&mut run, false).await
+    }
+
+    /// Sends what is small and all in memory in one call, without keeping account of what is left; how much that was.
+    fn send_small(&self, pieces: &[Piece]) -> Result<usize> {
+        let mut vectors = [NO_VECTOR; SMALL_PIECES];
+        if pieces.len() > SMALL_PIECES {
+            return Ok(0);
+        }
+        let mut len = 0;
+        for (vector, piece) in vectors.iter_mut().zip(pieces) {
+            let Piece::Bytes(bytes) = piece else { return Ok(0) };
+            *vector = libc::iovec { iov_base: bytes.as_ptr() as *mut _, iov_len: bytes.len() };
+            len += bytes.len();
+        }
+        if len > STEP {
+            return Ok(0);
+        }
+        match self.send_vectors(&mut vectors[..pieces.len()], false) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
+    fn send_vectors(&self, vectors: &mut [libc::iovec], more: bool) -> Result<usize> {
+        let more = if more { libc::MSG_MORE } else { 0 };
+        // SAFETY: each vector points into bytes that the caller holds; the kernel only reads them.
+        let sent = unsafe {
+            let mut message: libc::msghdr = std::mem::zeroed();
+            message.msg_iov = vectors.as_mut_ptr();
+            message.msg_iovlen = vectors.len() as _;
+            check_count(libc::sendmsg(self.raw(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more))?
+        };
+        self.core.counting.add(|all| {
+            all.send_calls += 1;
+            all.memory_bytes += sent as u64;
+        });
+        Ok(sent)
     }
 
     /// The socket was full: waits until it takes more.
@@ -157,10 +203,6 @@ impl RealSocket {
                 }
                 result => result?,
             };
-            self.core.counting.add(|all| {
-                all.send_calls += 1;
-                all.memory_bytes += sent as u64;
-            });
             let mut left = sent;
             while left > 0 {
                 let taken = left.min(run[first].len());
@@ -177,7 +219,7 @@ impl RealSocket {
     }
 
     fn gather(&self, run: &[Bytes], more: bool) -> Result<usize> {
-        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MAX_PIECES];
+        let mut vectors = [NO_VECTOR; MAX_PIECES];
         let count = run.len().min(MAX_PIECES);
         let mut left = STEP;
         for (vector, bytes) in vectors.iter_mut().zip(run) {
@@ -187,14 +229,7 @@ impl RealSocket {
         }
         // More follows only if not all of the run fits here: a flag on the last bytes would hold them back for 200 ms.
         let cut = run.iter().map(Bytes::len).sum::<usize>() > STEP - left;
-        let more = if more || cut { libc::MSG_MORE } else { 0 };
-        // SAFETY: each vector points into bytes that the caller holds; the kernel only reads them.
-        unsafe {
-            let mut message: libc::msghdr = std::mem::zeroed();
-            message.msg_iov = vectors.as_mut_ptr();
-            message.msg_iovlen = count as _;
-            check_count(libc::sendmsg(self.raw(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more))
-        }
+        self.send_vectors(&mut vectors[..count], more || cut)
     }
 
     async fn send_file(&self, slice: &FileSlice, more: bool) -> Result<()> {
