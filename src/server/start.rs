@@ -179,6 +179,9 @@ impl Broker {
         }
         registry.stop(&io, STOP_GRACE).await;
         shards.stop().await;
+        tracing::info!(
+            core = io.core(), longest_us = io.counters().longest_stall_us, late_us_below = %io.stalls(), "how late the core's ticks came"
+        );
         if io.core() == 0 {
             tracing::info!("stopped");
         }

@@ -1,7 +1,7 @@
 //! One executor's own things: clock, tasks, helpers, counters.
 
 use super::super::core::{Mono, Signal};
-use super::super::counters::{Counters, Counting};
+use super::super::counters::{Counters, Counting, Stalls};
 use super::writeback::WriteBack;
 use crate::io::Notify;
 use glommio::timer::Timer;
@@ -121,6 +121,10 @@ impl RealCore {
         self.counting.get()
     }
 
+    pub(in crate::io) fn stalls(&self) -> Stalls {
+        self.counting.stalls()
+    }
+
     pub(in crate::io) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         glommio::spawn_local(Later { polled: false, task }).detach();
     }
@@ -193,7 +197,7 @@ pub(super) async fn tick(core: Rc<RealCore>) {
             continue;
         }
         let late = begin.elapsed().saturating_sub(distance).as_micros() as u64;
-        core.counting.add(|all| all.longest_stall_us = all.longest_stall_us.max(late));
+        core.counting.ticked(late);
         let now = core.counting.get();
         let work = |all: &Counters| (all.receive_calls, all.write_calls, all.send_calls, all.sendfile_calls, all.mail_calls);
         quiet = if work(&now) == work(&seen) { quiet.saturating_add(1) } else { 0 };
