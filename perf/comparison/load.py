@@ -14,6 +14,19 @@ class Load:
         self.running = None
         self.row = None
 
+    def warm(self, seconds):
+        """The JVM compiles what it has run often: a broker gets the same loads before anything counts."""
+        row, measured = self.row, self.seconds
+        self.row, self.seconds = "warm-up", seconds / 2
+        self.produce(partitions=16, connections=16, each=1, in_flight=2, per_batch=100, size=1024)
+        self.e2e(partitions=4, consumers=2, assign="share", connections=8, per_batch=1, size=100, rate=2_000)
+        self.row, self.seconds = row, measured
+
+    def warm_own(self):
+        """Warms a broker of a row's own: Apache Kafka for long enough to compile; Flumen has nothing to compile."""
+        if self.kind == "kafka":
+            self.warm(3 * self.seconds)
+
     def remember(self, name, value):
         """A figure of Flumen's that this row's floors need in the same round."""
         if self.kind == "flumen":

@@ -136,13 +136,6 @@ class Results:
                 sums[below] = sums.get(below, 0) + ticks
 
 
-def warm(load, seconds):
-    """The JVM compiles what it has run often: both brokers get the same load before anything counts."""
-    load.row, load.seconds = "warm-up", seconds / 2
-    load.produce(partitions=16, connections=16, each=1, in_flight=2, per_batch=100, size=1024)
-    load.e2e(partitions=4, consumers=2, assign="share", connections=8, per_batch=1, size=100, rate=2_000)
-
-
 def lengths(parsed):
     """Seconds that a row measures, and that a broker is warmed."""
     return (QUICK_SECONDS, QUICK_SECONDS) if parsed.quick else (MEASURE_SECONDS, WARM_SECONDS)
@@ -165,7 +158,7 @@ def measure_capacity(place, results, memory, seconds, warm_seconds):
     load = Load("kafka", place, seconds, results, memory)
     with servers.Broker("kafka", place) as broker:
         load.running = broker
-        warm(load, warm_seconds)
+        load.warm(warm_seconds)
         load.row, load.seconds = "capacity", seconds
         memory["capacity"] = capacity(load)
 
@@ -220,7 +213,7 @@ def run_on_one_broker(rows, load, results, seconds, warm_seconds):
     with servers.Broker(load.kind, load.place) as broker:
         (results.out / f"{load.kind}.properties").write_text(broker.configuration().replace(str(load.place.scratch), "<scratch>"))
         load.running = broker
-        warm(load, warm_seconds)
+        load.warm(warm_seconds)
         run_rows(rows, load, results, seconds)
     shutil.rmtree(broker.home, ignore_errors=True)
 

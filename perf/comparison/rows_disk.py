@@ -95,9 +95,8 @@ def cold_reader(load, kind):
         files = sorted((broker.home / "data").glob(f"{topic}-*/*.log"))
 
         def hot(label):
-            # The generator's own warm-up is enough for Flumen; the JVM has to compile what it runs.
             return load.e2e(partitions=16, consumers=2, assign="share", connections=8, per_batch=1, size=1024, rate=5_000, label=label)
-        hot("warm-up")
+        load.warm_own()
         figures = labelled("alone", latencies(hot("alone"), "end_to_end", names=HOT))
         with ColdReader(load, topic, files) as cold:
             figures |= labelled("beside", latencies(hot("beside"), "end_to_end", names=HOT))
@@ -115,6 +114,7 @@ def disk_speed(load, kind):
         raise RuntimeError(f"{free / 2**30:.0f} GiB are free, which {seconds} s at full speed may fill")
     with load.broker() as broker:
         load.running = broker
+        load.warm_own()
         options = load.target(load.topic(), 16) + ["--connections", 16, "--partitions-per-connection", 1, "--in-flight", 2]
         options += ["--records-per-batch", 925, "--record-size", 1024]
         result = load.generator("produce", options, broker.pid, seconds=seconds)
