@@ -25,7 +25,7 @@ class Load:
     def warm_own(self):
         """Warms a broker of a row's own: Apache Kafka for long enough to compile; Flumen has nothing to compile."""
         if self.kind == "kafka":
-            self.warm(3 * self.seconds)
+            self.warm(2 * self.seconds)
 
     def remember(self, name, value):
         """A figure of Flumen's that this row's floors need in the same round."""

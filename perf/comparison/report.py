@@ -4,7 +4,8 @@ import statistics
 
 from .row import KINDS, TITLES
 
-COLOURS = {"flumen": "#0b6e4f", "kafka": "#b23a48", "floor": "#777777", "echo-epoll": "#8a6d1f", "echo-glommio": "#777777"}
+COLOURS = {"flumen": "#0b6e4f", "kafka": "#b23a48", "floor": "#777777", "echo-epoll": "#8a6d1f", "echo-glommio": "#777777",
+           "echo-paced": "#3b6fb2"}
 # Of the second, third and fourth line of a kind in one plot.
 DASHES = ["", "6 3", "2 2", "8 2 2 2"]
 WIDTH, HEIGHT, MARGIN = 640, 360, 60

@@ -9,7 +9,8 @@ from fractions import Fraction
 
 ROWS = {}
 KINDS = ("flumen", "kafka")
-TITLES = {"flumen": "Flumen", "kafka": "Apache Kafka", "floor": "floor", "echo-epoll": "echo on epoll", "echo-glommio": "echo on glommio"}
+TITLES = {"flumen": "Flumen", "kafka": "Apache Kafka", "floor": "floor", "echo-epoll": "echo on epoll", "echo-glommio": "echo on glommio",
+          "echo-paced": "echo on glommio, paced"}
 
 
 class Row:

@@ -5,17 +5,18 @@ from pathlib import Path
 from .row import at_most, costs, labelled, latencies, only, row, times
 
 PACED_GOALS = [at_most("ack p50 µs", times(1, "kafka")), at_most("ack p99 µs", times(1 / 5, "kafka")),
-               at_most("ack p99.9 µs", times(1 / 10, "kafka"), times(3, "echo-glommio"))]
+               at_most("ack p99.9 µs", times(1 / 10, "kafka"), times(3, "echo-epoll"))]
 END_TO_END_GOALS = [at_most("end_to_end p99 µs", times(1 / 3, "kafka")),
-                    at_most("end_to_end p99.9 µs", times(1 / 10, "kafka"), times(3, "echo-glommio"))]
-ECHO = ("echo-glommio",)
+                    at_most("end_to_end p99.9 µs", times(1 / 10, "kafka"), times(3, "echo-epoll"))]
+# On epoll, whose tail is the shorter one: glommio may park with work to do until its next timer, which the broker knows and prevents.
+ECHO = ("echo-epoll",)
 # Bytes of a produce request with ten records of 1 KiB.
 TEN_BYTES = 10 * 1040 + 140
 
 
 def echo(load, connections, size, rate):
     return load.floor("echo", "echo", ["--connections", connections, "--in-flight", 5, "--request-bytes", size, "--request-rate", rate],
-                      ["--on", "glommio"])
+                      ["--on", "epoll"])
 
 
 @row("paced produce, 5,000 records of 100 B a second, one a request; the echo has the same rate", PACED_GOALS, floors=ECHO)
@@ -29,7 +30,7 @@ def produce_paced(load, kind):
 
 CORES = "same core", "cross core"
 # Topics of one partition that are produced to one after the other, until each core has had so many; about half are on either.
-EACH_CORE, CORE_TOPICS = 3, 16
+EACH_CORE, CORE_TOPICS = 2, 16
 
 
 def parks(pid):
