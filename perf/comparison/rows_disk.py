@@ -1,14 +1,17 @@
 """Rows about the disk: what it does to others when it is cold, full speed or being cleaned."""
 import os
+import re
 import shutil
+import statistics
 import subprocess
 import threading
-import time
 
 from .row import at_most, costs, fixed, labelled, latencies, only, row, times
 
 STALL = "longest stall of a core ms"
 HOT = ("p50", "p99", "p99.9", "max")
+# A line of the generator's progress.
+PROGRESS = re.compile(r"^ *[\d.]+ s Measured  consumed .*? rec/s ([\d.]+) MB/s", re.MULTILINE)
 # Bytes that a second of writing at full speed takes of the disk, at most.
 FULL_SPEED = 2 << 30
 
@@ -20,9 +23,9 @@ def retention_boundary(load, kind):
     crossed = ("retention.bytes=16777216", "segment.bytes=8388608", "file.delete.delay.ms=1000")
     loads = [("without", load.place.topic_configs), ("crossed", crossed)]
     # Whoever is second finds a warmer broker: they take turns.
-    load.memory["retention turn"] = load.memory.get("retention turn", 0) + 1
+    turn = load.memory["retention turn", kind] = load.memory.get(("retention turn", kind), 0) + 1
     figures = {}
-    for label, configs in loads if load.memory["retention turn"] % 2 else reversed(loads):
+    for label, configs in loads if turn % 2 else reversed(loads):
         options = load.target(load.topic(), 2, configs) + ["--connections", 8, "--partitions-per-connection", 1, "--in-flight", 5]
         options += ["--records-per-batch", 10, "--record-size", 1024, "--rate", 20_000]
         seconds = 600 if load.place.long else load.seconds
@@ -41,24 +44,26 @@ class ColdReader:
         self.load, self.topic, self.files = load, topic, files
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.read)
-        self.bytes, self.seconds, self.error, self.child = 0, 0.0, None, None
+        self.error, self.child = None, None
+        # What it says every second of how much it has read.
+        self.log = load.place.scratch / "cold.log"
+        self.log.unlink(missing_ok=True)
 
     def read(self):
-        out = self.load.place.scratch / "cold.log"
         command = self.load.command("consume", self.load.target(self.topic) + ["--until-end", "--consumers", 1])
+        command.remove("--quiet")
         while not self.ended.is_set():
             drop_from_cache(self.files)
-            begun = time.monotonic()
-            with open(out, "wb") as log:
+            with open(self.log, "ab") as log:
                 self.child = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=only_when_idle)
                 code = self.child.wait()
-            if self.ended.is_set():
+            if code != 0 and not self.ended.is_set():
+                self.error = f"the cold reader failed: {self.log.read_text()[-1000:]}"
                 return
-            if code != 0:
-                self.error = f"the cold reader failed: {out.read_text()}"
-                return
-            self.bytes += sum(path.stat().st_size for path in self.files)
-            self.seconds += time.monotonic() - begun
+
+    def rates(self):
+        """MB/s of each of its seconds."""
+        return [float(rate) for rate in PROGRESS.findall(self.log.read_text())]
 
     def __enter__(self):
         self.thread.start()
@@ -66,9 +71,11 @@ class ColdReader:
 
     def __exit__(self, *_):
         self.ended.set()
-        if self.child:
-            self.child.terminate()
-        self.thread.join()
+        # Again, because it may have been about to begin anew.
+        while self.thread.is_alive():
+            if self.child:
+                self.child.terminate()
+            self.thread.join(0.05)
         if self.error:
             raise RuntimeError(self.error)
 
@@ -84,7 +91,7 @@ def drop_from_cache(files):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-@row("hot producer and consumer (end to end, 5,000 records of 1 KiB a second) alone, then beside a consumer that reads an old topic which is "
+@row("hot producer and consumer (end to end, 5,000 records of 1 KiB a second in batches of ten) alone, then beside a consumer that reads an old topic which is "
      "not in the page cache, from its start, again and again: 4 GB, 10 GB with --long; the stalls are those of the broker's life with both",
      [at_most("beside: end_to_end p99 µs", times(2, "flumen", figure="alone: end_to_end p99 µs")), at_most(STALL, fixed(10))], own=True)
 def cold_reader(load, kind):
@@ -95,13 +102,13 @@ def cold_reader(load, kind):
         files = sorted((broker.home / "data").glob(f"{topic}-*/*.log"))
 
         def hot(label):
-            return load.e2e(partitions=16, consumers=2, assign="share", connections=8, per_batch=1, size=1024, rate=5_000, label=label)
+            return load.e2e(partitions=16, consumers=2, assign="share", connections=8, per_batch=10, size=1024, rate=5_000, label=label)
         load.warm_own()
         figures = labelled("alone", latencies(hot("alone"), "end_to_end", names=HOT))
         with ColdReader(load, topic, files) as cold:
             figures |= labelled("beside", latencies(hot("beside"), "end_to_end", names=HOT))
-    if cold.seconds:
-        figures["cold reader MB/s"] = cold.bytes / 1e6 / cold.seconds
+    if cold.rates():
+        figures["cold reader MB/s"] = statistics.mean(cold.rates())
     return figures | load.stalls(broker)
 
 
