@@ -23,6 +23,8 @@ pub enum Command {
     E2e(E2eArgs),
     /// Serve one of the floor programs that a broker is compared with
     Floor(FloorArgs),
+    /// Read files and print the CRC-32C of each: the floor of a recovery
+    Checksum(ChecksumArgs),
     /// Load `floor echo`
     Echo(FloorClientArgs),
     /// Load `floor produce`
@@ -294,10 +296,13 @@ pub struct FloorArgs {
     pub on: Reactor,
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub listen: String,
-    /// Where the file of `produce` and `fetch` is; it has no name and goes away by itself
+    /// Where the files of `produce` and `fetch` are; they have no names and go away by themselves
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
-    /// Size of that file
+    /// `produce` writes one file over and over, which is in the page cache before, instead of appending to a file of each connection
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Size of the file of `fetch` and of `produce --overwrite`
     #[arg(long, default_value_t = 512)]
     pub file_mib: u64,
     /// Bytes of an answer of `produce` or `fetch`, without its size prefix
@@ -333,4 +338,13 @@ pub struct FloorClientArgs {
     pub seed: u64,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct ChecksumArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the bytes, seconds and CPU seconds to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }

@@ -45,6 +45,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Consume(args) => consume(&args),
         Command::E2e(args) => e2e(&args),
         Command::Floor(args) => floor::run(&args),
+        Command::Checksum(args) => floor::checksum(&args),
         Command::Echo(args) => floor_client(&args, FloorKind::Echo, "echo"),
         Command::FloorProduce(args) => floor_client(&args, FloorKind::Produce, "floor-produce"),
         Command::FloorFetch(args) => floor_client(&args, FloorKind::Fetch, "floor-fetch"),

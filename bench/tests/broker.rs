@@ -158,17 +158,19 @@ fn two_seconds_of_each_load_end_well() {
 
 #[test]
 fn the_floor_servers_answer_their_clients() {
-    for (kind, on, client, options) in [
-        ("produce", "epoll", "floor-produce", "--request-bytes 100000"),
-        ("fetch", "epoll", "floor-fetch", "--answer-bytes 300000 --file-mib 8"),
-        ("echo", "epoll", "echo", "--request-bytes 150"),
-        ("echo", "glommio", "echo", "--request-bytes 40000"),
+    for (kind, served, client, options) in [
+        ("produce", "", "floor-produce", "--request-bytes 100000"),
+        ("produce", "--overwrite", "floor-produce", "--request-bytes 100000"),
+        ("fetch", "", "floor-fetch", "--answer-bytes 300000 --file-mib 8"),
+        ("echo", "--on epoll", "echo", "--request-bytes 150"),
+        ("echo", "--on glommio", "echo", "--request-bytes 40000"),
     ] {
         let (home, address) = (home(), free_address());
-        let arguments = ["floor", kind, "--on", on, "--listen", &address, "--file-mib", "8", "--seconds", "60"];
+        let arguments = ["floor", kind, "--listen", &address, "--file-mib", "8", "--seconds", "60"];
         let answer = if kind == "fetch" { "300000" } else { "60" };
         let mut command = Command::new(env!("CARGO_BIN_EXE_flumen-bench"));
-        command.args(arguments).args(["--answer-bytes", answer]).arg("--dir").arg(home.path()).stdout(Stdio::null());
+        command.args(arguments).args(served.split_ascii_whitespace()).args(["--answer-bytes", answer]);
+        command.arg("--dir").arg(home.path()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         wait_for(&address, &mut child);
         let server = Server { child, address, home };
@@ -177,8 +179,34 @@ fn the_floor_servers_answer_their_clients() {
         all.extend(["--connections", "5", "--in-flight", "3"]);
         all.extend(options.split_ascii_whitespace());
         let output = generator(&all);
-        assert!(output.status.success(), "{kind} {on}: {}", said(&output));
+        assert!(output.status.success(), "{kind} {served}: {}", said(&output));
         let json: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-        assert!(json["latency_us"]["ack"]["count"].as_u64().unwrap() > 50, "{kind} {on}: {json}");
+        assert!(json["latency_us"]["ack"]["count"].as_u64().unwrap() > 50, "{kind} {served}: {json}");
+    }
+}
+
+/// `perf/compare` shows the stalls of the cores from these lines.
+#[test]
+fn a_clean_stop_tells_how_late_the_ticks_of_each_core_came() {
+    let mut broker = broker();
+    broker.run("produce", "--topic t --create --partitions 4 --connections 4 --duration 1");
+    // SAFETY: a signal to a process that this test started and has not waited for.
+    assert_eq!(unsafe { libc::kill(broker.child.id() as i32, libc::SIGTERM) }, 0);
+    assert!(broker.child.wait().unwrap().success());
+    let log = std::fs::read_to_string(broker.home.path().join("broker.log")).unwrap();
+    let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("{text} is no number in:\n{log}"));
+    let serves = log.lines().find(|line| line.contains("the broker serves")).expect("the line of the start");
+    let cores = number(serves.split_once(" cores=").unwrap().1);
+    for core in 0..cores {
+        let told = format!("how long the core was away from its devices core={core} longest_us=");
+        let (longest, classes) = log
+            .lines()
+            .find_map(|line| line.split_once(&told)?.1.split_once(" late_us_below="))
+            .unwrap_or_else(|| panic!("core {core} says nothing:\n{log}"));
+        let classes: Vec<_> = classes.split(' ').map(|class| class.split_once(':').unwrap()).collect();
+        let ticks: u64 = classes.iter().map(|(_, count)| number(count)).sum();
+        assert!(ticks > 50, "a busy second has 200 ticks: {classes:?}");
+        let below = number(classes.last().unwrap().0);
+        assert!(number(longest) < below && number(longest) * 2 >= below, "{longest} belongs to the last of {classes:?}");
     }
 }

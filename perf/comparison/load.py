@@ -6,30 +6,80 @@ from . import servers
 
 
 class Load:
-    """Of one kind of server in one round. `keep` gets every raw result, so that none is lost."""
+    """Of one kind of server in one round. `results` gets every raw result, so that none is lost."""
 
-    def __init__(self, kind, place, seconds, broker, keep, memory):
-        self.kind, self.place, self.seconds, self.running, self.keep, self.memory = kind, place, seconds, broker, keep, memory
+    def __init__(self, kind, place, seconds, results, memory):
+        self.kind, self.place, self.seconds, self.results, self.memory = kind, place, seconds, results, memory
+        # The broker that is loaded.
+        self.running = None
         self.row = None
+
+    def warm(self, seconds):
+        """The JVM compiles what it has run often: a broker gets the same loads before anything counts."""
+        row, measured = self.row, self.seconds
+        self.row, self.seconds = "warm-up", seconds / 2
+        self.produce(partitions=16, connections=16, each=1, in_flight=2, per_batch=100, size=1024)
+        self.e2e(partitions=4, consumers=2, assign="share", connections=8, per_batch=1, size=100, rate=2_000)
+        self.row, self.seconds = row, measured
+
+    def warm_own(self):
+        """Warms a broker of a row's own: Apache Kafka for long enough to compile; Flumen has nothing to compile."""
+        if self.kind == "kafka":
+            self.warm(2 * self.seconds)
+
+    def remember(self, name, value):
+        """A figure of Flumen's that this row's floors need in the same round."""
+        if self.kind == "flumen":
+            self.memory["flumen"][self.row, name] = value
+
+    def of_flumen(self, name):
+        return self.memory["flumen"].get((self.row, name))
+
+    def keep(self, result, label=None):
+        self.results.keep(self.row, self.kind, result, label)
+
+    def also(self, kind, figures):
+        """Figures of another kind that this kind's turn has measured."""
+        self.results.add(self.row, kind, figures)
+
+    def stalls(self, broker):
+        """The longest stall of a stopped broker's cores, if it tells; their histogram is kept."""
+        found = broker.stalls()
+        if not found:
+            return {}
+        self.results.stalls(self.row, [classes for _, classes in found])
+        return {"longest stall of a core ms": max(longest for longest, _ in found) / 1e3}
+
+    def size(self, quick, usual, long):
+        return quick if self.place.quick else long if self.place.long else usual
 
     def topic(self):
         self.memory["topics"] = self.memory.get("topics", 0) + 1
         return f"perf-{self.memory['topics']}"
 
-    def generator(self, command, options, pid=None, timed=True):
+    def command(self, command, options):
+        return ["taskset", "-c", self.place.load_cores, str(self.place.generator), command, "--quiet", *map(str, options)]
+
+    def generator(self, command, options, pid=None, timed=True, seconds=None, label=None):
         out = self.place.scratch / "result.json"
         out.unlink(missing_ok=True)
-        full = ["taskset", "-c", self.place.load_cores, str(self.place.generator), command, "--quiet", "--json", str(out), *map(str, options)]
+        seconds = seconds or self.seconds
+        full = self.command(command, ["--json", out, *options])
         if timed:
-            full += ["--duration", str(self.seconds), "--warmup", str(self.seconds / 4)]
+            full += ["--duration", str(seconds), "--warmup", str(self.seconds / 4)]
         if pid:
             full += ["--broker-pid", str(pid)]
-        done = subprocess.run(full, capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{self.row} on {self.kind}: {' '.join(full)}\n{done.stdout}{done.stderr}")
+        self.run(full, seconds)
         result = json.loads(out.read_text())
-        self.keep(self.row, self.kind, result)
+        self.keep(result, label)
         return result
+
+    def run(self, command, seconds=0):
+        """A command that must succeed: what it prints."""
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600 + seconds, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{self.row} on {self.kind}: {' '.join(command)}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def target(self, topic, partitions=None, configs=()):
         options = ["--bootstrap", self.running.address(), "--topic", topic]
@@ -39,37 +89,74 @@ class Load:
                 options += ["--config", config]
         return options
 
+    def new_topic(self, partitions, capped=True):
+        """A topic for others' generators, which one record brings into being; closed loops must be `capped`, or they fill the disk."""
+        topic = self.topic()
+        options = self.target(topic, partitions, self.place.topic_configs if capped else ())
+        self.generator("produce", options + ["--records", 1, "--records-per-batch", 1], timed=False, label="set-up")
+        return topic
+
     def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=()):
         options = self.target(self.topic(), partitions, (*configs, *self.place.topic_configs))
         options += ["--connections", connections, "--in-flight", in_flight, "--records-per-batch", per_batch, "--record-size", size]
         options += ["--acks", acks, *more] + (["--partitions-per-connection", each] if each else [])
         return self.generator("produce", options, self.running.pid)
 
-    def fill(self, partitions, megabytes):
-        topic = self.topic()
-        per_batch, size = 200, 1024
-        options = self.target(topic, partitions) + ["--records-per-batch", per_batch, "--record-size", size]
-        self.generator("produce", options + ["--connections", 4, "--records", megabytes * 1024 * 1024 // size], timed=False)
+    def fill(self, partitions, megabytes, size=1024, connections=4, each=None):
+        topic, per_batch = self.topic(), 200 * 1024 // size
+        options = self.target(topic, partitions) + ["--records-per-batch", per_batch, "--record-size", size, "--connections", connections]
+        options += ["--partitions-per-connection", each] if each else []
+        self.generator("produce", options + ["--records", megabytes * 1024 * 1024 // size], timed=False, label="set-up")
         return topic
 
     def consume(self, topic, options):
         return self.generator("consume", self.target(topic) + options, self.running.pid)
 
-    def e2e(self, partitions, consumers, assign, connections, per_batch, size, rate):
+    def e2e(self, partitions, consumers, assign, connections, per_batch, size, rate, label=None):
         options = self.target(self.topic(), partitions, self.place.topic_configs)
         options += ["--consumers", consumers, "--assign", assign, "--sessions", "--connections", connections, "--rate", rate]
         options += ["--records-per-batch", per_batch, "--record-size", size]
-        return self.generator("e2e", options, self.running.pid)
+        return self.generator("e2e", options, self.running.pid, label=label)
 
     def floor(self, program, client, options, server_options=()):
         with servers.Floor(program, self.place, list(map(str, server_options))) as floor:
             return self.generator(client, ["--target", floor.address(), *options], floor.pid)
 
-    def broker(self, keep_data=False):
-        return servers.Broker(self.kind, self.place, keep_data)
+    def checksum(self, files):
+        """Reads files and computes their CRC-32C, where a server would run."""
+        out = self.place.scratch / "result.json"
+        command = ["taskset", "-c", self.place.server_cores, str(self.place.generator), "checksum", "--json", str(out)]
+        self.run(command + list(map(str, files)))
+        result = json.loads(out.read_text())
+        self.keep(result, "checksum")
+        return result
+
+    def librdkafka(self, verb, topic, options):
+        """Runs the script of librdkafka: its bytes, records and seconds."""
+        python = self.place.kafka_tools / "python" / "bin" / "python"
+        if not python.exists():
+            raise RuntimeError(f"{python} is missing: `tests/run tools` installs it")
+        script = servers.ROOT / "perf" / "comparison" / "librdkafka.py"
+        command = ["taskset", "-c", self.place.load_cores, str(python), str(script), verb, self.running.address(), topic, *map(str, options)]
+        result = json.loads(self.run(command, self.seconds))
+        self.keep(result, verb)
+        return result
+
+    def broker(self, keep_data=False, all_cores=False):
+        return servers.Broker(self.kind, self.place.on_all_cores() if all_cores else self.place, keep_data)
 
     def create(self, broker, partitions):
         """A topic with so many partitions, which one record brings into being."""
         self.running = broker
-        options = self.target(self.topic(), partitions) + ["--records", 1, "--records-per-batch", 1]
-        self.generator("produce", options, timed=False)
+        self.new_topic(partitions, capped=False)
+
+    def each_partition_takes_a_record(self, topic, partitions):
+        out = self.place.scratch / "result.json"
+        out.unlink(missing_ok=True)
+        options = self.target(topic) + ["--connections", partitions, "--partitions-per-connection", 1, "--records-per-batch", 1]
+        command = self.command("produce", ["--json", out, *options, "--records", partitions])
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        if done.returncode != 0 or not out.exists():
+            return False
+        result = json.loads(out.read_text())
+        return not result["errors"] and result["produced"]["records"] == partitions

@@ -18,8 +18,8 @@ from .rows import KINDS, ROWS, capacity
 
 ROOT = servers.ROOT
 WARM_SECONDS = 60
-MEASURE_SECONDS = 20
-QUICK_SECONDS = 4
+MEASURE_SECONDS = 10
+QUICK_SECONDS = 2
 
 
 class Place:
@@ -31,12 +31,14 @@ class Place:
         self.flumen, self.generator = release / "flumen", release / "flumen-bench"
         self.kafka_tools = Path(arguments.kafka_tools)
         self.server_cores, self.load_cores = arguments.server_cores, arguments.load_cores
+        self.quick, self.long = arguments.quick, arguments.long
         # A closed loop fills disks; both brokers keep no more than this of a topic.
         self.topic_configs = ("retention.bytes=268435456", "segment.bytes=134217728", "file.delete.delay.ms=1000")
 
-    def beside(self, name):
+    def on_all_cores(self):
+        """The same with the servers on the generator's cores too."""
         other = copy.copy(self)
-        other.data = self.scratch / name
+        other.server_cores = f"{self.server_cores},{self.load_cores}"
         return other
 
 
@@ -53,8 +55,9 @@ def parse(arguments, usage):
     parser.add_argument("--rows", help="comma-separated names; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round, short loads, hardly a warm-up")
+    parser.add_argument("--long", action="store_true", help="the rows about the disk in full: ten minutes of retention, 10 GB cold and to recover")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--only", choices=[*KINDS, "floor"], help="only this kind of server")
+    parser.add_argument("--only", choices=[*KINDS, "floor"], help="only this kind of server; all floors count as one")
     parser.add_argument("--server-cores", default=server_cores)
     parser.add_argument("--load-cores", default=load_cores)
     parser.add_argument("--kafka-tools", default=str(ROOT / "target" / "tools"), help="where `tests/run tools` installed Kafka")
@@ -96,39 +99,41 @@ def facts(place, parsed):
         "server cores": place.server_cores, "generator cores": place.load_cores,
         "file system": said("stat", "-f", "-c", "%T", str(place.scratch)), "rounds": 1 if parsed.quick else parsed.rounds,
         "seconds": f"{QUICK_SECONDS if parsed.quick else MEASURE_SECONDS} measured a row, {WARM_SECONDS if not parsed.quick else QUICK_SECONDS} of warm-up of a broker",
-        "topics": " ".join(place.topic_configs),
+        "topics": " ".join(place.topic_configs), "rows about the disk": "in full" if parsed.long else "short",
     }
 
 
 class Results:
     def __init__(self, out):
         self.out = out
-        self.figures, self.raw, self.failed = {}, {}, []
+        self.figures, self.raw, self.failed, self.turns = {}, {}, [], {}
         self.round = 0
 
     def fail(self, what):
         self.failed.append(what)
         print(f"  FAILED: {what}", flush=True)
 
-    def keep(self, row, kind, result):
-        # Where this machine keeps its files is no result.
-        result["parameters"]["run"]["json"] = None
-        self.raw.setdefault(row, {}).setdefault(kind, []).append(result)
+    def keep(self, row, kind, result, label=None):
+        if "run" in result.get("parameters", {}):
+            # Where this machine keeps its files is no result.
+            result["parameters"]["run"]["json"] = None
+        self.raw.setdefault(row, []).append((kind, label, result))
         folder = self.out / "raw" / str(row)
         folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(folder.glob(f"{kind}-{self.round}-*.json")))
-        (folder / f"{kind}-{self.round}-{number}.json").write_text(json.dumps(result, indent=1) + "\n")
+        name = f"{kind}-{label}" if label else kind
+        number = len(list(folder.glob(f"{name}-{self.round}-*.json")))
+        (folder / f"{name}-{self.round}-{number}.json").write_text(json.dumps(result, indent=1) + "\n")
 
     def add(self, row, kind, figures):
-        self.figures.setdefault(row.name, {}).setdefault(kind, []).append(figures)
-        print(f"  {row.name:<24} {kind:<8} " + "  ".join(f"{name} {report.figure(value)}" for name, value in figures.items()), flush=True)
+        self.figures.setdefault(row, {}).setdefault(kind, []).append(figures)
+        print(f"  {row:<24} {kind:<12} " + "  ".join(f"{name} {report.figure(value)}" for name, value in figures.items()), flush=True)
 
-
-def warm(load, seconds):
-    """The JVM compiles what it has run often: both brokers get the same load before anything counts."""
-    load.row, load.seconds = "warm-up", seconds / 2
-    load.produce(partitions=16, connections=16, each=1, in_flight=2, per_batch=100, size=1024)
-    load.e2e(partitions=4, consumers=2, assign="share", connections=8, per_batch=1, size=100, rate=2_000)
+    def stalls(self, row, cores):
+        """Adds {µs: turns that took less} of each core to what the row has."""
+        sums = self.turns.setdefault(row, {})
+        for classes in cores:
+            for below, count in classes.items():
+                sums[below] = sums.get(below, 0) + count
 
 
 def lengths(parsed):
@@ -150,58 +155,77 @@ def touch_memory():
 
 def measure_capacity(place, results, memory, seconds, warm_seconds):
     """What Apache Kafka takes, on a broker of its own before the first round."""
-    load = Load("kafka", place, seconds, None, results.keep, memory)
+    load = Load("kafka", place, seconds, results, memory)
     with servers.Broker("kafka", place) as broker:
         load.running = broker
-        warm(load, warm_seconds)
+        load.warm(warm_seconds)
         load.row, load.seconds = "capacity", seconds
         memory["capacity"] = capacity(load)
 
 
-def run_rows(rows, load, kind, results, seconds):
+def run_rows(rows, load, results, seconds):
     for row in rows:
         load.row, load.seconds = row.name, seconds
         try:
-            results.add(row, kind, row.function(load, kind))
-        except (RuntimeError, subprocess.TimeoutExpired, KeyError) as error:
-            results.fail(f"{row.name} on {kind}: {error}")
+            results.add(row.name, load.kind, row.function(load, load.kind))
+        except (RuntimeError, OSError, subprocess.TimeoutExpired, KeyError) as error:
+            results.fail(f"{row.name} on {load.kind}: {error!r}")
+        if row.own:
+            shutil.rmtree(load.place.data / load.kind, ignore_errors=True)
 
 
 def run_round(parsed, place, results, memory, dice):
-    seconds, warm_seconds = lengths(parsed)
     kinds = [kind for kind in (*KINDS, "floor") if parsed.only in (None, kind)]
     dice.shuffle(kinds)
+    memory["flumen"] = {}
     for kind in kinds:
-        rows = [row for row in parsed.chosen if kind in row.kinds()]
-        dice.shuffle(rows)
-        shared, own = [row for row in rows if not row.own], [row for row in rows if row.own]
-        load = Load(kind, place, seconds, None, results.keep, memory)
-        try:
-            if kind == "floor":
-                run_rows(shared, load, kind, results, seconds)
-            elif shared:
-                run_on_one_broker(shared, load, kind, results, seconds, warm_seconds)
-        except RuntimeError as error:
-            results.fail(f"{kind}: {error}")
-        run_rows(own, load, kind, results, seconds)
+        if kind == "floor":
+            run_floors(parsed, [row for row in parsed.chosen if not row.follows], place, results, memory, dice)
+        else:
+            run_broker(parsed, kind, place, results, memory, dice)
+    if "floor" in kinds:
+        run_floors(parsed, [row for row in parsed.chosen if row.follows], place, results, memory, dice)
 
 
-def run_on_one_broker(rows, load, kind, results, seconds, warm_seconds):
-    with servers.Broker(kind, load.place) as broker:
-        (results.out / f"{kind}.properties").write_text(broker.configuration().replace(str(load.place.scratch), "<scratch>"))
+def run_floors(parsed, rows, place, results, memory, dice):
+    turns = [(row, floor) for row in rows for floor in row.floors_to_run()]
+    dice.shuffle(turns)
+    seconds, _ = lengths(parsed)
+    for row, floor in turns:
+        run_rows([row], Load(floor, place, seconds, results, memory), results, seconds)
+
+
+def run_broker(parsed, kind, place, results, memory, dice):
+    seconds, warm_seconds = lengths(parsed)
+    rows = list(parsed.chosen)
+    dice.shuffle(rows)
+    load = Load(kind, place, seconds, results, memory)
+    try:
+        run_on_one_broker([row for row in rows if not row.own], load, results, seconds, warm_seconds)
+    except RuntimeError as error:
+        results.fail(f"{kind}: {error}")
+    run_rows([row for row in rows if row.own], load, results, seconds)
+
+
+def run_on_one_broker(rows, load, results, seconds, warm_seconds):
+    if not rows:
+        return
+    with servers.Broker(load.kind, load.place) as broker:
+        (results.out / f"{load.kind}.properties").write_text(broker.configuration().replace(str(load.place.scratch), "<scratch>"))
         load.running = broker
-        warm(load, warm_seconds)
-        run_rows(rows, load, kind, results, seconds)
+        load.warm(warm_seconds)
+        run_rows(rows, load, results, seconds)
     shutil.rmtree(broker.home, ignore_errors=True)
 
 
 def write(parsed, results, known):
-    (results.out / "README.md").write_text(report.table(parsed.chosen, results.figures, known) + "\n")
-    (results.out / "figures.json").write_text(json.dumps({"facts": known, "figures": results.figures, "failed": results.failed}, indent=1) + "\n")
-    for row, kinds in results.raw.items():
-        shown = {name.split()[0] for rounds in results.figures.get(row, {}).values() for figures in rounds for name in figures}
+    (results.out / "README.md").write_text(report.table(parsed.chosen, results, known) + "\n")
+    kept = {"facts": known, "figures": results.figures, "turns": results.turns, "failed": results.failed}
+    (results.out / "figures.json").write_text(json.dumps(kept, indent=1) + "\n")
+    for row, raw in results.raw.items():
+        shown = {word for rounds in results.figures.get(row, {}).values() for figures in rounds for name in figures for word in name.split()}
         for metric in ("ack", "end_to_end"):
-            drawing = report.plot(f"{row}: {metric.replace('_', ' ')} latency by percentile", metric, kinds)
+            drawing = report.plot(f"{row}: {metric.replace('_', ' ')} latency by percentile", metric, raw)
             if metric in shown and drawing:
                 (results.out / f"{row}-{metric}.svg").write_text(drawing)
 
@@ -210,7 +234,9 @@ def main(arguments, usage):
     parsed = parse(arguments, usage)
     if parsed.list:
         for row in ROWS.values():
-            print(f"{row.name:<24} {row.goal}")
+            print(f"{row.name:<32} {row.about}")
+            for goal in row.goals:
+                print(f"{'':<32} goal: {goal}")
         return 0
     started = time.monotonic()
     scratch = ROOT / "target" / "perf"

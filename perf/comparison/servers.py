@@ -1,5 +1,6 @@
 """Starts and stops what is compared: one server at a time, pinned, with its data in a directory of the run."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER_ID = "Zmx1bWVuLXBlcmYtMTIzNA"
 KAFKA_HEAP = "2g"
+# What each of Flumen's cores says at a clean stop.
+STALLS = re.compile(r"how long the core was away from its devices core=(\d+) longest_us=(\d+) longest_write_us=\d+ turns_us_below=([\d: ]+)$", re.MULTILINE)
 # An ApiVersions request of version 0 with the correlation id 77 and no client id, and the start of its answer.
 API_VERSIONS = bytes([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 77, 0xff, 0xff])
 ANSWERED = bytes([0, 0, 0, 77])
@@ -21,17 +24,29 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def received(connection, count):
+    """So many bytes, or fewer if the connection ends before."""
+    found = b""
+    while len(found) < count:
+        more = connection.recv(count - len(found))
+        if not more:
+            break
+        found += more
+    return found
+
+
+def asks(connection):
+    """Whether an ApiVersions request has its answer, which is read to its end."""
+    connection.sendall(API_VERSIONS)
+    head = received(connection, 8)
+    rest = int.from_bytes(head[:4], "big") - 4
+    return head[4:] == ANSWERED and len(received(connection, rest)) == rest
+
+
 def answers(port):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            connection.sendall(API_VERSIONS)
-            head = b""
-            while len(head) < 8:
-                more = connection.recv(8 - len(head))
-                if not more:
-                    return False
-                head += more
-            return head[4:] == ANSWERED
+            return asks(connection)
     except OSError:
         return False
 
@@ -44,7 +59,7 @@ class Server:
         self.home = Path(place.data) / kind
         self.child = None
         self.port = None
-        self.start_seconds = None
+        self.started = self.start_seconds = None
 
     def spawn(self, command, log):
         with open(log, "ab") as output:
@@ -78,6 +93,12 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
+        self.child = None
+
+    def kill(self):
+        """By SIGKILL, as a crash."""
+        os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
         self.child = None
 
     def __enter__(self):
@@ -124,10 +145,18 @@ class Broker(Server):
         (self.home / "data").mkdir(exist_ok=True)
         config = self.home / "server.properties"
         config.write_text(self.configuration())
-        started = time.monotonic()
+        # What an earlier process of the same row said is no business of this one.
+        (self.home / "server.log").unlink(missing_ok=True)
+        self.started = time.monotonic()
         self.spawn(self.command(config), self.home / "server.log")
-        self.wait(lambda: answers(self.port), 120)
-        self.start_seconds = time.monotonic() - started
+        self.wait(lambda: answers(self.port), 600)
+        self.start_seconds = time.monotonic() - self.started
+
+    def stalls(self):
+        """Of each core of a broker that has stopped and tells: its longest stall in µs, and {µs: turns that took less}."""
+        found = STALLS.findall((self.home / "server.log").read_text(errors="replace"))
+        classes = [dict(map(int, one.split(":")) for one in text.split()) for _, _, text in found]
+        return [(int(longest), one) for (_, longest, _), one in zip(found, classes)]
 
 
 class Floor(Server):

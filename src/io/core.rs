@@ -1,7 +1,7 @@
 //! A core's handle to its devices.
 
 use super::real::{RealCore, RealRandomness};
-use super::{Counters, DirEntry, File, FileLock, Listener, OpenOptions, Socket};
+use super::{Counters, DirEntry, File, FileLock, Listener, OpenOptions, Socket, Stalls};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;
@@ -137,6 +137,11 @@ impl Io {
     /// What this core has done so far.
     pub fn counters(&self) -> Counters {
         each!(&self.kind, Kind, it => it.counters())
+    }
+
+    /// How long this core was away from its devices, each time so far; a simulation does not say.
+    pub fn stalls(&self) -> Stalls {
+        each!(&self.kind, Kind, it => it.stalls())
     }
 
     /// Runs `task` on this core until it ends by itself. It is first polled after the caller has yielded, never inside this call.

@@ -36,7 +36,7 @@ mod turnstile;
 mod wake;
 
 pub use core::{Io, Mono, Randomness, Signal};
-pub use counters::Counters;
+pub use counters::{Counters, Stalls};
 pub use file::{DirEntry, File, FileLock, FileSlice, OpenOptions};
 pub use handover::Handover;
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};

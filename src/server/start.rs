@@ -179,6 +179,10 @@ impl Broker {
         }
         registry.stop(&io, STOP_GRACE).await;
         shards.stop().await;
+        tracing::info!(
+            core = io.core(), longest_us = io.counters().longest_stall_us, longest_write_us = io.counters().longest_write_us,
+            turns_us_below = %io.stalls(), "how long the core was away from its devices"
+        );
         if io.core() == 0 {
             tracing::info!("stopped");
         }

@@ -1,17 +1,20 @@
 //! The floor: the least that any server must do for a request, in programs that do nothing else.
 //!
 //! A broker's cost is only worth a number beside the cost of moving the bytes at all on the same machine. `produce` is one thread
-//! that receives a frame, computes its CRC-32C, writes it to a file and acknowledges it; `fetch` sends a region of a file from
-//! the page cache; `echo` returns what it gets, on a bare epoll loop and on the broker's reactor. The generator drives them as
-//! it drives a broker ([`client`]).
+//! that receives a frame, computes its CRC-32C, appends it to a file of its connection and acknowledges it; `fetch` sends a region of
+//! a file from the page cache; `echo` returns what it gets, on a bare epoll loop and on the broker's reactor. The generator drives
+//! them as it drives a broker ([`client`]). [`checksum`] is the floor of a recovery: read files, compute the CRC-32C.
 //!
 //! Every frame, in both directions, is a 32-bit big-endian size and so many bytes. A fetch has 8 bytes, the position in the file.
-//! A server ends after `--seconds`, or by SIGTERM's default action; its file has no name and is gone with it.
+//! A server ends after `--seconds`, or by SIGTERM's default action; its files have no names and are gone with it.
 
+mod checksum;
 pub mod client;
 mod echo;
 mod fetch;
 mod produce;
+
+pub use checksum::checksum;
 
 use crate::args::{FloorArgs, FloorKind, Reactor};
 use crate::clock::{self, SECOND};
@@ -50,13 +53,17 @@ trait Service {
 /// Runs one of the servers until its time is up.
 pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     let (kind, size) = (args.kind, args.file_mib << 20);
-    let file = (kind != FloorKind::Echo).then(|| filled_file(&args.dir, size)).transpose()?;
+    let fills = kind == FloorKind::Fetch || kind == FloorKind::Produce && args.overwrite;
+    let file = fills.then(|| filled_file(&args.dir, size)).transpose()?;
     let listener = TcpListener::bind(&args.listen)?;
     println!("listening on {}", listener.local_addr()?);
     let deadline = args.seconds.map(|seconds| clock::now() + clock::seconds(seconds));
     match (kind, file) {
         (FloorKind::Produce, Some(file)) => {
-            serve(&listener, deadline, &mut produce::Produce::new(file, size, args.answer_bytes))?;
+            serve(&listener, deadline, &mut produce::Produce::overwriting(file, size, args.answer_bytes))?;
+        }
+        (FloorKind::Produce, None) => {
+            serve(&listener, deadline, &mut produce::Produce::appending(args.dir.clone(), args.answer_bytes))?;
         }
         (FloorKind::Fetch, Some(file)) => {
             serve(&listener, deadline, &mut fetch::Fetch::new(file, size, args.answer_bytes))?;
@@ -67,10 +74,14 @@ pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn unnamed_file(dir: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC).open(dir)
+}
+
 /// A file without a name in `dir`, with all its blocks allocated and all its pages in the page cache: that memory is touched for the
 /// first time is no part of the floor.
 fn filled_file(dir: &Path, size: u64) -> io::Result<File> {
-    let file = File::options().read(true).write(true).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC).open(dir)?;
+    let file = unnamed_file(dir)?;
     // SAFETY: an open descriptor and no pointers.
     if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size as i64) } != 0 {
         return Err(io::Error::last_os_error());

@@ -1,7 +1,7 @@
 //! One executor's own things: clock, tasks, helpers, counters.
 
 use super::super::core::{Mono, Signal};
-use super::super::counters::{Counters, Counting};
+use super::super::counters::{Counters, Counting, Stalls};
 use super::super::mailbox::reply;
 use super::helpers::Helpers;
 use super::reactor::Reactor;
@@ -50,7 +50,14 @@ impl RealRandomness {
 }
 
 impl RealCore {
-    pub(super) fn new(index: usize, cores: usize, start: Instant, reactor: Rc<Reactor>, helpers: Helpers, write_back: WriteBack) -> Self {
+    pub(super) fn new(
+        index: usize,
+        cores: usize,
+        start: Instant,
+        reactor: Rc<Reactor>,
+        helpers: Helpers,
+        write_back: WriteBack,
+    ) -> Self {
         Self { index, cores, start, counting: Counting::default(), reactor, helpers, write_back, open_files: Arc::default() }
     }
 
@@ -88,6 +95,10 @@ impl RealCore {
 
     pub(in crate::io) fn counters(&self) -> Counters {
         self.counting.get()
+    }
+
+    pub(in crate::io) fn stalls(&self) -> Stalls {
+        self.counting.stalls()
     }
 
     pub(in crate::io) fn spawn(&self, task: impl Future<Output = ()> + 'static) {

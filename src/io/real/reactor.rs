@@ -322,10 +322,10 @@ impl Reactor {
         let away = begin.saturating_duration_since(self.looked.get()).as_micros() as u64;
         self.looked.set(begin);
         let mail = self.home.deliver();
-        counting.add(|all| {
-            all.longest_stall_us = all.longest_stall_us.max(away);
-            all.mail_calls += u64::from(mail > 0);
-        });
+        counting.turned(away);
+        if mail > 0 {
+            counting.add(|all| all.mail_calls += 1);
+        }
         let mut woke = mail + self.fire_timers(begin) + self.look();
         if woke > 0 || !idle {
             return;

@@ -148,7 +148,8 @@ impl Launch {
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
             .map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
-        let reactor = Reactor::new(self.busy_poll).map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
+        let reactor =
+            Reactor::new(self.busy_poll).map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
         let threads = |error| format!("core {}: cannot start a thread: {error}", self.index);
         let helpers = Helpers::start(self.index, HELPERS).map_err(threads)?;
         let write_back = WriteBack::start(self.index).map_err(threads)?;

@@ -5,7 +5,7 @@ use super::rng::Happened;
 use super::state::{HostId, Shared, State, address_of};
 use crate::io::Signal;
 use crate::io::core::Mono;
-use crate::io::counters::{Counters, Counting};
+use crate::io::counters::{Counters, Counting, Stalls};
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
@@ -113,6 +113,10 @@ impl SimCore {
 
     pub(in crate::io) fn counters(&self) -> Counters {
         self.counting.get()
+    }
+
+    pub(in crate::io) fn stalls(&self) -> Stalls {
+        self.counting.stalls()
     }
 
     pub(in crate::io) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
