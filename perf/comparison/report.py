@@ -77,10 +77,10 @@ def section(row, found):
 
 
 def histogram(classes):
-    """How long Flumen's cores were away from their devices each time, all rounds together; a bar grows with the logarithm of its count."""
+    """How long tasks held Flumen's cores, all rounds together; a bar grows with the logarithm of its count."""
     known = range(min(classes).bit_length() - 1, max(classes).bit_length())
     most = math.log2(max(classes.values()) + 1)
-    lines = ["How often Flumen's cores were away from their devices for less than so many µs, from start to stop, all rounds:", "", "```"]
+    lines = ["How often a task held one of Flumen's cores for less than so many µs, from start to stop, all rounds:", "", "```"]
     for below in (1 << power for power in known):
         turns = classes.get(below, 0)
         lines.append(f"{below:>10,} {turns:>11,} {'#' * round(40 * math.log2(turns + 1) / most)}".rstrip())

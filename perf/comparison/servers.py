@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLUSTER_ID = "Zmx1bWVuLXBlcmYtMTIzNA"
 KAFKA_HEAP = "2g"
 # What each of Flumen's cores says at a clean stop.
-STALLS = re.compile(r"how long the core was away from its devices core=(\d+) longest_us=(\d+) longest_write_us=\d+ turns_us_below=([\d: ]+)$", re.MULTILINE)
+STALLS = re.compile(r"how long tasks held the core core=(\d+) longest_us=(\d+) longest_write_us=\d+ held_us_below=([\d: ]+)$", re.MULTILINE)
 # An ApiVersions request of version 0 with the correlation id 77 and no client id, and the start of its answer.
 API_VERSIONS = bytes([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 77, 0xff, 0xff])
 ANSWERED = bytes([0, 0, 0, 77])

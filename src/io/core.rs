@@ -91,8 +91,7 @@ impl Io {
         each!(&self.kind, Kind, it => it.cores())
     }
 
-    /// The monotonic clock, for timers and deadlines, as it was when this core last looked at its devices: a task that holds the core
-    /// does not see it move.
+    /// The monotonic clock, for timers and deadlines, as it was when the running task got the core: it does not see it move.
     pub fn now(&self) -> Mono {
         each!(&self.kind, Kind, it => it.now())
     }
@@ -139,7 +138,7 @@ impl Io {
         each!(&self.kind, Kind, it => it.counters())
     }
 
-    /// How long this core was away from its devices, each time so far; a simulation does not say.
+    /// How long tasks held this core, each time so far; a simulation does not say.
     pub fn stalls(&self) -> Stalls {
         each!(&self.kind, Kind, it => it.stalls())
     }

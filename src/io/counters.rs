@@ -36,15 +36,14 @@ pub struct Counters {
     pub mail_calls: u64,
     /// Connections accepted.
     pub accepts: u64,
-    /// Microseconds that the core was away from its devices, at worst.
+    /// Microseconds that one task held the core, at worst.
     pub longest_stall_us: u64,
     /// Microseconds that one write call held up the core, at worst.
     pub longest_write_us: u64,
 }
 
-/// How long a core was away from its devices, each time: between two looks at them, in which every task that could run ran once. Who
-/// waits for the core waits that long. Shown as `below:count ...`, microseconds that so many turns took less than, the empty classes
-/// left out.
+/// How long tasks held a core, each time one got it: what everybody else on the core had to wait for at least. Shown as
+/// `below:count ...`, microseconds that so many turns took less than, the empty classes left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stalls([u64; STALL_CLASSES]);
 

@@ -181,7 +181,7 @@ impl Broker {
         shards.stop().await;
         tracing::info!(
             core = io.core(), longest_us = io.counters().longest_stall_us, longest_write_us = io.counters().longest_write_us,
-            turns_us_below = %io.stalls(), "how long the core was away from its devices"
+            held_us_below = %io.stalls(), "how long tasks held the core"
         );
         if io.core() == 0 {
             tracing::info!("stopped");

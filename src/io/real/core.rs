@@ -101,8 +101,8 @@ impl RealCore {
         self.counting.stalls()
     }
 
-    pub(in crate::io) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        glommio::spawn_local(Task { polled: false, reactor: self.reactor.clone(), task }).detach();
+    pub(in crate::io) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        glommio::spawn_local(Task { polled: false, core: self.clone(), task }).detach();
     }
 
     pub(in crate::io) async fn sleep(&self, duration: Duration) {
@@ -153,7 +153,7 @@ impl RealCore {
 /// A task of a core. Its first poll only yields, because glommio polls a new task inside the call that spawns it.
 struct Task<F> {
     polled: bool,
-    reactor: Rc<Reactor>,
+    core: Rc<RealCore>,
     task: F,
 }
 
@@ -168,7 +168,7 @@ impl<F: Future<Output = ()>> Future for Task<F> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        this.reactor.task_begins();
+        this.core.reactor.task_begins(&this.core.counting);
         // SAFETY: see above.
         unsafe { Pin::new_unchecked(&mut this.task) }.poll(context)
     }

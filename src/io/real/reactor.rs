@@ -55,8 +55,8 @@ pub(super) struct Reactor {
     /// Tasks that were polled so far.
     polls: Cell<u64>,
     slice: Cell<Slice>,
-    /// When the last turn ended.
-    looked: Cell<Instant>,
+    /// When the running task got the core.
+    begun: Cell<Instant>,
     over: Cell<bool>,
 }
 
@@ -255,7 +255,7 @@ impl Reactor {
             busy_poll,
             polls: Cell::new(0),
             slice: Cell::new(Slice::Unasked),
-            looked: Cell::new(Instant::now()),
+            begun: Cell::new(Instant::now()),
             over: Cell::new(false),
         });
         // No task waits for the bell: that it has rung is enough.
@@ -285,9 +285,12 @@ impl Reactor {
         Sleep { reactor: self.clone(), key: (when, number), armed: false }
     }
 
-    /// A task begins to run.
+    /// A task gets the core.
     #[inline]
-    pub(super) fn task_begins(&self) {
+    pub(super) fn task_begins(&self, counting: &Counting) {
+        let now = Instant::now();
+        let held = now.saturating_duration_since(self.begun.replace(now));
+        counting.turned(held.as_micros() as u64);
         self.polls.set(self.polls.get() + 1);
         self.slice.set(Slice::Unasked);
     }
@@ -302,9 +305,9 @@ impl Reactor {
         false
     }
 
-    /// The clock as it was at the last turn.
+    /// The clock as it was when the running task got the core.
     pub(super) fn now(&self) -> Instant {
-        self.looked.get()
+        self.begun.get()
     }
 
     /// Queues an entry; it leaves with the next look at the ring.
@@ -319,10 +322,9 @@ impl Reactor {
     /// One look at everything that may have happened. `idle` says that no task has run since the last one.
     fn turn(&self, idle: bool, counting: &Counting) {
         let begin = Instant::now();
-        let away = begin.saturating_duration_since(self.looked.get()).as_micros() as u64;
-        self.looked.set(begin);
+        let held = begin.saturating_duration_since(self.begun.replace(begin));
+        counting.turned(held.as_micros() as u64);
         let mail = self.home.deliver();
-        counting.turned(away);
         if mail > 0 {
             counting.add(|all| all.mail_calls += 1);
         }
@@ -337,7 +339,8 @@ impl Reactor {
         if woke == 0 {
             self.sleep_until_something_happens();
         }
-        self.looked.set(Instant::now());
+        // Nobody has held the core meanwhile.
+        self.begun.set(Instant::now());
     }
 
     /// Takes what is there without waiting; how much it was.
