@@ -10,19 +10,19 @@ MEBI = 1 << 20
 
 
 def start_up(load, partitions):
-    with load.broker() as broker:
+    with load.broker(all_cores=True) as broker:
         if partitions:
             load.create(broker, partitions)
-    with load.broker(keep_data=True) as broker:
+    with load.broker(keep_data=True, all_cores=True) as broker:
         return {"start to first answer s": broker.start_seconds}
 
 
-@row("start-up to the first answer, no topics", [at_most("start to first answer s", fixed(0.05))], own=True)
+@row("start-up on all processors to the first answer, no topics", [at_most("start to first answer s", fixed(0.05))], own=True)
 def start_empty(load, kind):
     return start_up(load, 0)
 
 
-@row("start-up to the first answer, 1,000 partitions, after a clean stop", [at_most("start to first answer s", fixed(0.5))], own=True)
+@row("start-up on all processors to the first answer, 1,000 partitions, after a clean stop", [at_most("start to first answer s", fixed(0.5))], own=True)
 def start_1000(load, kind):
     return start_up(load, 1000)
 

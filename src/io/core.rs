@@ -174,16 +174,25 @@ impl Io {
         each!(&self.kind, Kind, it => it.blocking(work).await)
     }
 
+    /// The same for what keeps a processor busy for long.
+    async fn toil<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match &self.kind {
+            Kind::Real(core) => core.toil(work).await,
+            #[cfg(feature = "sim")]
+            Kind::Sim(core) => core.blocking(work).await,
+        }
+    }
+
     /// Computes something that needs nothing but what `work` holds: here when it is short, and on a helper thread of this core when it
     /// `is_long`, so that the core serves others meanwhile. What is dropped inside `work` is dropped there too.
     pub async fn compute<T: Send + 'static>(&self, is_long: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
-        if is_long { Box::pin(self.blocking(work)).await } else { work() }
+        if is_long { Box::pin(self.toil(work)).await } else { work() }
     }
 
     /// Drops what takes long to drop, away from the core. Nobody waits for it.
     pub fn discard(&self, garbage: impl Send + 'static) {
         let io = self.clone();
-        self.spawn(async move { io.blocking(move || drop(garbage)).await });
+        self.spawn(async move { io.toil(move || drop(garbage)).await });
     }
 
     /// A source of random bytes for [`Io::compute`].

@@ -7,7 +7,9 @@ use super::budget::{Budget, Share};
 use bytes::{Buf, Bytes, BytesMut};
 use std::rc::Rc;
 
-/// Room for the frames of a connection that sends small requests.
+/// First room of a connection: many only ask who is there and then wait.
+const FIRST_BUFFER: usize = 2 * 1024;
+/// Room for the frames of a connection that goes on sending small requests.
 const SMALL_BUFFER: usize = 16 * 1024;
 /// First room of a frame that does not fit the small buffer; doubled as long as bytes keep coming.
 const FIRST_STEP: usize = 1024 * 1024;
@@ -45,6 +47,8 @@ pub(super) enum Next {
 /// The bytes of one connection that have arrived and are not yet a request.
 pub(super) struct Frames {
     buffer: BytesMut,
+    /// The next room for small frames; doubled each time that one was used up.
+    room: usize,
     share: Share,
     budget: Rc<Budget>,
     max_frame: usize,
@@ -53,7 +57,7 @@ pub(super) struct Frames {
 impl Frames {
     /// `max_frame` is `socket.request.max.bytes`.
     pub(super) fn new(budget: &Rc<Budget>, max_frame: usize) -> Self {
-        Self { buffer: BytesMut::new(), share: Share::empty(budget), budget: budget.clone(), max_frame }
+        Self { buffer: BytesMut::new(), room: FIRST_BUFFER, share: Share::empty(budget), budget: budget.clone(), max_frame }
     }
 
     /// Where to read into.
@@ -69,7 +73,7 @@ impl Frames {
     /// The next frame, or what is missing.
     pub(super) fn next(&mut self) -> Next {
         let Some(length) = self.buffer.first_chunk::<LENGTH_FIELD>() else {
-            return self.make_room(SMALL_BUFFER);
+            return self.make_room(0);
         };
         let length = i32::from_be_bytes(*length);
         let body = match usize::try_from(length) {
@@ -94,14 +98,20 @@ impl Frames {
         if self.buffer.len() < self.buffer.capacity() {
             return Next::Read;
         }
-        let step = if whole <= SMALL_BUFFER { SMALL_BUFFER } else { self.buffer.len().max(FIRST_STEP) };
-        let target = (self.buffer.len() + step).min(whole.max(SMALL_BUFFER));
+        let len = self.buffer.len();
+        let target = if whole <= SMALL_BUFFER {
+            let room = self.room;
+            self.room = SMALL_BUFFER.min(room * 2);
+            whole.max(len + room).min(SMALL_BUFFER)
+        } else {
+            (len + len.max(FIRST_STEP)).min(whole)
+        };
         // The small buffer of an idle connection is not counted: it is bounded by the number of connections.
         if target > SMALL_BUFFER && !self.share.try_grow_to(target) {
             return Next::NoMemory;
         }
-        let more = target - self.buffer.len();
-        if self.buffer.len() >= LONG_MOVE {
+        let more = target - len;
+        if len >= LONG_MOVE {
             return Next::Grow(more);
         }
         self.buffer.reserve(more);
@@ -150,6 +160,29 @@ mod tests {
             feed(&mut frames, &i32::to_be_bytes(length));
             assert!(matches!(frames.next(), Next::BadLength(l) if l == length));
         }
+    }
+
+    #[test]
+    fn room_grows_with_use() {
+        let mut frames = frames(1 << 20);
+        let request = [&8_i32.to_be_bytes()[..], &[7; 8]].concat();
+        let mut stream = request.iter().copied().cycle();
+        let mut rooms = Vec::new();
+        for _ in 0..10_000 {
+            match frames.next() {
+                Next::Read => {
+                    let room = frames.buffer().capacity() - frames.buffer().len();
+                    rooms.push(room);
+                    feed(&mut frames, &stream.by_ref().take(room).collect::<Vec<_>>());
+                }
+                Next::Frame(frame) => assert_eq!(frame.bytes[..], [7; 8]),
+                _ => panic!("small requests come and go"),
+            }
+        }
+        assert_eq!(rooms[0], FIRST_BUFFER);
+        // The buffer may add what is left of the one before.
+        assert!(rooms.iter().all(|room| *room <= 2 * SMALL_BUFFER), "{rooms:?}");
+        assert!(rooms.iter().any(|room| *room > SMALL_BUFFER / 2), "{rooms:?}");
     }
 
     #[test]

@@ -23,6 +23,13 @@ const SLICE: Duration = Duration::from_millis(1);
 /// The kernel's random bytes.
 pub(in crate::io) struct RealRandomness;
 
+/// The threads that work for a core.
+pub(super) struct Threads {
+    pub(super) helpers: Helpers,
+    pub(super) porters: Helpers,
+    pub(super) write_back: WriteBack,
+}
+
 /// The devices of one real core.
 pub(in crate::io) struct RealCore {
     index: usize,
@@ -30,7 +37,10 @@ pub(in crate::io) struct RealCore {
     start: Instant,
     pub(super) counting: Counting,
     pub(super) reactor: Rc<Reactor>,
+    /// For calls that wait for the device and have little to do.
     helpers: Helpers,
+    /// For what moves or computes much.
+    porters: Helpers,
     pub(super) write_back: WriteBack,
     /// Files that were opened here and are not closed; they may be closed on another core.
     pub(super) open_files: Arc<AtomicUsize>,
@@ -50,15 +60,19 @@ impl RealRandomness {
 }
 
 impl RealCore {
-    pub(super) fn new(
-        index: usize,
-        cores: usize,
-        start: Instant,
-        reactor: Rc<Reactor>,
-        helpers: Helpers,
-        write_back: WriteBack,
-    ) -> Self {
-        Self { index, cores, start, counting: Counting::default(), reactor, helpers, write_back, open_files: Arc::default() }
+    pub(super) fn new(index: usize, cores: usize, start: Instant, reactor: Rc<Reactor>, threads: Threads) -> Self {
+        let Threads { helpers, porters, write_back } = threads;
+        Self {
+            index,
+            cores,
+            start,
+            counting: Counting::default(),
+            reactor,
+            helpers,
+            porters,
+            write_back,
+            open_files: Arc::default(),
+        }
     }
 
     pub(in crate::io) fn core(&self) -> usize {
@@ -131,8 +145,17 @@ impl RealCore {
     }
 
     pub(in crate::io) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        Self::done_by(&self.helpers, work).await
+    }
+
+    /// The same for work that keeps a processor busy for long: the core goes first where they share one.
+    pub(in crate::io) async fn toil<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        Self::done_by(&self.porters, work).await
+    }
+
+    async fn done_by<T: Send + 'static>(helpers: &Helpers, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, done) = reply();
-        self.helpers.give(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
+        helpers.give(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
         let done = done.await.expect("a helper answers");
         done.unwrap_or_else(|panic| resume_unwind(panic))
     }

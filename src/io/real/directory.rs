@@ -85,12 +85,12 @@ impl RealCore {
 
     pub(in crate::io) async fn remove_file(&self, path: &Path) -> Result<()> {
         let path = path.to_owned();
-        self.blocking(move || fs::remove_file(path)).await
+        self.toil(move || fs::remove_file(path)).await
     }
 
     pub(in crate::io) async fn remove_dir_all(&self, path: &Path) -> Result<()> {
         let path = path.to_owned();
-        self.blocking(move || fs::remove_dir_all(path)).await
+        self.toil(move || fs::remove_dir_all(path)).await
     }
 
     pub(in crate::io) async fn sync_dir(&self, path: &Path) -> Result<()> {

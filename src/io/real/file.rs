@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Pieces of one gathered write.
 const MAX_PIECES: usize = 256;
@@ -18,6 +18,9 @@ const MAX_PIECES: usize = 256;
 const UNCACHED_READ: usize = 128 * 1024;
 /// `preadv2` flag of Linux 6.14: drop the pages after the read if it brought them in.
 const RWF_DONTCACHE: libc::c_int = 0x80;
+/// How long what the kernel reads ahead may take to come from the device.
+const READ_AHEAD_TIME: Duration = Duration::from_secs(2);
+const NANOS_PER_MS: u64 = 1_000_000;
 
 /// An open file.
 pub(in crate::io) struct RealFile {
@@ -30,6 +33,8 @@ pub(in crate::io) struct RealFile {
     /// because the file may be read and dropped elsewhere.
     window_start: AtomicU64,
     window_end: AtomicU64,
+    /// Until when pages may be on their way from the device because of a cold read, in milliseconds of the core's clock.
+    reading_ahead_until: AtomicU64,
 }
 
 impl Drop for RealFile {
@@ -50,7 +55,19 @@ impl RealFile {
             open_files: core.open_files.clone(),
             window_start: AtomicU64::new(0),
             window_end: AtomicU64::new(0),
+            reading_ahead_until: AtomicU64::new(0),
         }
+    }
+
+    /// Whether pages may be in the cache that have no content yet: the kernel reads ahead of a cold read, and whoever meets such a page
+    /// waits for the device. Only a read that is told not to wait (`RWF_NOWAIT`) can tell them from others.
+    pub(super) fn may_be_reading_ahead(&self, core: &RealCore) -> bool {
+        self.reading_ahead_until.load(Ordering::Relaxed) > core.now().0 / NANOS_PER_MS
+    }
+
+    fn reads_ahead(&self, core: &RealCore) {
+        let until = core.now().after(READ_AHEAD_TIME).0 / NANOS_PER_MS;
+        self.reading_ahead_until.store(until, Ordering::Relaxed);
     }
 
     fn shared(&self) -> &Arc<OwnedFd> {
@@ -94,7 +111,8 @@ impl RealFile {
     /// Goes on reading on a helper until `buffer` holds `len` bytes or the file ends.
     pub(super) async fn read_cold(&self, core: &RealCore, position: u64, len: usize, mut buffer: BytesMut) -> Result<BytesMut> {
         let fd = self.shared().clone();
-        core.blocking(move || {
+        self.reads_ahead(core);
+        let read = core.toil(move || {
             let mut flags = if len >= UNCACHED_READ { RWF_DONTCACHE } else { 0 };
             while buffer.len() < len {
                 let want = len - buffer.len();
@@ -106,8 +124,10 @@ impl RealFile {
                 }
             }
             Ok(buffer)
-        })
-        .await
+        });
+        let read = read.await;
+        self.reads_ahead(core);
+        read
     }
 
     /// Fills `buffer` with exactly `len` bytes for a socket, cold or not.
@@ -133,7 +153,7 @@ impl RealFile {
                 let step = rest.step();
                 let fd = self.shared().clone();
                 core.counting.add(|all| all.helper_writes += 1);
-                core.blocking(move || write_some(fd.as_raw_fd(), at, &step)).await
+                core.toil(move || write_some(fd.as_raw_fd(), at, &step)).await
             } else {
                 let begin = Instant::now();
                 let written = rest.write(self.raw(), at);

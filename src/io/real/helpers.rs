@@ -1,6 +1,7 @@
-//! Helper threads of a core, for calls that block.
+//! Helper threads of a core, for calls that block, and for work that takes a core too long.
 
 use super::check;
+use super::machine::stand_back;
 use crossbeam_queue::SegQueue;
 use std::io::Result;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -43,13 +44,20 @@ impl Drop for Helpers {
 }
 
 impl Helpers {
-    pub(super) fn start(core: usize, count: usize) -> Result<Self> {
+    /// `count` threads named after `kind`. Those that have much to move `stand_back`: they let the cores go first.
+    pub(super) fn start(core: usize, kind: &str, count: usize, stands_back: bool) -> Result<Self> {
         // SAFETY: on success the descriptor has no other owner.
         let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_SEMAPHORE))?) };
         let desk = Arc::new(Desk { jobs: SegQueue::new(), bell, closed: AtomicBool::new(false) });
         for number in 0..count {
             let desk = desk.clone();
-            std::thread::Builder::new().name(format!("helper-{core}-{number}")).spawn(move || run(&desk))?;
+            let run = move || {
+                if stands_back {
+                    stand_back();
+                }
+                run(&desk);
+            };
+            std::thread::Builder::new().name(format!("{kind}-{core}-{number}")).spawn(run)?;
         }
         Ok(Self { desk, count })
     }
@@ -81,7 +89,7 @@ mod tests {
     #[test]
     fn every_job_is_done_also_those_given_last() {
         let (done, finished) = channel();
-        let helpers = Helpers::start(0, 3).unwrap();
+        let helpers = Helpers::start(0, "helper", 3, true).unwrap();
         for number in 0..1000 {
             let done = done.clone();
             helpers.give(move || done.send(number).unwrap());

@@ -172,3 +172,14 @@ mod tests {
         check_machine(&Topology { cores: 1, busy_poll: std::time::Duration::ZERO }).unwrap();
     }
 }
+
+/// How much less than a core a helper thread weighs (nice): with 10 a tenth. More, and acks that wait for the device would wait for
+/// each other's cores too.
+const STANDS_BACK: libc::c_int = 10;
+
+/// Lets the cores go first where this thread shares a processor with one: several helpers that copy what is read or written would take
+/// most of its time otherwise, and what waits for the core would wait for all of them.
+pub(super) fn stand_back() {
+    // SAFETY: plain call; 0 is the calling thread. Where it is refused, all are equal.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, STANDS_BACK) };
+}

@@ -10,7 +10,8 @@
 //! - **A waker stays on its core** (see [`super::wake`]), since glommio counts its references without a handshake between threads, and
 //!   no signal is delivered to a core's thread.
 //!
-//! What may block (opening, syncing, cold reads, removing) runs on [`HELPERS`] helper threads of the core.
+//! What may block (opening, syncing) runs on [`HELPERS`] helper threads of the core; what also moves much (cold reads, removing, writes
+//! when the kernel would throttle them, long computations) on [`PORTERS`] others.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // This is the device; the bans are for the rooms above.
 
@@ -35,8 +36,10 @@ pub(super) use socket::RealSocket;
 pub use start::{Cores, start};
 use std::time::Duration;
 
-/// Helper threads of a core, for calls that block.
+/// Helper threads of a core, for calls that wait for the device.
 const HELPERS: usize = 4;
+/// Helper threads of a core for what moves or computes much, of less weight than the core.
+const PORTERS: usize = 4;
 
 /// The most that one write, sendfile or cold read moves before other tasks get a turn.
 const STEP: usize = 256 * 1024;

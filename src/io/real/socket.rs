@@ -242,7 +242,7 @@ impl RealSocket {
         let end = slice.position + slice.len;
         while position < end {
             let step = (end - position).min(STEP as u64) as usize;
-            if slice.hot || is_cached(file, position, step) {
+            if slice.hot || (!file.may_be_reading_ahead(&self.core) && is_cached(file, position, step)) {
                 position += self.send_hot(file, position, step).await?;
             } else {
                 let bytes = file.read_slice(&self.core, position, step).await?;
@@ -290,7 +290,8 @@ impl RealSocket {
     }
 }
 
-/// Whether all pages of the range are in the page cache, so that `sendfile` will not wait for the device.
+/// Whether all pages of the range are in the page cache, so that `sendfile` will not wait for the device (unless they are still being
+/// read, see [`RealFile::may_be_reading_ahead`]).
 fn is_cached(file: &RealFile, position: u64, len: usize) -> bool {
     #[repr(C)]
     struct Range {

@@ -3,13 +3,13 @@
 use super::super::Io;
 use super::super::core::Kind;
 use super::super::local_reply;
-use super::core::RealCore;
+use super::core::{RealCore, Threads};
 use super::helpers::Helpers;
 use super::machine::{affinity, pin};
 use super::reactor::{Reactor, drive};
 use super::signal::without_signals;
 use super::writeback::WriteBack;
-use super::{HELPERS, StartError, Topology};
+use super::{HELPERS, PORTERS, StartError, Topology};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -151,12 +151,15 @@ impl Launch {
         let reactor =
             Reactor::new(self.busy_poll).map_err(|error| format!("core {}: cannot set up io_uring: {error}", self.index))?;
         let threads = |error| format!("core {}: cannot start a thread: {error}", self.index);
-        let helpers = Helpers::start(self.index, HELPERS).map_err(threads)?;
-        let write_back = WriteBack::start(self.index).map_err(threads)?;
+        let threads = Threads {
+            helpers: Helpers::start(self.index, "helper", HELPERS, false).map_err(threads)?,
+            porters: Helpers::start(self.index, "porter", PORTERS, true).map_err(threads)?,
+            write_back: WriteBack::start(self.index).map_err(threads)?,
+        };
         // After the helpers have been started, which must not share the one processor.
         pin(self.processor)
             .map_err(|error| format!("cannot pin core {} to processor {}: {error}", self.index, self.processor))?;
-        Ok((executor, Rc::new(RealCore::new(self.index, self.cores, self.begin, reactor, helpers, write_back))))
+        Ok((executor, Rc::new(RealCore::new(self.index, self.cores, self.begin, reactor, threads))))
     }
 }
 

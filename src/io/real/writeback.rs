@@ -5,6 +5,7 @@
 //! against [`BUDGET`]; while that is used up, writes go through the helpers, which may be throttled while the core is not.
 
 use super::check;
+use super::machine::stand_back;
 use crossbeam_queue::SegQueue;
 use std::io::Result;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -90,6 +91,7 @@ impl WriteBack {
 }
 
 fn run(desk: &Desk) {
+    stand_back();
     let mut started = Vec::new();
     loop {
         // Before the look at the queue, so that what came before the end is still done.
