@@ -458,24 +458,70 @@ fn a_cold_slice_is_read_beside_the_core_and_arrives_whole() {
             unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
         })
         .await;
-        let listener = io.listen(any_port(), false).unwrap();
-        let client = io.connect(listener.local_addr().unwrap()).await.unwrap();
-        let server = listener.accept().await.unwrap().attach(&io).unwrap();
         let slice = FileSlice { file: file.clone(), position: 100, len: (2 << 20) - 100, hot: false };
-        io.spawn(async move {
-            server.send(&[Piece::File(slice)]).await.unwrap();
-            server.shutdown();
-        });
-        let mut received = BytesMut::new();
-        loop {
-            received.reserve(1 << 20);
-            if client.read(&mut received).await.unwrap() == 0 {
-                break;
-            }
-        }
-        assert!(received[..] == content[100..]);
+        let copied = || (io.counters().file_copied_bytes, io.counters().sendfile_bytes);
+        assert!(fetched(&io, slice.clone()).await == content[100..]);
+        assert_eq!(copied(), (slice.len, 0));
+        // All of it is in the cache now, but whatever lies there may still be on its way from the device.
+        assert!(fetched(&io, slice.clone()).await == content[100..]);
+        assert_eq!(copied(), (2 * slice.len, 0));
+        io.sleep(Duration::from_millis(2100)).await;
+        // (Where cold reads leave nothing in the cache, the next one warms it for the one after the pause.)
         assert_eq!(file.read_at(&io, 0, 2 << 20).await.unwrap(), content);
+        assert!(fetched(&io, slice.clone()).await == content[100..]);
+        let (copied, sent) = copied();
+        assert!(sent == slice.len || copied == 3 * slice.len, "{sent} sent, {copied} copied");
     });
+}
+
+/// What a client of this core gets when the slice is sent to it.
+async fn fetched(io: &Io, slice: FileSlice) -> BytesMut {
+    let listener = io.listen(any_port(), false).unwrap();
+    let client = io.connect(listener.local_addr().unwrap()).await.unwrap();
+    let server = listener.accept().await.unwrap().attach(io).unwrap();
+    io.spawn(async move {
+        server.send(&[Piece::File(slice)]).await.unwrap();
+        server.shutdown();
+    });
+    let mut received = BytesMut::new();
+    loop {
+        received.reserve(1 << 20);
+        if client.read(&mut received).await.unwrap() == 0 {
+            return received;
+        }
+    }
+}
+
+/// A client that has said all it will say still gets its answers, and while it does not take them the core sleeps.
+#[test]
+fn a_client_that_has_ceased_to_send_gets_what_it_reads_slowly() {
+    const BYTES: usize = 32 << 20;
+    let _alone = alone();
+    let (address_is, address) = mpsc::channel::<SocketAddr>();
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address.recv().unwrap()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let before = processor_time();
+        std::thread::sleep(Duration::from_millis(500));
+        let spent = processor_time() - before;
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        (spent, all)
+    });
+    run(1, move |io| {
+        let address_is = address_is.clone();
+        async move {
+            let listener = io.listen(any_port(), false).unwrap();
+            address_is.send(listener.local_addr().unwrap()).unwrap();
+            let server = listener.accept().await.unwrap().attach(&io).unwrap();
+            assert_eq!(server.read(&mut BytesMut::with_capacity(10)).await.unwrap(), 0);
+            server.send(&[Piece::Bytes(Bytes::from(vec![7; BYTES]))]).await.unwrap();
+        }
+    });
+    let (spent, all) = client.join().unwrap();
+    assert!(spent < Duration::from_millis(100), "{spent:?} of 500 ms while nobody could go on");
+    assert!(all.len() == BYTES && all.iter().all(|byte| *byte == 7));
 }
 
 /// Figures of this machine; run with `--ignored --nocapture`.

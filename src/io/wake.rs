@@ -68,6 +68,11 @@ impl Home {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
+    #[cfg(test)]
+    pub(super) fn ring(&self) {
+        (self.ring_bell)();
+    }
+
     fn call(&self, sleeper: Arc<dyn Sleeper>) {
         self.ready.push(sleeper);
         fence(Ordering::SeqCst);

@@ -166,7 +166,8 @@ impl Drop for Readiness {
     fn drop(&mut self) {
         // The kernel still knows the key until the poll's last completion.
         self.watched.dropped.set(true);
-        self.reactor.submit(&opcode::PollRemove::new(self.key).build().user_data(NOBODY));
+        // (`POLL_REMOVE` would refuse one that is just about to report.)
+        self.reactor.submit(&opcode::AsyncCancel::new(self.key).build().user_data(NOBODY));
     }
 }
 
@@ -208,29 +209,39 @@ impl Drop for Sleep {
 /// A ring with the best that this kernel has: from 6.1 on the core alone runs its completions, when it looks for them; before that
 /// they may run whenever it enters the kernel, or interrupt it.
 fn ring() -> Result<IoUring> {
-    let deferred = IoUring::builder()
-        .setup_cqsize(COMPLETIONS)
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
-        .build(SUBMISSIONS);
-    let cooperative =
-        || IoUring::builder().setup_cqsize(COMPLETIONS).setup_coop_taskrun().setup_taskrun_flag().build(SUBMISSIONS);
-    let plain = || IoUring::builder().setup_cqsize(COMPLETIONS).build(SUBMISSIONS);
-    let unknown = |error: &Error| error.raw_os_error() == Some(libc::EINVAL);
-    match deferred {
-        Err(error) if unknown(&error) => match cooperative() {
-            Err(error) if unknown(&error) => plain(),
-            made => made,
-        },
-        made => made,
+    let mut made = Err(ErrorKind::Unsupported.into());
+    for kind in RING_KINDS {
+        made = kind();
+        match &made {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            _ => break,
+        }
     }
+    made
+}
+
+const RING_KINDS: [fn() -> Result<IoUring>; 3] = [deferred, cooperative, plain];
+
+fn deferred() -> Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_cqsize(COMPLETIONS).setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(SUBMISSIONS)
+}
+
+fn cooperative() -> Result<IoUring> {
+    IoUring::builder().setup_cqsize(COMPLETIONS).setup_coop_taskrun().setup_taskrun_flag().build(SUBMISSIONS)
+}
+
+fn plain() -> Result<IoUring> {
+    IoUring::builder().setup_cqsize(COMPLETIONS).build(SUBMISSIONS)
 }
 
 impl Reactor {
     /// To be made on the thread of its core: the ring takes calls of that thread only.
     pub(super) fn new(busy_poll: Duration) -> Result<Rc<Self>> {
-        let ring = ring()?;
+        Self::with(ring()?, busy_poll)
+    }
+
+    fn with(ring: IoUring, busy_poll: Duration) -> Result<Rc<Self>> {
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         if !probe.is_supported(opcode::PollAdd::CODE) || !ring.params().is_feature_ext_arg() {
@@ -456,5 +467,119 @@ fn tolerate(entered: Result<usize>) {
     if let Err(error) = entered {
         let expected = matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN));
         assert!(expected, "the ring of a core fails: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A reactor on each kind of ring, and turns of it until `done`.
+    fn on_each_ring(test: impl Fn(&Rc<Reactor>, &dyn Fn(&mut dyn FnMut() -> bool))) {
+        for kind in RING_KINDS {
+            let reactor = Reactor::with(kind().unwrap(), Duration::ZERO).unwrap();
+            let counting = Counting::default();
+            // Without tasks the reactor sleeps: a timer limits that.
+            let turns = |done: &mut dyn FnMut() -> bool| {
+                let begin = Instant::now();
+                let mut limit = Box::pin(reactor.sleep(Duration::from_secs(5)));
+                let _ = limit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                while !done() {
+                    reactor.turn(true, &counting);
+                    assert!(begin.elapsed() < Duration::from_secs(5), "nothing has happened");
+                }
+            };
+            test(&reactor, &turns);
+        }
+    }
+
+    #[test]
+    fn readiness_is_told_again_after_it_was_used_up() {
+        on_each_ring(|reactor, turns| {
+            let (mut here, mut there) = UnixStream::pair().unwrap();
+            let readiness = Readiness::new(reactor, &here, false);
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(woken.clone());
+            for round in 1..=3 {
+                let mut ready = Box::pin(readiness.ready(Side::Read));
+                assert!(ready.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                there.write_all(b"x").unwrap();
+                turns(&mut || woken.0.load(Ordering::SeqCst) == round);
+                assert!(ready.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+                here.read_exact(&mut [0]).unwrap();
+                readiness.used_up(Side::Read);
+            }
+            drop(there);
+            let mut ready = Box::pin(readiness.ready(Side::Read));
+            turns(&mut || ready.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+            readiness.drained();
+            let mut still = Box::pin(readiness.ready(Side::Read));
+            assert!(still.as_mut().poll(&mut Context::from_waker(&waker)).is_ready(), "the end is still to be read");
+        });
+    }
+
+    #[test]
+    fn a_key_is_free_again_after_the_last_completion() {
+        on_each_ring(|reactor, turns| {
+            let known = || reactor.watched.borrow().len();
+            let before = known();
+            for _ in 0..3 {
+                let (here, _there) = UnixStream::pair().unwrap();
+                let all: Vec<_> = (0..2 * SUBMISSIONS).map(|_| Readiness::new(reactor, &here, true)).collect();
+                assert_eq!(known(), before + all.len());
+                drop(all);
+                turns(&mut || known() == before);
+            }
+        });
+    }
+
+    #[test]
+    fn timers_fire_in_order_and_forget_who_has_gone() {
+        on_each_ring(|reactor, turns| {
+            let context = &mut Context::from_waker(Waker::noop());
+            let mut sleeps: Vec<_> =
+                [30_u64, 10, 20].iter().map(|&ms| Box::pin(reactor.sleep(Duration::from_millis(ms)))).collect();
+            for sleep in &mut sleeps {
+                assert!(sleep.as_mut().poll(context).is_pending());
+            }
+            drop(sleeps.remove(1));
+            let begin = Instant::now();
+            turns(&mut || sleeps[1].as_mut().poll(context).is_ready());
+            assert!(begin.elapsed() >= Duration::from_millis(19) && sleeps[0].as_mut().poll(context).is_pending());
+            turns(&mut || sleeps[0].as_mut().poll(context).is_ready());
+            sleeps.clear();
+            assert!(reactor.timers.borrow().is_empty(), "{:?}", reactor.timers.borrow().keys());
+        });
+    }
+
+    #[test]
+    fn the_bell_ends_the_sleep() {
+        on_each_ring(|reactor, _| {
+            let ring = reactor.home().clone();
+            let begin = Instant::now();
+            let caller = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                ring.ring();
+            });
+            reactor.turn(true, &Counting::default());
+            while begin.elapsed() < Duration::from_millis(40) {
+                reactor.turn(true, &Counting::default());
+            }
+            caller.join().unwrap();
+            assert!(begin.elapsed() < Duration::from_secs(5));
+        });
     }
 }
