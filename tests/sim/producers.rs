@@ -207,7 +207,8 @@ async fn provoke(client: &mut Client, history: &Shared, tp: &Tp, (id, epoch, nex
                 history.borrow_mut().count("duplicates");
             }
         }
-        1 => {
+        // (An id that the partition does not know yet may begin with any number, as with Kafka.)
+        1 if last.is_some() => {
             let values = some_values(&io, history, tp, 1);
             let future = batch(&values, io.wall_clock_ms(), Some((id, epoch, next + 5)));
             if let Ok(&[(error, _)]) = send(client, &[produce(TOPIC, tp.1, -1, future)]).await.as_deref() {
