@@ -60,13 +60,13 @@ class Load:
     def command(self, command, options):
         return ["taskset", "-c", self.place.load_cores, str(self.place.generator), command, "--quiet", *map(str, options)]
 
-    def generator(self, command, options, pid=None, timed=True, seconds=None, label=None):
+    def generator(self, command, options, pid=None, timed=True, seconds=None, label=None, warm=None):
         out = self.place.scratch / "result.json"
         out.unlink(missing_ok=True)
         seconds = seconds or self.seconds
         full = self.command(command, ["--json", out, *options])
         if timed:
-            full += ["--duration", str(seconds), "--warmup", str(self.seconds / 4)]
+            full += ["--duration", str(seconds), "--warmup", str(warm or self.seconds / 4)]
         if pid:
             full += ["--broker-pid", str(pid)]
         self.run(full, seconds)
@@ -96,11 +96,11 @@ class Load:
         self.generator("produce", options + ["--records", 1, "--records-per-batch", 1], timed=False, label="set-up")
         return topic
 
-    def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=()):
+    def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=(), warm=None):
         options = self.target(self.topic(), partitions, (*configs, *self.place.topic_configs))
         options += ["--connections", connections, "--in-flight", in_flight, "--records-per-batch", per_batch, "--record-size", size]
         options += ["--acks", acks, *more] + (["--partitions-per-connection", each] if each else [])
-        return self.generator("produce", options, self.running.pid)
+        return self.generator("produce", options, self.running.pid, warm=warm)
 
     def fill(self, partitions, megabytes, size=1024, connections=4, each=None):
         topic, per_batch = self.topic(), 200 * 1024 // size
@@ -118,9 +118,9 @@ class Load:
         options += ["--records-per-batch", per_batch, "--record-size", size]
         return self.generator("e2e", options, self.running.pid, label=label)
 
-    def floor(self, program, client, options, server_options=()):
+    def floor(self, program, client, options, server_options=(), warm=None):
         with servers.Floor(program, self.place, list(map(str, server_options))) as floor:
-            return self.generator(client, ["--target", floor.address(), *options], floor.pid)
+            return self.generator(client, ["--target", floor.address(), *options], floor.pid, warm=warm)
 
     def checksum(self, files):
         """Reads files and computes their CRC-32C, where a server would run."""

@@ -61,6 +61,8 @@ def parse(arguments, usage):
     parser.add_argument("--server-cores", default=server_cores)
     parser.add_argument("--load-cores", default=load_cores)
     parser.add_argument("--kafka-tools", default=str(ROOT / "target" / "tools"), help="where `tests/run tools` installed Kafka")
+    parser.add_argument("--add-to", metavar="DIR", help="a run to which more rounds of the chosen rows are added, with the same programs")
+    parser.add_argument("--afresh", action="store_true", help="with --add-to: forget what the run has of the chosen rows, since they have changed")
     parser.add_argument("--out", help="directory of the run; perf/runs/<date>-<machine> by default")
     parser.add_argument("--capacity", type=float, help="records/s that the end-to-end rows have a share of; measured on Apache Kafka by default")
     parser.add_argument("--programs", help="directory with flumen and flumen-bench, instead of building them")
@@ -109,7 +111,27 @@ class Results:
         self.figures, self.raw, self.failed, self.turns = {}, {}, [], {}
         self.round = 0
 
+    def take_up(self, chosen, afresh):
+        """Goes on with what the directory has; what failed of the chosen rows is forgotten, and all of them if `afresh`. Returns the
+        facts."""
+        kept = json.loads((self.out / "figures.json").read_text())
+        self.figures = kept["figures"]
+        self.turns = {row: {int(below): count for below, count in classes.items()} for row, classes in kept["turns"].items()}
+        again = tuple(f"{row.name} on " for row in chosen)
+        self.failed = [failure for failure in kept["failed"] if not failure.startswith(again)]
+        for row in chosen if afresh else ():
+            self.figures.pop(row.name, None)
+            self.turns.pop(row.name, None)
+            shutil.rmtree(self.out / "raw" / row.name, ignore_errors=True)
+        for path in sorted((self.out / "raw").glob("*/*.json")):
+            name, number, _ = path.stem.rsplit("-", 2)
+            kind = max((kind for kind in report.COLOURS if f"{name}-".startswith(f"{kind}-")), key=len)
+            self.raw.setdefault(path.parent.name, []).append((kind, name[len(kind) + 1:] or None, json.loads(path.read_text())))
+            self.round = max(self.round, int(number))
+        return kept["facts"]
+
     def fail(self, what):
+        what = what.replace(f"{ROOT}/", "")
         self.failed.append(what)
         print(f"  FAILED: {what}", flush=True)
 
@@ -218,8 +240,10 @@ def run_on_one_broker(rows, load, results, seconds, warm_seconds):
     shutil.rmtree(broker.home, ignore_errors=True)
 
 
-def write(parsed, results, known):
-    (results.out / "README.md").write_text(report.table(parsed.chosen, results, known) + "\n")
+def write(results, known):
+    counts = {len(kinds["flumen"]) for kinds in results.figures.values() if "flumen" in kinds}
+    known["rounds"] = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else "none"
+    (results.out / "README.md").write_text(report.table(ROWS.values(), results, known) + "\n")
     kept = {"facts": known, "figures": results.figures, "turns": results.turns, "failed": results.failed}
     (results.out / "figures.json").write_text(json.dumps(kept, indent=1) + "\n")
     for row, raw in results.raw.items():
@@ -245,23 +269,32 @@ def main(arguments, usage):
     place = Place(parsed, scratch, Path(parsed.programs).resolve() if parsed.programs else build())
     if not (place.kafka_tools / "kafka" / "libs").is_dir() and parsed.only in (None, "kafka"):
         sys.exit(f"{place.kafka_tools} has no Apache Kafka: `tests/run tools` installs it")
-    out = Path(parsed.out or ROOT / "perf" / "runs" / f"{datetime.date.today()}-{platform.node()}")
+    out = Path(parsed.add_to or parsed.out or ROOT / "perf" / "runs" / f"{datetime.date.today()}-{platform.node()}")
     out.mkdir(parents=True, exist_ok=True)
     results = Results(out)
     known, memory, dice = facts(place, parsed), {}, random.Random(parsed.seed)
-    if not parsed.quick:
+    if parsed.add_to:
+        before = results.take_up(parsed.chosen, parsed.afresh)
+        begun = before.pop("added", [])
+        known, memory["capacity"] = before, before.get("capacity")
+        known["added"] = begun if not parsed.rounds else begun + [f"{parsed.rounds} round(s) of {parsed.rows or 'all rows'}"]
+    elif not parsed.quick:
         known["memory written before the first round"] = touch_memory()
+    first = results.round
     if parsed.capacity:
         memory["capacity"] = parsed.capacity
-    elif any(row.paced_by_capacity for row in parsed.chosen):
+    elif parsed.rounds and memory.get("capacity") is None and any(row.paced_by_capacity for row in parsed.chosen):
         measure_capacity(place, results, memory, *lengths(parsed))
-    if "capacity" in memory:
+    if memory.get("capacity"):
+        known["capacity"] = memory["capacity"]
         known["Apache Kafka takes"] = f"{report.figure(memory['capacity'])} records/s in a closed loop, of which the end-to-end rows have a share"
     for number in range(1 if parsed.quick else parsed.rounds):
-        results.round = number + 1
-        print(f"round {number + 1}", flush=True)
+        results.round = first + number + 1
+        print(f"round {results.round}", flush=True)
         run_round(parsed, place, results, memory, dice)
-        write(parsed, results, known)
+        write(results, known)
+    # Also with no round at all: the table and plots as they would be drawn now.
+    write(results, known)
     if not results.failed:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes; {out}/README.md")

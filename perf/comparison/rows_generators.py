@@ -76,7 +76,8 @@ def historic_producer_and_consumer(load, kind):
     if key not in load.memory:
         load.memory[key] = kafka_tool.run(load, load.new_topic(HISTORIC_PARTITIONS), PROBE_RECORDS, HISTORIC_SIZE, HISTORIC)["records/s"]
     # The tool has to start before and to end after the consumer's measured time.
-    records = max(PROBE_RECORDS, int(load.memory[key] * load.seconds * 2))
+    # (Its first records are its slowest, and it is ended anyway.)
+    records = max(PROBE_RECORDS, int(load.memory[key] * load.seconds * 10))
     with kafka_tool.ProducerPerformance(load, topic, records, HISTORIC_SIZE, HISTORIC) as producer:
         producer.wait_for_records()
         result = load.consume(topic, ["--consumers", 1, "--from", "latest"])
