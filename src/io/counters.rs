@@ -73,17 +73,18 @@ impl fmt::Display for Stalls {
     }
 }
 
-/// The counters of a core, to be added to in place. The stalls lie beside them, because whoever adds copies what it adds to.
+/// The counters of a core, to be added to in place. What each turn of a task counts lies beside the totals, because whoever adds to them
+/// copies them.
 #[derive(Default)]
 pub(super) struct Counting {
     totals: Cell<Counters>,
-    longest: Cell<u64>,
+    longest_stall_us: Cell<u64>,
     stalls: [Cell<u64>; STALL_CLASSES],
 }
 
 impl Counting {
     pub(super) fn get(&self) -> Counters {
-        self.totals.get()
+        Counters { longest_stall_us: self.longest_stall_us.get(), ..self.totals.get() }
     }
 
     #[inline]
@@ -100,10 +101,7 @@ impl Counting {
     /// Counts a turn of such a length.
     #[inline]
     pub(super) fn turned(&self, turn_us: u64) {
-        if turn_us > self.longest.get() {
-            self.longest.set(turn_us);
-            self.add(|all| all.longest_stall_us = turn_us);
-        }
+        self.longest_stall_us.set(self.longest_stall_us.get().max(turn_us));
         let class = &self.stalls[Stalls::class(turn_us)];
         class.set(class.get() + 1);
     }

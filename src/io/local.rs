@@ -6,6 +6,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// Lets every other task that is ready run first, where tasks run in the order in which they were woken.
+pub(super) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Wakes tasks of the same core: a waiter returns after the next [`Notify::notify_all`] that follows the creation of its future.
 #[derive(Clone, Default)]
 pub struct Notify {

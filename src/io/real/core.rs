@@ -2,11 +2,12 @@
 
 use super::super::core::{Mono, Signal};
 use super::super::counters::{Counters, Counting, Stalls};
+use super::super::local::yield_once;
 use super::super::mailbox::reply;
 use super::helpers::Helpers;
 use super::reactor::Reactor;
 use super::writeback::WriteBack;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::Result;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -133,15 +134,7 @@ impl RealCore {
     }
 
     pub(in crate::io) async fn yield_now(&self) {
-        let mut yielded = false;
-        poll_fn(|context| {
-            if std::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        yield_once().await;
     }
 
     pub(in crate::io) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {

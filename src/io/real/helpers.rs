@@ -1,10 +1,9 @@
 //! Helper threads of a core, for calls that block, and for work that takes a core too long.
 
-use super::check;
+use super::bell::Bell;
 use super::machine::stand_back;
 use crossbeam_queue::SegQueue;
 use std::io::Result;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,21 +12,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// What core and helpers share. The bell is a semaphore: each job lets one helper go on, so a core that hands out work takes no lock.
 struct Desk {
     jobs: SegQueue<Job>,
-    bell: OwnedFd,
+    bell: Bell,
     closed: AtomicBool,
-}
-
-impl Desk {
-    fn ring(&self, times: u64) {
-        // SAFETY: writes 8 bytes of a live integer.
-        unsafe { libc::write(self.bell.as_raw_fd(), (&raw const times).cast(), 8) };
-    }
-
-    fn wait(&self) {
-        let mut one: u64 = 0;
-        // SAFETY: reads 8 bytes into a live integer; an early return only looks for work once more.
-        unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut one).cast(), 8) };
-    }
 }
 
 /// One core's helpers, which end with this, after what they were given.
@@ -39,15 +25,14 @@ pub(super) struct Helpers {
 impl Drop for Helpers {
     fn drop(&mut self) {
         self.desk.closed.store(true, Ordering::Release);
-        self.desk.ring(self.count as u64);
+        self.desk.bell.ring(self.count as u64);
     }
 }
 
 impl Helpers {
     /// `count` threads named after `kind`. Those that have much to move `stand_back`: they let the cores go first.
     pub(super) fn start(core: usize, kind: &str, count: usize, stands_back: bool) -> Result<Self> {
-        // SAFETY: on success the descriptor has no other owner.
-        let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_SEMAPHORE))?) };
+        let bell = Bell::new(libc::EFD_SEMAPHORE)?;
         let desk = Arc::new(Desk { jobs: SegQueue::new(), bell, closed: AtomicBool::new(false) });
         for number in 0..count {
             let desk = desk.clone();
@@ -65,7 +50,7 @@ impl Helpers {
     /// Has `job` done soon. It must not panic.
     pub(super) fn give(&self, job: impl FnOnce() + Send + 'static) {
         self.desk.jobs.push(Box::new(job));
-        self.desk.ring(1);
+        self.desk.bell.ring(1);
     }
 }
 
@@ -76,7 +61,7 @@ fn run(desk: &Desk) {
         match desk.jobs.pop() {
             Some(job) => job(),
             None if closed => return,
-            None => desk.wait(),
+            None => desk.bell.wait(),
         }
     }
 }

@@ -15,6 +15,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // This is the device; the bans are for the rooms above.
 
+mod bell;
 mod core;
 mod directory;
 mod file;

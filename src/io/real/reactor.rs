@@ -12,7 +12,7 @@
 
 use super::super::counters::Counting;
 use super::super::wake::Home;
-use super::check;
+use super::bell::Bell;
 use super::core::RealCore;
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use slab::Slab;
@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -247,29 +247,23 @@ impl Reactor {
         if !probe.is_supported(opcode::PollAdd::CODE) || !ring.params().is_feature_ext_arg() {
             return Err(Error::new(ErrorKind::Unsupported, "this kernel's io_uring is too old"));
         }
-        // SAFETY: on success the descriptor has no other owner.
-        let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?) };
+        let bell = Bell::new(libc::EFD_NONBLOCK)?;
         let bell_fd = bell.as_raw_fd();
-        let one: u64 = 1;
-        // SAFETY: writes 8 bytes of a live integer to a descriptor that the closure owns. Nobody needs to read it: each write is an
-        // event, and 2^64 of them are not to be feared.
-        let ring_bell = move || unsafe {
-            libc::write(bell.as_raw_fd(), (&raw const one).cast(), 8);
-        };
         let reactor = Rc::new(Self {
             ring: RefCell::new(ring),
             watched: RefCell::default(),
             completions: RefCell::default(),
             timers: RefCell::default(),
             next_timer: Cell::new(0),
-            home: Arc::new(Home::new(ring_bell)),
+            home: Arc::new(Home::new(move || bell.ring(1))),
             busy_poll,
             polls: Cell::new(0),
             slice: Cell::new(Slice::Unasked),
             begun: Cell::new(Instant::now()),
             over: Cell::new(false),
         });
-        // No task waits for the bell: that it has rung is enough.
+        // No task waits for the bell: that it has rung is enough. Nobody needs to read it either: each ring is an event, and 2^64 of them
+        // are not to be feared.
         let bell = Watched { fd: bell_fd, ..Default::default() };
         let key = reactor.watched.borrow_mut().insert(Rc::new(bell)) as u64;
         reactor.submit(&poll(key, bell_fd));
@@ -299,11 +293,18 @@ impl Reactor {
     /// A task gets the core.
     #[inline]
     pub(super) fn task_begins(&self, counting: &Counting) {
+        self.next_begins(counting);
+        self.polls.set(self.polls.get() + 1);
+        self.slice.set(Slice::Unasked);
+    }
+
+    /// The core goes over to another task, whose beginning this returns.
+    #[inline]
+    fn next_begins(&self, counting: &Counting) -> Instant {
         let now = Instant::now();
         let held = now.saturating_duration_since(self.begun.replace(now));
         counting.turned(held.as_micros() as u64);
-        self.polls.set(self.polls.get() + 1);
-        self.slice.set(Slice::Unasked);
+        now
     }
 
     /// Whether the running task has had the core for long, counted from the second time that it asked.
@@ -332,9 +333,7 @@ impl Reactor {
 
     /// One look at everything that may have happened. `idle` says that no task has run since the last one.
     fn turn(&self, idle: bool, counting: &Counting) {
-        let begin = Instant::now();
-        let held = begin.saturating_duration_since(self.begun.replace(begin));
-        counting.turned(held.as_micros() as u64);
+        let begin = self.next_begins(counting);
         let mail = self.home.deliver();
         if mail > 0 {
             counting.add(|all| all.mail_calls += 1);

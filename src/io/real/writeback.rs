@@ -4,11 +4,11 @@
 //! been written in full ([`libc::sync_file_range`]), then waits for them in turn. What is on its way and not yet on the device counts
 //! against [`BUDGET`]; while that is used up, writes go through the helpers, which may be throttled while the core is not.
 
-use super::check;
+use super::bell::Bell;
 use super::machine::stand_back;
 use crossbeam_queue::SegQueue;
 use std::io::Result;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -26,27 +26,15 @@ enum Job {
 /// What core and thread share. The thread sleeps in a read of an eventfd, so a core that hands it work takes no lock.
 struct Desk {
     jobs: SegQueue<Job>,
-    bell: OwnedFd,
+    bell: Bell,
     under_way: AtomicU64,
     closed: AtomicBool,
 }
 
 impl Desk {
-    fn ring(&self) {
-        let one: u64 = 1;
-        // SAFETY: writes 8 bytes of a live integer.
-        unsafe { libc::write(self.bell.as_raw_fd(), (&raw const one).cast(), 8) };
-    }
-
     fn give(&self, job: Job) {
         self.jobs.push(job);
-        self.ring();
-    }
-
-    fn wait(&self) {
-        let mut count: u64 = 0;
-        // SAFETY: reads 8 bytes into a live integer; an early return only looks for work once more.
-        unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut count).cast(), 8) };
+        self.bell.ring(1);
     }
 }
 
@@ -59,14 +47,13 @@ struct Handle(Arc<Desk>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Release);
-        self.0.ring();
+        self.0.bell.ring(1);
     }
 }
 
 impl WriteBack {
     pub(super) fn start(core: usize) -> Result<Self> {
-        // SAFETY: on success the descriptor has no other owner.
-        let bell = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC))?) };
+        let bell = Bell::new(0)?;
         let desk = Arc::new(Desk { jobs: SegQueue::new(), bell, under_way: AtomicU64::new(0), closed: AtomicBool::new(false) });
         let its = desk.clone();
         std::thread::Builder::new().name(format!("flumen-wb-{core}")).spawn(move || run(&its))?;
@@ -112,7 +99,7 @@ fn run(desk: &Desk) {
         if closed {
             return;
         }
-        desk.wait();
+        desk.bell.wait();
     }
 }
 

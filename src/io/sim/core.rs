@@ -6,6 +6,7 @@ use super::state::{HostId, Shared, State, address_of};
 use crate::io::Signal;
 use crate::io::core::Mono;
 use crate::io::counters::{Counters, Counting, Stalls};
+use crate::io::local::yield_once;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
@@ -142,15 +143,7 @@ impl SimCore {
     }
 
     pub(in crate::io) async fn yield_now(&self) {
-        let mut yielded = false;
-        poll_fn(|context| {
-            if std::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        yield_once().await;
     }
 
     pub(in crate::io) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
