@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 /// Bytes of a request that are its own: size, API key, version, correlation id. What follows may be shared by many requests.
 pub const HEAD_BYTES: usize = 12;
-/// Bytes read at once, unless a larger frame has begun.
+/// Bytes read by one call. Most kernels of servers do not preempt a call, so a longer one would keep the processor from other workers and
+/// generators on it, who would measure that.
 const READ_BYTES: usize = 64 * 1024;
 /// Largest frame that is read: the greatest answer that a broker can be asked for, and more than a mistaken size should cost.
 const MAX_FRAME_BYTES: usize = 1 << 30;
@@ -150,7 +151,7 @@ impl Link {
             self.inbox.reserve(wanted.max(self.inbox.len() + 1) - self.inbox.len());
         }
         let spare = self.inbox.spare_capacity_mut();
-        let room = spare.len();
+        let room = spare.len().min(READ_BYTES);
         // SAFETY: the kernel writes at most `room` bytes into memory that this buffer owns.
         let read = unsafe { libc::recv(self.socket.as_raw_fd(), spare.as_mut_ptr().cast(), room, 0) };
         match read {
