@@ -142,15 +142,26 @@ impl RealCore {
     }
 
     /// The same for work that keeps a processor busy for long: the core goes first where they share one.
-    pub(in crate::io) async fn toil<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        Self::done_by(&self.porters, work).await
+    pub(in crate::io) fn toil<T, F>(&self, work: F) -> impl Future<Output = T> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        Self::done_by(&self.porters, work)
     }
 
-    async fn done_by<T: Send + 'static>(helpers: &Helpers, work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// The work begins at once, not only when what is returned is awaited.
+    fn done_by<T, F>(helpers: &Helpers, work: F) -> impl Future<Output = T> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
         let (sender, done) = reply();
         helpers.give(move || sender.send(catch_unwind(AssertUnwindSafe(work))));
-        let done = done.await.expect("a helper answers");
-        done.unwrap_or_else(|panic| resume_unwind(panic))
+        async move {
+            let done = done.await.expect("a helper answers");
+            done.unwrap_or_else(|panic| resume_unwind(panic))
+        }
     }
 
     pub(in crate::io) async fn signal(&self) -> Signal {

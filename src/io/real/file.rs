@@ -10,17 +10,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Pieces of one gathered write.
 const MAX_PIECES: usize = 256;
-/// Reads at least this long do not leave their pages in the page cache when they had to be fetched from the device.
-const UNCACHED_READ: usize = 128 * 1024;
+/// Reads at least this long are of somebody who goes through the file: they do not leave their pages in the page cache when they had to
+/// be fetched from the device.
+const PASSING_READ: usize = 128 * 1024;
 /// `preadv2` flag of Linux 6.14: drop the pages after the read if it brought them in.
 const RWF_DONTCACHE: libc::c_int = 0x80;
-/// How long what the kernel reads ahead may take to come from the device.
-const READ_AHEAD_TIME: Duration = Duration::from_secs(2);
-const NANOS_PER_MS: u64 = 1_000_000;
 
 /// An open file.
 pub(in crate::io) struct RealFile {
@@ -33,8 +31,8 @@ pub(in crate::io) struct RealFile {
     /// because the file may be read and dropped elsewhere.
     window_start: AtomicU64,
     window_end: AtomicU64,
-    /// Until when pages may be on their way from the device because of a cold read, in milliseconds of the core's clock.
-    reading_ahead_until: AtomicU64,
+    /// Reads that helpers have under way.
+    cold_reads: Arc<AtomicUsize>,
 }
 
 impl Drop for RealFile {
@@ -47,27 +45,25 @@ impl Drop for RealFile {
 }
 
 impl RealFile {
+    /// The kernel reads nothing ahead: it would begin to in the middle of a read that finds all it wants in the page cache, and so in the
+    /// core, which then makes room for 8 MiB and hands them to the device.
     pub(super) fn new(fd: OwnedFd, core: &RealCore) -> Self {
         core.open_files.fetch_add(1, Ordering::Relaxed);
+        advise(&fd, 0, 0, libc::POSIX_FADV_RANDOM);
         Self {
             fd: Some(Arc::new(fd)),
             write_back: core.write_back.clone(),
             open_files: core.open_files.clone(),
             window_start: AtomicU64::new(0),
             window_end: AtomicU64::new(0),
-            reading_ahead_until: AtomicU64::new(0),
+            cold_reads: Arc::default(),
         }
     }
 
-    /// Whether pages may be in the cache that have no content yet: the kernel reads ahead of a cold read, and whoever meets such a page
-    /// waits for the device. Only a read that is told not to wait (`RWF_NOWAIT`) can tell them from others.
-    pub(super) fn may_be_reading_ahead(&self, core: &RealCore) -> bool {
-        self.reading_ahead_until.load(Ordering::Relaxed) > core.now().0 / NANOS_PER_MS
-    }
-
-    fn reads_ahead(&self, core: &RealCore) {
-        let until = core.now().after(READ_AHEAD_TIME).0 / NANOS_PER_MS;
-        self.reading_ahead_until.store(until, Ordering::Relaxed);
+    /// Whether pages may be in the cache that have no content yet, since they are on their way from the device. Who meets such a page
+    /// waits for it.
+    pub(super) fn is_being_read(&self) -> bool {
+        self.cold_reads.load(Ordering::Relaxed) > 0
     }
 
     fn shared(&self) -> &Arc<OwnedFd> {
@@ -108,41 +104,34 @@ impl RealFile {
         Ok(buffer.freeze())
     }
 
-    /// Goes on reading on a helper until `buffer` holds `len` bytes or the file ends.
-    pub(super) async fn read_cold(&self, core: &RealCore, position: u64, len: usize, mut buffer: BytesMut) -> Result<BytesMut> {
-        let fd = self.shared().clone();
-        self.reads_ahead(core);
-        let read = core.toil(move || {
-            let mut flags = if len >= UNCACHED_READ { RWF_DONTCACHE } else { 0 };
-            while buffer.len() < len {
-                let want = len - buffer.len();
-                match read_some(fd.as_raw_fd(), position + buffer.len() as u64, &mut buffer, want, flags) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) && flags != 0 => flags = 0,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(buffer)
-        });
-        let read = read.await;
-        self.reads_ahead(core);
-        read
+    /// Goes on reading on a helper until `buffer` holds `len` bytes or the file ends. It begins at once, not only when it is awaited.
+    fn read_cold(
+        &self,
+        core: &RealCore,
+        position: u64,
+        len: usize,
+        mut buffer: BytesMut,
+    ) -> impl Future<Output = Result<BytesMut>> + use<> {
+        let (fd, under_way) = (self.shared().clone(), self.cold_reads.clone());
+        under_way.fetch_add(1, Ordering::Relaxed);
+        core.toil(move || {
+            let read = read_fully(&fd, position, len, &mut buffer);
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            read.map(|()| buffer)
+        })
     }
 
-    /// Fills `buffer` with exactly `len` bytes for a socket, cold or not.
-    pub(super) async fn read_slice(&self, core: &RealCore, position: u64, len: usize) -> Result<Bytes> {
-        let mut buffer = BytesMut::with_capacity(len);
-        match read_some(self.raw(), position, &mut buffer, len, libc::RWF_NOWAIT) {
-            Ok(n) if n == len => {}
-            Ok(_) => buffer = self.read_cold(core, position, len, buffer).await?,
-            Err(error) if is_cold(&error) => {
-                core.counting.add(|all| all.cold_reads += 1);
-                buffer = self.read_cold(core, position, len, buffer).await?;
-            }
-            Err(error) => return Err(error),
+    /// Reads exactly `len` bytes for a socket, that are not in the page cache, on a helper. It begins at once.
+    pub(super) fn read_slice(&self, core: &RealCore, position: u64, len: usize) -> impl Future<Output = Result<Bytes>> + use<> {
+        core.counting.add(|all| {
+            all.cold_reads += 1;
+            all.file_copied_bytes += len as u64;
+        });
+        let reading = self.read_cold(core, position, len, BytesMut::new());
+        async move {
+            let bytes = reading.await?;
+            if bytes.len() < len { Err(short_file(position + len as u64)) } else { Ok(bytes.freeze()) }
         }
-        if buffer.len() < len { Err(short_file(position + len as u64)) } else { Ok(buffer.freeze()) }
     }
 
     pub(in crate::io) async fn write_at(&self, core: &Rc<RealCore>, position: u64, pieces: &[Bytes]) -> Result<()> {
@@ -228,6 +217,27 @@ impl RealFile {
 /// A page is missing, or the file system cannot tell.
 fn is_cold(error: &Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EOPNOTSUPP))
+}
+
+/// Reads on, waiting for the device, until `buffer` holds what is at `position` up to `len` bytes, or the file ends.
+fn read_fully(fd: &OwnedFd, position: u64, len: usize, buffer: &mut BytesMut) -> Result<()> {
+    let mut flags = if len >= PASSING_READ { RWF_DONTCACHE } else { 0 };
+    while buffer.len() < len {
+        let want = len - buffer.len();
+        match read_some(fd.as_raw_fd(), position + buffer.len() as u64, buffer, want, flags) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) && flags != 0 => flags = 0,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the kernel how a range is going to be read; without effect where the file system does not care.
+fn advise(fd: &OwnedFd, position: u64, len: u64, advice: libc::c_int) {
+    // SAFETY: the descriptor is live; the call touches no memory of ours.
+    unsafe { libc::posix_fadvise(fd.as_raw_fd(), position as i64, len as i64, advice) };
 }
 
 /// Appends up to `want` bytes at `position` to `buffer`.

@@ -241,20 +241,32 @@ impl RealSocket {
         let mut position = slice.position;
         let end = slice.position + slice.len;
         while position < end {
-            let step = (end - position).min(STEP as u64) as usize;
-            if slice.hot || (!file.may_be_reading_ahead(&self.core) && is_cached(file, position, step)) {
-                position += self.send_hot(file, position, step).await?;
+            if slice.hot || is_ready(file, position, end) {
+                position += self.send_hot(file, position, step(position, end)).await?;
             } else {
-                let bytes = file.read_slice(&self.core, position, step).await?;
-                self.core.counting.add(|all| all.file_copied_bytes += step as u64);
-                self.send_copied(bytes, more || position + (step as u64) < end).await?;
-                position += step as u64;
+                position = self.send_cold(file, position, end, more).await?;
             }
             if position < end {
-                self.core.yield_if_needed().await;
+                // Always: who drains a backlog does nothing else, and a request of others takes several turns until it is answered.
+                self.core.yield_now().await;
             }
         }
         Ok(())
+    }
+
+    /// Sends what is not in the page cache: from `position` to the first step that is, or to `end`; where that is. While one step leaves,
+    /// the next is read.
+    async fn send_cold(&self, file: &RealFile, mut position: u64, end: u64, more: bool) -> Result<u64> {
+        let mut next = Some(file.read_slice(&self.core, position, step(position, end)));
+        while let Some(reading) = next.take() {
+            let bytes = reading.await?;
+            position += bytes.len() as u64;
+            if position < end && !is_ready(file, position, end) {
+                next = Some(file.read_slice(&self.core, position, step(position, end)));
+            }
+            self.send_copied(bytes, more || position < end).await?;
+        }
+        Ok(position)
     }
 
     /// Sends up to `step` bytes that are in the page cache; how many.
@@ -290,8 +302,18 @@ impl RealSocket {
     }
 }
 
-/// Whether all pages of the range are in the page cache, so that `sendfile` will not wait for the device (unless they are still being
-/// read, see [`RealFile::may_be_reading_ahead`]).
+/// Bytes from `position` to the next multiple of a step, so that no page is read for two steps, or to `end`.
+fn step(position: u64, end: u64) -> usize {
+    let step = STEP as u64;
+    (step - position % step).min(end - position) as usize
+}
+
+/// Whether `sendfile` will not wait for the device in the next step.
+fn is_ready(file: &RealFile, position: u64, end: u64) -> bool {
+    !file.is_being_read() && is_cached(file, position, step(position, end))
+}
+
+/// Whether all pages of the range are in the page cache, though some may still be without content.
 fn is_cached(file: &RealFile, position: u64, len: usize) -> bool {
     #[repr(C)]
     struct Range {
