@@ -17,8 +17,10 @@ from .load import Load
 from .rows import KINDS, ROWS, capacity
 
 ROOT = servers.ROOT
+# Where `tests/run tools` installs Apache Kafka and librdkafka.
+TOOLS = ROOT / "target" / "tools"
 WARM_SECONDS = 60
-MEASURE_SECONDS = 10
+MEASURE_SECONDS = 6
 QUICK_SECONDS = 2
 
 
@@ -49,6 +51,12 @@ def cores():
     return ",".join(map(str, mine[:half])), ",".join(map(str, mine[half:] or mine))
 
 
+def pin(cores):
+    """Keeps this process, and what it starts without a place of its own, on processors such as `1,3-5`."""
+    ends = [part.split("-") for part in cores.split(",")]
+    os.sched_setaffinity(0, {core for part in ends for core in range(int(part[0]), int(part[-1]) + 1)})
+
+
 def parse(arguments, usage):
     server_cores, load_cores = cores()
     parser = argparse.ArgumentParser(prog="perf/compare", description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,7 +68,7 @@ def parse(arguments, usage):
     parser.add_argument("--only", choices=[*KINDS, "floor"], help="only this kind of server; all floors count as one")
     parser.add_argument("--server-cores", default=server_cores)
     parser.add_argument("--load-cores", default=load_cores)
-    parser.add_argument("--kafka-tools", default=str(ROOT / "target" / "tools"), help="where `tests/run tools` installed Kafka")
+    parser.add_argument("--kafka-tools", default=str(TOOLS), help="where `tests/run tools` has installed Kafka")
     parser.add_argument("--add-to", metavar="DIR", help="a run to which more rounds of the chosen rows are added, with the same programs")
     parser.add_argument("--afresh", action="store_true", help="with --add-to: forget what the run has of the chosen rows, since they have changed")
     parser.add_argument("--out", help="directory of the run; perf/runs/<date>-<machine> by default")
@@ -268,7 +276,11 @@ def main(arguments, usage):
     scratch.mkdir(parents=True)
     place = Place(parsed, scratch, Path(parsed.programs).resolve() if parsed.programs else build())
     if not (place.kafka_tools / "kafka" / "libs").is_dir() and parsed.only in (None, "kafka"):
-        sys.exit(f"{place.kafka_tools} has no Apache Kafka: `tests/run tools` installs it")
+        if parsed.kafka_tools != str(TOOLS):
+            sys.exit(f"{place.kafka_tools} has no Apache Kafka: `tests/run tools` installs it into {TOOLS}")
+        subprocess.run([ROOT / "tests" / "run", "tools"], check=True)
+    # What this does beside a load (waiting, dropping files from the page cache) is no business of the servers' processors.
+    pin(parsed.load_cores)
     out = Path(parsed.add_to or parsed.out or ROOT / "perf" / "runs" / f"{datetime.date.today()}-{platform.node()}")
     out.mkdir(parents=True, exist_ok=True)
     results = Results(out)

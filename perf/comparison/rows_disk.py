@@ -34,31 +34,33 @@ def retention_boundary(load, kind):
     return dict(sorted(figures.items(), key=lambda item: not item[0].startswith("crossed")))
 
 
-class ColdReader:
-    """Reads a topic from its start over and over, each time after its files have been dropped from the page cache.
+class Reader:
+    """Reads a topic from its start to its end over and over, each time after `files` have been dropped from the page cache.
 
     It runs where the generator runs, but only when that has nothing to do, so that what the generator measures is the broker.
     """
 
-    def __init__(self, load, topic, files):
+    def __init__(self, load, topic, files=()):
         self.load, self.topic, self.files = load, topic, files
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.read)
         self.error, self.child = None, None
         # What it says every second of how much it has read.
-        self.log = load.place.scratch / "cold.log"
+        self.log = load.place.scratch / "reader.log"
         self.log.unlink(missing_ok=True)
 
     def read(self):
+        # Of this thread, and so of what it starts.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         command = self.load.command("consume", self.load.target(self.topic) + ["--until-end", "--consumers", 1])
         command.remove("--quiet")
         while not self.ended.is_set():
             drop_from_cache(self.files)
             with open(self.log, "ab") as log:
-                self.child = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=only_when_idle)
+                self.child = subprocess.Popen(command, stdout=log, stderr=log)
                 code = self.child.wait()
             if code != 0 and not self.ended.is_set():
-                self.error = f"the cold reader failed: {self.log.read_text()[-1000:]}"
+                self.error = f"the reader failed: {self.log.read_text()[-1000:]}"
                 return
 
     def rates(self):
@@ -80,10 +82,6 @@ class ColdReader:
             raise RuntimeError(self.error)
 
 
-def only_when_idle():
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def drop_from_cache(files):
     for path in files:
         with open(path, "rb") as file:
@@ -91,24 +89,53 @@ def drop_from_cache(files):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-@row("hot producer and consumer (end to end, 5,000 records of 1 KiB a second in batches of ten) alone, then beside a consumer that reads an old topic which is "
-     "not in the page cache, from its start, again and again: 4 GB, 10 GB with --long; the stalls are those of the broker's life with both",
-     [at_most("beside: end_to_end p99 µs", times(2, "flumen", figure="alone: end_to_end p99 µs")), at_most(STALL, fixed(10))], own=True)
+HOT_ALONE = "hot producer and consumer (end to end, 5,000 records of 1 KiB a second in batches of ten) alone, then beside "
+BESIDE_GOALS = [at_most("beside: end_to_end p99 µs", times(2, "flumen", figure="alone: end_to_end p99 µs")), at_most(STALL, fixed(10))]
+
+
+def hot(load, label):
+    result = load.e2e(partitions=16, consumers=2, assign="share", connections=8, per_batch=10, size=1024, rate=5_000, label=label)
+    return labelled(label, latencies(result, "end_to_end", names=HOT))
+
+
+def alone_and_beside(load, reader, shown):
+    """The hot ones without and with `reader`, whose speed is `shown` under that name. They take turns at going first."""
+    turn = load.memory["beside", load.row, load.kind] = load.memory.get(("beside", load.row, load.kind), 0) + 1
+
+    def alone():
+        return hot(load, "alone")
+
+    def beside():
+        with reader:
+            return hot(load, "beside")
+    figures = {}
+    for part in (alone, beside) if turn % 2 else (beside, alone):
+        figures |= part()
+    rates = reader.rates()
+    return dict(sorted(figures.items())) | ({shown: statistics.mean(rates)} if rates else {})
+
+
+@row(HOT_ALONE + "a consumer that reads an old topic which is not in the page cache, from its start, again and again: 4 GB, 10 GB with --long; "
+     "the stalls are those of the broker's life with both", BESIDE_GOALS, own=True)
 def cold_reader(load, kind):
     with load.broker() as load.running:
         topic = load.fill(partitions=4, megabytes=load.size(quick=256, usual=4_000, long=10_000))
     with load.broker(keep_data=True) as broker:
         load.running = broker
-        files = sorted((broker.home / "data").glob(f"{topic}-*/*.log"))
-
-        def hot(label):
-            return load.e2e(partitions=16, consumers=2, assign="share", connections=8, per_batch=10, size=1024, rate=5_000, label=label)
         load.warm_own()
-        figures = labelled("alone", latencies(hot("alone"), "end_to_end", names=HOT))
-        with ColdReader(load, topic, files) as cold:
-            figures |= labelled("beside", latencies(hot("beside"), "end_to_end", names=HOT))
-    if cold.rates():
-        figures["cold reader MB/s"] = statistics.mean(cold.rates())
+        files = sorted((broker.home / "data").glob(f"{topic}-*/*.log"))
+        figures = alone_and_beside(load, Reader(load, topic, files), "cold reader MB/s")
+    return figures | load.stalls(broker)
+
+
+@row(HOT_ALONE + "a consumer that has paused and now drains what has been written meanwhile, 1 GB in the page cache, as fast as it can, again and "
+     "again; the stalls are those of the broker's life with both", BESIDE_GOALS, own=True)
+def backlog_drain(load, kind):
+    with load.broker() as broker:
+        load.running = broker
+        load.warm_own()
+        topic = load.fill(partitions=4, megabytes=load.size(quick=128, usual=1_000, long=1_000))
+        figures = alone_and_beside(load, Reader(load, topic), "drain MB/s")
     return figures | load.stalls(broker)
 
 
