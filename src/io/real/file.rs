@@ -139,7 +139,7 @@ impl RealFile {
         let mut at = position;
         while !rest.is_empty() {
             let written = if core.write_back.used_up() {
-                let step = rest.step();
+                let step = rest.step(at);
                 let fd = self.shared().clone();
                 core.counting.add(|all| all.helper_writes += 1);
                 core.toil(move || write_some(fd.as_raw_fd(), at, &step)).await
@@ -293,9 +293,10 @@ impl Cursor<'_> {
         self.index == self.pieces.len()
     }
 
-    /// The parts of the next step, at most [`STEP`] bytes in [`MAX_PIECES`] parts.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let mut left = STEP;
+    /// The parts of the next step, at most [`MAX_PIECES`], up to the next multiple of [`STEP`] in the file: the page cache can take what
+    /// is aligned as one large folio.
+    fn parts(&self, position: u64) -> impl Iterator<Item = (usize, usize, usize)> {
+        let mut left = STEP - position as usize % STEP;
         (self.index..self.pieces.len()).take(MAX_PIECES).map_while(move |index| {
             let from = if index == self.index { self.offset } else { 0 };
             let len = (self.pieces[index].len() - from).min(left);
@@ -304,14 +305,14 @@ impl Cursor<'_> {
         })
     }
 
-    fn step(&self) -> Vec<Bytes> {
-        self.parts().map(|(index, from, len)| self.pieces[index].slice(from..from + len)).collect()
+    fn step(&self, position: u64) -> Vec<Bytes> {
+        self.parts(position).map(|(index, from, len)| self.pieces[index].slice(from..from + len)).collect()
     }
 
     fn write(&self, fd: i32, position: u64) -> Result<usize> {
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MAX_PIECES];
         let mut count = 0;
-        for (index, from, len) in self.parts() {
+        for (index, from, len) in self.parts(position) {
             vectors[count] = libc::iovec { iov_base: self.pieces[index][from..].as_ptr() as *mut _, iov_len: len };
             count += 1;
         }
