@@ -25,6 +25,8 @@ pub enum Command {
     Floor(FloorArgs),
     /// Read files and print the CRC-32C of each: the floor of a recovery
     Checksum(ChecksumArgs),
+    /// Look at the clock all the time and tell the longest time between two looks: the floor of a core's stalls
+    Gaps(GapsArgs),
     /// Load `floor echo`
     Echo(FloorClientArgs),
     /// Load `floor produce`
@@ -345,6 +347,15 @@ pub struct ChecksumArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Write the bytes, seconds and CPU seconds to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct GapsArgs {
+    #[arg(long)]
+    pub seconds: f64,
+    /// Write what was found to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

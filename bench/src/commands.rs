@@ -46,6 +46,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::E2e(args) => e2e(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Checksum(args) => floor::checksum(&args),
+        Command::Gaps(args) => floor::gaps(&args),
         Command::Echo(args) => floor_client(&args, FloorKind::Echo, "echo"),
         Command::FloorProduce(args) => floor_client(&args, FloorKind::Produce, "floor-produce"),
         Command::FloorFetch(args) => floor_client(&args, FloorKind::Fetch, "floor-fetch"),

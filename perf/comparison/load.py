@@ -131,6 +131,19 @@ class Load:
         self.keep(result, "checksum")
         return result
 
+    def gaps_beside(self, work):
+        """Runs `work` over and over while a program on the server's processor looks at the clock: the longest time in ms that it could not."""
+        out = self.place.scratch / "result.json"
+        command = ["taskset", "-c", self.place.server_cores, str(self.place.generator), "gaps", "--json", str(out), "--seconds", str(self.seconds)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as watcher:
+            while watcher.poll() is None:
+                work()
+        if watcher.returncode != 0:
+            raise RuntimeError(f"{self.row}: {' '.join(command)} failed")
+        result = json.loads(out.read_text())
+        self.keep(result, "gaps")
+        return result["longest_us"] / 1e3
+
     def librdkafka(self, verb, topic, options):
         """Runs the script of librdkafka: its bytes, records and seconds."""
         python = self.place.kafka_tools / "python" / "bin" / "python"

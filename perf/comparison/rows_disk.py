@@ -139,9 +139,23 @@ def backlog_drain(load, kind):
     return figures | load.stalls(broker)
 
 
-@row("produce 1 KiB records in large batches at full speed, without retention, until the disk is the limit (30 s with --long)",
-     [at_most(STALL, fixed(10))], own=True)
+def gaps_while_writing(load):
+    """The longest stall of a program that only looks at the clock on the server's processor, while the other one writes a file."""
+    block = os.urandom(1 << 20)
+    path = load.place.scratch / "written"
+    try:
+        with open(path, "wb", buffering=0) as file:
+            return {STALL: load.gaps_beside(lambda: file.write(block))}
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@row("produce 1 KiB records in large batches at full speed, without retention, until the disk is the limit (30 s with --long); the floor is a "
+     "program that only looks at the clock on the server's processor, while a file is written at full speed on the other: what the machine itself takes away",
+     [at_most(STALL, fixed(10))], floors=("floor",), own=True)
 def disk_speed(load, kind):
+    if kind == "floor":
+        return gaps_while_writing(load)
     seconds = load.size(quick=load.seconds, usual=load.seconds, long=30)
     free = shutil.disk_usage(load.place.scratch).free
     if free < 1.5 * seconds * FULL_SPEED:

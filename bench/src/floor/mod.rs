@@ -3,7 +3,8 @@
 //! A broker's cost is only worth a number beside the cost of moving the bytes at all on the same machine. `produce` is one thread
 //! that receives a frame, computes its CRC-32C, appends it to a file of its connection and acknowledges it; `fetch` sends a region of
 //! a file from the page cache; `echo` returns what it gets, on a bare epoll loop and on the broker's reactor. The generator drives
-//! them as it drives a broker ([`client`]). [`checksum`] is the floor of a recovery: read files, compute the CRC-32C.
+//! them as it drives a broker ([`client`]). [`checksum`] is the floor of a recovery: read files, compute the CRC-32C;
+//! [`gaps`] that of a stall: look at the clock.
 //!
 //! Every frame, in both directions, is a 32-bit big-endian size and so many bytes. A fetch has 8 bytes, the position in the file.
 //! A server ends after `--seconds`, or by SIGTERM's default action; its files have no names and are gone with it.
@@ -12,9 +13,11 @@ mod checksum;
 pub mod client;
 mod echo;
 mod fetch;
+mod gaps;
 mod produce;
 
 pub use checksum::checksum;
+pub use gaps::gaps;
 
 use crate::args::{FloorArgs, FloorKind, Reactor};
 use crate::clock::{self, SECOND};
