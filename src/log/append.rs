@@ -101,6 +101,9 @@ impl LogState {
         for batch in group.iter().filter(|batch| batch.leader_epoch > self.latest_epoch()) {
             self.assign_epoch(batch.leader_epoch, batch.base_offset).await?;
         }
+        if self.epochs_unsaved.get() {
+            self.save_epochs().await?;
+        }
         let position = active.size.get();
         let (pieces, bytes) = gather(group);
         let file = active.file(&self.io).await?;

@@ -44,6 +44,8 @@ pub struct LogState {
     pub(super) log_start: Cell<Offset>,
     pub(super) log_end: Cell<Offset>,
     pub(super) epochs: RefCell<Epochs>,
+    /// The checkpoint of the epochs has some that begin at the log end or behind it, which must go before anything is appended.
+    pub(super) epochs_unsaved: Cell<bool>,
     pub(super) producers: RefCell<ProducerStates>,
     /// Held by whoever changes the log.
     pub(super) writer: Turnstile,
@@ -66,6 +68,7 @@ pub(super) struct Recovered {
     pub(super) log_end: Offset,
     pub(super) recovery_point: Offset,
     pub(super) epochs: Epochs,
+    pub(super) epochs_unsaved: bool,
     pub(super) producers: ProducerStates,
 }
 
@@ -93,6 +96,7 @@ impl Log {
             log_start: Cell::new(recovered.log_start),
             log_end: Cell::new(recovered.log_end),
             epochs: RefCell::new(recovered.epochs),
+            epochs_unsaved: Cell::new(recovered.epochs_unsaved),
             producers: RefCell::new(recovered.producers),
             writer: Turnstile::default(),
             recovery_point: Cell::new(recovered.recovery_point),
@@ -267,6 +271,8 @@ impl LogState {
     pub(super) async fn save_epochs(&self) -> Result<(), LogError> {
         let content = super::checkpoint::format_epochs(self.epochs.borrow().entries());
         let path = self.dir.join(super::checkpoint::EPOCH_FILE);
-        self.io.replace_file(&path, content.into()).await.map_err(|e| LogError::storage(&path, "replace", &e))
+        self.io.replace_file(&path, content.into()).await.map_err(|e| LogError::storage(&path, "replace", &e))?;
+        self.epochs_unsaved.set(false);
+        Ok(())
     }
 }

@@ -142,6 +142,29 @@ fn a_log_at_rest_has_no_file_open_and_goes_on_where_it_was() {
     });
 }
 
+/// Leaders that write nothing cost no sync at the next start, and none of their epochs claims what another one's leader writes later.
+#[test]
+fn an_epoch_without_records_is_forgotten_before_anything_is_appended_in_its_place() {
+    on_a_core(|io, dir| async move {
+        let saved = || std::fs::read_to_string(dir.join("t-0").join(checkpoint::EPOCH_FILE)).unwrap();
+        let log = open(&io, &dir, true).await;
+        append(&log, &[batch(Codec::None, 3, 0)], 1).await;
+        log.assign_epoch_start(LeaderEpoch(4), Offset(3)).await.unwrap();
+        log.close().await.unwrap();
+        let with_it = saved();
+        let log = open(&io, &dir, true).await;
+        assert_eq!(log.latest_epoch(), LeaderEpoch(1));
+        assert_eq!(saved(), with_it, "nothing is written at a start");
+        // A follower gets the next batch of the old epoch.
+        append(&log, &[batch(Codec::None, 3, 10)], 1).await;
+        assert_ne!(saved(), with_it);
+        drop(log);
+        let log = open(&io, &dir, false).await;
+        assert_eq!((log.log_end_offset(), log.latest_epoch()), (Offset(6), LeaderEpoch(1)));
+        assert_eq!(log.epoch_for_offset(Offset(4)), LeaderEpoch(1));
+    });
+}
+
 #[test]
 fn records_come_back_over_rolls_and_restarts() {
     on_a_core(|io, dir| async move {
