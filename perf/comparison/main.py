@@ -94,6 +94,13 @@ def build():
     return Path(next(program for program in programs if program)).parent
 
 
+def new_run():
+    """A directory that no run has yet."""
+    name = f"{datetime.date.today()}-{platform.node()}"
+    names = [name, *(f"{name}-{number}" for number in range(2, 100))]
+    return next(path for path in (ROOT / "perf" / "runs" / name for name in names) if not path.exists())
+
+
 def said(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).strip().splitlines()[0] if (done.stdout or done.stderr).strip() else "unknown"
@@ -281,7 +288,7 @@ def main(arguments, usage):
         subprocess.run([ROOT / "tests" / "run", "tools"], check=True)
     # What this does beside a load (waiting, dropping files from the page cache) is no business of the servers' processors.
     pin(parsed.load_cores)
-    out = Path(parsed.add_to or parsed.out or ROOT / "perf" / "runs" / f"{datetime.date.today()}-{platform.node()}")
+    out = Path(parsed.add_to or parsed.out or new_run())
     out.mkdir(parents=True, exist_ok=True)
     results = Results(out)
     known, memory, dice = facts(place, parsed), {}, random.Random(parsed.seed)
