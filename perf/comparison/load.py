@@ -97,7 +97,9 @@ class Load:
         return topic
 
     def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=(), warm=None):
-        options = self.target(self.topic(), partitions, (*configs, *self.place.topic_configs))
+        own = {config.partition("=")[0] for config in configs}
+        others = [config for config in self.place.topic_configs if config.partition("=")[0] not in own]
+        options = self.target(self.topic(), partitions, (*configs, *others))
         options += ["--connections", connections, "--in-flight", in_flight, "--records-per-batch", per_batch, "--record-size", size]
         options += ["--acks", acks, *more] + (["--partitions-per-connection", each] if each else [])
         return self.generator("produce", options, self.running.pid, warm=warm)

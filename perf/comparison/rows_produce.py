@@ -14,13 +14,15 @@ ECHOES = {"echo-epoll": "epoll", "echo-glommio": "glommio", "echo-paced": "glomm
 
 
 def large(load, kind, acks):
-    # 16 partitions, one batch of about 950 KiB in a request. Long enough before it counts that retention gives back as many pages as are
-    # taken: a page that the machine has not used for a while costs several times as much (the hypervisor has it).
+    # 16 partitions, one batch of about 950 KiB in a request. Topics that hold 2 GB in all, and long enough before it counts that retention
+    # gives back as many pages as are taken: a page that the machine has not used for a while costs several times as much (the hypervisor
+    # has it), and 7 GB of them, as the other rows' topics would hold, are not touched within seconds.
     warm = load.seconds * 2
     if kind == "floor":
         result = load.floor("produce", "floor-produce", ["--connections", 16, "--in-flight", 2, "--request-bytes", 925 * 1040], warm=warm)
     else:
-        result = load.produce(partitions=16, connections=16, each=1, acks=acks, in_flight=2, per_batch=925, size=1024, warm=warm)
+        configs = ["retention.bytes=67108864", "segment.bytes=67108864"]
+        result = load.produce(partitions=16, connections=16, each=1, acks=acks, in_flight=2, per_batch=925, size=1024, configs=configs, warm=warm)
     return only(costs(result), *LARGE)
 
 
