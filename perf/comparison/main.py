@@ -296,7 +296,7 @@ def main(arguments, usage):
         before = results.take_up(parsed.chosen, parsed.afresh)
         begun = before.pop("added", [])
         known, memory["capacity"] = before, before.get("capacity")
-        known["added"] = begun if not parsed.rounds else begun + [f"{parsed.rounds} round(s) of {parsed.rows or 'all rows'}"]
+        known["added"] = begun
     elif not parsed.quick:
         known["memory written before the first round"] = touch_memory()
     first = results.round
@@ -311,6 +311,8 @@ def main(arguments, usage):
         results.round = first + number + 1
         print(f"round {results.round}", flush=True)
         run_round(parsed, place, results, memory, dice)
+        if parsed.add_to:
+            known["added"] = [*begun, f"{number + 1} round(s) of {parsed.rows or 'all rows'}"]
         write(results, known)
     # Also with no round at all: the table and plots as they would be drawn now.
     write(results, known)
