@@ -14,6 +14,7 @@ pub mod record; // record batch v2: header, records, builder, checks of a produc
 
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
+pub mod group; // group coordinator: members, generations, committed offsets (not reachable by clients yet)
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
 
