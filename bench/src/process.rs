@@ -48,6 +48,20 @@ fn parse_stat(stat: &str, ticks: f64) -> Option<Cpu> {
     Some(Cpu { user: seconds(11)?, system: seconds(12)? })
 }
 
+/// Seconds that a hypervisor has taken away from all processors together; `None` where the kernel does not tell.
+pub fn stolen() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    // SAFETY: no pointers.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    parse_stolen(&stat, ticks)
+}
+
+fn parse_stolen(stat: &str, ticks: f64) -> Option<f64> {
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    // user nice system idle iowait irq softirq steal
+    Some(all.split_ascii_whitespace().nth(7)?.parse::<f64>().ok()? / ticks)
+}
+
 /// Resident memory of a process now and at its greatest, in bytes.
 pub fn memory_of(pid: u32) -> Option<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -79,6 +93,14 @@ mod tests {
         let stat = "12 (a) b (c)) S 1 12 12 0 -1 4194304 100 0 0 0 250 75 0 0 20 0 1 0 5 1 1 1";
         assert_eq!(parse_stat(stat, 100.0), Some(Cpu { user: 2.5, system: 0.75 }));
         assert_eq!(parse_stat("12 (x) S 1", 100.0), None);
+    }
+
+    #[test]
+    fn stolen_time_is_that_of_all_processors() {
+        let stat = "cpu  10 20 30 40 50 60 70 250 0 0\ncpu0 1 2 3 4 5 6 7 125 0 0\n";
+        assert_eq!(parse_stolen(stat, 100.0), Some(2.5));
+        assert_eq!(parse_stolen("cpu 1 2 3\n", 100.0), None);
+        assert!(stolen().is_some_and(|seconds| seconds >= 0.0));
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub fn to_json(command: &str, parameters: Value, outcome: &Outcome) -> Value {
         "errors": errors,
         "latency_us": latencies,
         "own_cpu_seconds": outcome.own_cpu,
+        "stolen_seconds": outcome.stolen,
         "broker": broker,
         "failure": outcome.failure.as_ref().map(|failure| &failure.0),
     })
@@ -138,6 +139,9 @@ pub fn to_table(outcome: &Outcome) -> String {
     if let Some(broker) = outcome.broker {
         cpu("broker", broker.cpu);
         line(format!("broker memory {:.1} MiB, at most {:.1} MiB", mib(broker.rss_bytes), mib(broker.max_rss_bytes)));
+    }
+    if let Some(stolen) = outcome.stolen.filter(|&stolen| stolen > 0.0) {
+        line(format!("stolen      {stolen:>8.2} s by a hypervisor, of all processors together"));
     }
     for (code, count) in &total.errors {
         line(format!("error       {:>8} {}", count, error_name(*code)));

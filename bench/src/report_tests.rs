@@ -17,7 +17,15 @@ fn outcome() -> Outcome {
     let mut total = Interval::new(Phase::Measured, 5 * SECOND);
     intervals.iter().for_each(|interval| total.add(interval));
     total.error(7);
-    Outcome { seconds: 2.0, total, intervals, own_cpu: Cpu { user: 0.5, system: 0.25 }, broker: None, failure: None }
+    Outcome {
+        seconds: 2.0,
+        total,
+        intervals,
+        own_cpu: Cpu { user: 0.5, system: 0.25 },
+        stolen: Some(0.03),
+        broker: None,
+        failure: None,
+    }
 }
 
 #[test]
@@ -31,6 +39,7 @@ fn the_json_has_rates_percentiles_and_errors_by_name() {
     assert_eq!(json["produced"]["megabytes_per_second"], 2.0);
     assert_eq!(json["errors"], json!({ "REQUEST_TIMED_OUT": 1 }));
     assert_eq!(json["own_cpu_seconds"], json!({ "user": 0.5, "system": 0.25 }));
+    assert_eq!(json["stolen_seconds"], 0.03);
     assert_eq!(json["failure"], "why");
     let ack = &json["latency_us"]["ack"];
     assert_eq!(ack["count"], 2_000);

@@ -39,6 +39,8 @@ pub struct Outcome {
     pub intervals: Vec<Interval>,
     /// Of this process, in the measured phase.
     pub own_cpu: Cpu,
+    /// Seconds that a hypervisor took away from all processors together in the measured phase, if the kernel tells.
+    pub stolen: Option<f64>,
     pub broker: Option<BrokerUse>,
     pub failure: Option<Failure>,
 }
@@ -87,6 +89,7 @@ pub fn run(builds: Vec<Build>, args: &RunArgs, ends_by_itself: bool) -> Result<O
 #[derive(Clone, Copy)]
 struct Sample {
     own: Cpu,
+    stolen: Option<f64>,
     broker: Option<Cpu>,
     memory: Option<(u64, u64)>,
 }
@@ -109,7 +112,12 @@ impl<'a> Collector<'a> {
 
     fn sample(&self) -> Sample {
         let pid = self.args.broker_pid;
-        Sample { own: process::own_cpu(), broker: pid.and_then(process::cpu_of), memory: pid.and_then(process::memory_of) }
+        Sample {
+            own: process::own_cpu(),
+            stolen: process::stolen(),
+            broker: pid.and_then(process::cpu_of),
+            memory: pid.and_then(process::memory_of),
+        }
     }
 
     fn collect(mut self, reports: &Receiver<Report>, stop: &AtomicBool) -> Outcome {
@@ -206,6 +214,7 @@ impl<'a> Collector<'a> {
             failure.get_or_insert(Failure("the broker's process could not be watched to the end".to_owned()));
         }
         let seconds = (total.end - total.start) as f64 / SECOND as f64;
-        Outcome { seconds, total, intervals, own_cpu: after.own.since(before.own), broker, failure }
+        let stolen = after.stolen.zip(before.stolen).map(|(after, before)| after - before);
+        Outcome { seconds, total, intervals, own_cpu: after.own.since(before.own), stolen, broker, failure }
     }
 }
