@@ -4,6 +4,7 @@
 //! been written in full ([`libc::sync_file_range`]), then waits for them in turn. What is on its way and not yet on the device counts
 //! against [`BUDGET`]; while that is used up, writes go through the helpers, which may be throttled while the core is not.
 
+use super::STEP;
 use super::bell::Bell;
 use super::machine::stand_back;
 use crossbeam_queue::SegQueue;
@@ -86,7 +87,7 @@ fn run(desk: &Desk) {
         while let Some(job) = desk.jobs.pop() {
             match job {
                 Job::Range { fd, position, len } => {
-                    range(&fd, position, len, libc::SYNC_FILE_RANGE_WRITE);
+                    start_write_back(&fd, position, len);
                     started.push((fd, position, len));
                 }
                 Job::Close(fd) => drop(fd),
@@ -100,6 +101,14 @@ fn run(desk: &Desk) {
             return;
         }
         desk.bell.wait();
+    }
+}
+
+/// Starts to write back a range, in steps: the kernel hands all pages of a call to the device in one go, and where it does not preempt
+/// itself a core on the same processor waits for that.
+fn start_write_back(fd: &OwnedFd, position: u64, len: u64) {
+    for done in (0..len).step_by(STEP) {
+        range(fd, position + done, (len - done).min(STEP as u64), libc::SYNC_FILE_RANGE_WRITE);
     }
 }
 
