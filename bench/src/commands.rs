@@ -57,13 +57,11 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
 fn finish(command: &str, parameters: &impl Serialize, args: &RunArgs, outcome: &Outcome) -> Result<(), Failure> {
     let parameters = serde_json::to_value(parameters).map_err(|error| Failure(error.to_string()))?;
     print!("{}", report::to_table(outcome));
-    let told = |path: &std::path::Path, error: std::io::Error| Failure(format!("{}: {error}", path.display()));
     if let Some(path) = &args.json {
-        let json = report::to_json(command, parameters, outcome);
-        std::fs::write(path, format!("{json:#}\n")).map_err(|error| told(path, error))?;
+        report::write_json(path, &report::to_json(command, parameters, outcome))?;
     }
     if let Some(path) = &args.hdr {
-        report::write_hdr(path, outcome).map_err(|error| told(path, error))?;
+        report::write_hdr(path, outcome).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
     }
     outcome.failure.clone().map_or(Ok(()), Err)
 }

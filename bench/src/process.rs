@@ -36,9 +36,13 @@ pub fn own_cpu() -> Cpu {
 /// Of another process, in steps of the kernel's clock tick (10 ms); `None` if there is no such process.
 pub fn cpu_of(pid: u32) -> Option<Cpu> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(&stat, ticks_per_second())
+}
+
+/// The unit of times under `/proc`.
+fn ticks_per_second() -> f64 {
     // SAFETY: no pointers.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-    parse_stat(&stat, ticks)
+    unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
 }
 
 fn parse_stat(stat: &str, ticks: f64) -> Option<Cpu> {
@@ -51,9 +55,7 @@ fn parse_stat(stat: &str, ticks: f64) -> Option<Cpu> {
 /// Seconds that a hypervisor has taken away from all processors together; `None` where the kernel does not tell.
 pub fn stolen() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    // SAFETY: no pointers.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-    parse_stolen(&stat, ticks)
+    parse_stolen(&stat, ticks_per_second())
 }
 
 fn parse_stolen(stat: &str, ticks: f64) -> Option<f64> {

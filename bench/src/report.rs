@@ -4,6 +4,7 @@ use crate::clock::{self, SECOND};
 use crate::kafka::error_name;
 use crate::run::Outcome;
 use crate::stats::{Counts, Interval};
+use crate::worker::Failure;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -43,6 +44,11 @@ pub fn progress(interval: &Interval, start: u64) {
         write!(line, "  {errors} errors").expect("text grows");
     }
     eprintln!("{line}");
+}
+
+/// Writes a result to the file that programs read.
+pub fn write_json(path: &Path, result: &Value) -> Result<(), Failure> {
+    std::fs::write(path, format!("{result:#}\n")).map_err(|error| Failure(format!("{}: {error}", path.display())))
 }
 
 fn counts_json(counts: Counts, seconds: f64) -> Value {

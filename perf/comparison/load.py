@@ -50,6 +50,11 @@ class Load:
         self.results.stalls(self.row, [classes for _, classes in found])
         return {"longest stall of a core ms": max(longest for longest, _ in found) / 1e3}
 
+    def in_turn(self, parts):
+        """The parts of a row, in the other order each time: whoever is second finds a warmer broker."""
+        turn = self.memory["turn", self.row, self.kind] = self.memory.get(("turn", self.row, self.kind), 0) + 1
+        return parts if turn % 2 else parts[::-1]
+
     def size(self, quick, usual, long):
         return quick if self.place.quick else long if self.place.long else usual
 
@@ -126,17 +131,20 @@ class Load:
 
     def checksum(self, files):
         """Reads files and computes their CRC-32C, where a server would run."""
-        out = self.place.scratch / "result.json"
-        command = ["taskset", "-c", self.place.server_cores, str(self.place.generator), "checksum", "--json", str(out)]
-        self.run(command + list(map(str, files)))
+        out, command = self.in_place_of_a_server("checksum", files)
+        self.run(command)
         result = json.loads(out.read_text())
         self.keep(result, "checksum")
         return result
 
+    def in_place_of_a_server(self, command, options):
+        """Where a command of the generator that serves nobody leaves its result, and its words."""
+        out = self.place.scratch / "result.json"
+        return out, ["taskset", "-c", self.place.server_cores, str(self.place.generator), command, "--json", str(out), *map(str, options)]
+
     def gaps_beside(self, work):
         """Runs `work` over and over while a program on the server's processor looks at the clock: the longest time in ms that it could not."""
-        out = self.place.scratch / "result.json"
-        command = ["taskset", "-c", self.place.server_cores, str(self.place.generator), "gaps", "--json", str(out), "--seconds", str(self.seconds)]
+        out, command = self.in_place_of_a_server("gaps", ["--seconds", self.seconds])
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as watcher:
             while watcher.poll() is None:
                 work()

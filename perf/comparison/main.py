@@ -314,8 +314,9 @@ def main(arguments, usage):
         if parsed.add_to:
             known["added"] = [*begun, f"{number + 1} round(s) of {parsed.rows or 'all rows'}"]
         write(results, known)
-    # Also with no round at all: the table and plots as they would be drawn now.
-    write(results, known)
+    if results.round == first:
+        # The table and plots as they would be drawn now.
+        write(results, known)
     if not results.failed:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes; {out}/README.md")

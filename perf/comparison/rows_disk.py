@@ -22,10 +22,8 @@ FULL_SPEED = 2 << 30
 def retention_boundary(load, kind):
     crossed = ("retention.bytes=16777216", "segment.bytes=8388608", "file.delete.delay.ms=1000")
     loads = [("without", load.place.topic_configs), ("crossed", crossed)]
-    # Whoever is second finds a warmer broker: they take turns.
-    turn = load.memory["retention turn", kind] = load.memory.get(("retention turn", kind), 0) + 1
     figures = {}
-    for label, configs in loads if turn % 2 else reversed(loads):
+    for label, configs in load.in_turn(loads):
         options = load.target(load.topic(), 2, configs) + ["--connections", 8, "--partitions-per-connection", 1, "--in-flight", 5]
         options += ["--records-per-batch", 10, "--record-size", 1024, "--rate", 20_000]
         seconds = 600 if load.place.long else load.seconds
@@ -99,9 +97,7 @@ def hot(load, label):
 
 
 def alone_and_beside(load, reader, shown):
-    """The hot ones without and with `reader`, whose speed is `shown` under that name. They take turns at going first."""
-    turn = load.memory["beside", load.row, load.kind] = load.memory.get(("beside", load.row, load.kind), 0) + 1
-
+    """The hot ones without and with `reader`, whose speed is `shown` under that name."""
     def alone():
         return hot(load, "alone")
 
@@ -109,7 +105,7 @@ def alone_and_beside(load, reader, shown):
         with reader:
             return hot(load, "beside")
     figures = {}
-    for part in (alone, beside) if turn % 2 else (beside, alone):
+    for part in load.in_turn([alone, beside]):
         figures |= part()
     rates = reader.rates()
     return dict(sorted(figures.items())) | ({shown: statistics.mean(rates)} if rates else {})

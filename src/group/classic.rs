@@ -203,7 +203,6 @@ impl Group {
         if let Some(instance) = &member.instance {
             self.instances.insert(instance.clone(), id.clone());
         }
-        self.pending.remove(&id);
         self.members.insert(id, member);
     }
 

@@ -48,9 +48,7 @@ impl Work<'_> {
 
     /// The group is full.
     fn turn_away(&mut self, group: &mut Group, ticket: Ticket, member: MemberId) {
-        if group.pending.remove(&member) {
-            self.timers.cancel(&Timer::Pending(group.id.clone(), member.clone()));
-        }
+        self.forget_pending(group, &member);
         if group.members.contains_key(&member) {
             self.remove_member(group, &member);
         }
@@ -108,7 +106,7 @@ impl Work<'_> {
         if let Some(initial) = &mut group.initial {
             initial.joined = true;
         }
-        self.timers.cancel(&Timer::Pending(group.id.clone(), id.clone()));
+        self.forget_pending(group, &id);
         self.timers.set(Timer::Session(group.id.clone(), id.clone()), self.now.mono_ms + NEW_MEMBER_JOIN_MS);
         group.add(id, member, &request.protocol_type);
         self.rebalance_or_complete(group);

@@ -4,10 +4,11 @@
 //! log, so what is remembered is always what a coordinator that starts anew would read.
 
 use super::classic::{Group, State};
-use super::types::{Answer, CommitOffsets, GroupId, Record, Ticket};
+use super::types::{Answer, CommitOffsets, GroupId, Ticket};
 use super::{Coordinator, Groups, Waiting, Work, records};
 use crate::model::{ErrorCode, TopicId, TopicPartition};
-use bytes::Buf;
+use crate::protocol::{Reader, StrBytes};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl Work<'_> {
         }
         let group = groups.remove(&id).expect("it was found");
         let forgotten: Vec<TopicPartition> = offsets.get(&id).into_iter().flat_map(BTreeMap::keys).cloned().collect();
-        let mut tombstones: Vec<Record> = forgotten.iter().map(|partition| records::offset(&id, partition, None)).collect();
+        let mut tombstones = records::forgotten(&id, &forgotten);
         tombstones.push(records::tombstone(&id));
         self.append(tombstones, Waiting::Deleted { ticket: Some(ticket), group: Some(Box::new(group)), id, forgotten });
     }
@@ -153,8 +154,7 @@ impl Work<'_> {
         if forgotten.is_empty() {
             return self.answer(ticket, Answer::OffsetsDeleted(Ok(errors)));
         }
-        let tombstones = forgotten.iter().map(|partition| records::offset(&id, partition, None)).collect();
-        self.append(tombstones, Waiting::OffsetsDeleted { ticket, id, forgotten, errors });
+        self.append(records::forgotten(&id, &forgotten), Waiting::OffsetsDeleted { ticket, id, forgotten, errors });
     }
 
     /// Forgets what nobody has needed for so long, and groups of which nothing is left.
@@ -170,7 +170,7 @@ impl Work<'_> {
             if !gone && forgotten.is_empty() {
                 continue;
             }
-            let mut tombstones: Vec<Record> = forgotten.iter().map(|partition| records::offset(&id, partition, None)).collect();
+            let mut tombstones = records::forgotten(&id, &forgotten);
             let group = if gone { groups.remove(&id) } else { None };
             if gone {
                 tombstones.push(records::tombstone(&id));
@@ -206,7 +206,7 @@ impl Work<'_> {
             let forgotten: Vec<TopicPartition> =
                 known.keys().filter(|partition| topics.contains(&partition.topic)).cloned().collect();
             if !forgotten.is_empty() {
-                let tombstones = forgotten.iter().map(|partition| records::offset(id, partition, None)).collect();
+                let tombstones = records::forgotten(id, &forgotten);
                 self.append(tombstones, Waiting::Deleted { ticket: None, group: None, id: id.clone(), forgotten });
             }
         }
@@ -257,7 +257,7 @@ pub(super) fn forget(offsets: &mut Offsets, id: &GroupId, partitions: &[TopicPar
 
 /// Topics that members of a group read.
 enum Subscribed {
-    To(Vec<String>),
+    To(Vec<StrBytes>),
     /// A member says something else than Kafka's consumers do.
     Unknown,
 }
@@ -265,7 +265,7 @@ enum Subscribed {
 impl Subscribed {
     fn include(&self, topic: &str) -> bool {
         match self {
-            Self::To(topics) => topics.iter().any(|one| one == topic),
+            Self::To(topics) => topics.iter().any(|one| &**one == topic),
             Self::Unknown => true,
         }
     }
@@ -275,7 +275,7 @@ fn subscribed(group: &Group) -> Subscribed {
     let protocol = group.protocol.as_deref().unwrap_or_default();
     let mut all = Vec::new();
     for member in group.members.values() {
-        match subscribed_topics(&member.metadata(protocol)) {
+        match subscribed_topics(member.metadata(protocol)) {
             Some(topics) => all.extend(topics),
             None => return Subscribed::Unknown,
         }
@@ -284,19 +284,12 @@ fn subscribed(group: &Group) -> Subscribed {
 }
 
 /// The topics of a consumer's metadata (`ConsumerProtocolSubscription`): a version of 16 bits, a list of strings, and more.
-fn subscribed_topics(mut metadata: &[u8]) -> Option<Vec<String>> {
-    if metadata.try_get_i16().ok()? < 0 {
+fn subscribed_topics(metadata: Bytes) -> Option<Vec<StrBytes>> {
+    let mut reader = Reader::new(metadata);
+    if reader.i16().ok()? < 0 {
         return None;
     }
-    let count = usize::try_from(metadata.try_get_i32().ok()?).ok()?;
-    let mut topics = Vec::new();
-    for _ in 0..count {
-        let len = usize::try_from(metadata.try_get_i16().ok()?).ok()?;
-        let (name, rest) = metadata.split_at_checked(len)?;
-        topics.push(String::from_utf8(name.to_vec()).ok()?);
-        metadata = rest;
-    }
-    Some(topics)
+    reader.array(false, 2, |reader| reader.string(false)).ok()
 }
 
 impl Coordinator {

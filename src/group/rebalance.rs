@@ -7,7 +7,7 @@ use crate::model::ErrorCode;
 use bytes::Bytes;
 
 impl Work<'_> {
-    /// Somebody has joined or changed: a rebalance begins, or goes on.
+    /// Somebody has joined, changed or gone: a rebalance begins, or goes on.
     pub(super) fn rebalance_or_complete(&mut self, group: &mut Group) {
         if group.state == State::PreparingRebalance {
             self.complete_if_all_have_joined(group);
@@ -135,14 +135,13 @@ impl Work<'_> {
 
     pub(super) fn remove_member(&mut self, group: &mut Group, id: &MemberId) {
         self.forget_member(group, id);
-        self.rebalance_without(group);
+        self.rebalance_or_complete(group);
     }
 
-    /// Members are gone: the others share what was theirs.
-    pub(super) fn rebalance_without(&mut self, group: &mut Group) {
-        if group.state != State::Empty {
-            self.rebalance_or_complete(group);
-        }
+    /// An id that was given out is no longer waited for; whether it was.
+    pub(super) fn forget_pending(&mut self, group: &mut Group, id: &MemberId) -> bool {
+        self.timers.cancel(&Timer::Pending(group.id.clone(), id.clone()));
+        group.pending.remove(id)
     }
 
     /// Takes a member out; what it waits for ends with `UNKNOWN_MEMBER_ID`, so that it joins anew if it is still there.

@@ -97,6 +97,11 @@ pub(super) fn offset(group: &GroupId, partition: &TopicPartition, committed: Opt
     Record { key: ConsumerOffsetsKey::OffsetCommit(key), value: value.map(ConsumerOffsetsValue::OffsetCommit) }
 }
 
+/// Offsets that are forgotten.
+pub(super) fn forgotten(group: &GroupId, partitions: &[TopicPartition]) -> Vec<Record> {
+    partitions.iter().map(|partition| offset(group, partition, None)).collect()
+}
+
 pub(super) fn read_partition(key: &OffsetCommitKey) -> TopicPartition {
     TopicPartition::new(&*key.topic, PartitionIndex(key.partition))
 }

@@ -105,7 +105,7 @@ impl Work<'_> {
         let had = group.members.len();
         let errors = members.iter().map(|leaving| self.leave_one(group, leaving).err().unwrap_or(ErrorCode::None)).collect();
         if group.members.len() < had {
-            self.rebalance_without(group);
+            self.rebalance_or_complete(group);
         } else {
             self.complete_if_all_have_joined(group);
         }
@@ -118,10 +118,7 @@ impl Work<'_> {
             Some(instance) if leaving.member.is_empty() => {
                 group.instances.get(instance).cloned().ok_or(ErrorCode::UnknownMemberId)?
             }
-            None if group.pending.remove(&leaving.member) => {
-                self.timers.cancel(&Timer::Pending(group.id.clone(), leaving.member.clone()));
-                return Ok(());
-            }
+            None if self.forget_pending(group, &leaving.member) => return Ok(()),
             instance => {
                 group.check_member(&leaving.member, instance.as_ref())?;
                 leaving.member.clone()

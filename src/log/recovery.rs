@@ -174,7 +174,7 @@ impl Loader {
         assert_eq!(producers.end_offset(), log_end, "the producer state is as of the log end");
         // A leader that has written nothing leaves an epoch that begins at the log end, and the next one begins there too. Such epochs
         // are known at each start: the file is not worth a sync before something is appended.
-        let epochs_unsaved = loading.epochs.truncate_from_end(log_end);
+        let cut = loading.epochs.truncate_from_end(log_end);
         loading.epochs_changed |= loading.epochs.truncate_from_start(log_start);
         if loading.epochs_changed {
             let path = self.dir.join(checkpoint::EPOCH_FILE);
@@ -186,7 +186,7 @@ impl Loader {
         }
         let recovery_point = if clean { log_end } else { open.recovery_point.min(log_end) };
         let segments = loading.segments.into_iter().map(|segment| (segment.base, segment)).collect();
-        let epochs_unsaved = epochs_unsaved && !loading.epochs_changed;
+        let epochs_unsaved = cut && !loading.epochs_changed;
         Ok(Recovered { segments, log_start, log_end, recovery_point, epochs: loading.epochs, epochs_unsaved, producers })
     }
 

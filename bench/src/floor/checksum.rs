@@ -3,6 +3,7 @@
 use crate::args::ChecksumArgs;
 use crate::clock::{self, SECOND};
 use crate::process;
+use crate::report;
 use crate::worker::Failure;
 use serde_json::json;
 use std::fs::File;
@@ -45,7 +46,7 @@ pub fn checksum(args: &ChecksumArgs) -> Result<(), Failure> {
             "command": "checksum", "version": env!("CARGO_PKG_VERSION"), "files": args.files.len(), "bytes": bytes,
             "seconds": seconds, "own_cpu_seconds": process::own_cpu().since(before),
         });
-        std::fs::write(path, format!("{result:#}\n")).map_err(|error| told(path, error))?;
+        report::write_json(path, &result)?;
     }
     Ok(())
 }

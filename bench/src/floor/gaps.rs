@@ -3,6 +3,7 @@
 
 use crate::args::GapsArgs;
 use crate::clock;
+use crate::report;
 use crate::worker::Failure;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub fn gaps(args: &GapsArgs) -> Result<(), Failure> {
         let result = json!({
             "command": "gaps", "version": env!("CARGO_PKG_VERSION"), "seconds": args.seconds, "longest_us": longest, "gaps_us_below": below,
         });
-        std::fs::write(path, format!("{result:#}\n")).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+        report::write_json(path, &result)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::core::RealCore;
 use super::directory::short_file;
 use super::writeback::{WINDOW, WriteBack};
-use super::{STEP, check, check_count};
+use super::{STEP, check, check_count, to_step_end};
 use bytes::{Bytes, BytesMut};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -49,7 +49,8 @@ impl RealFile {
     /// core, which then makes room for 8 MiB and hands them to the device.
     pub(super) fn new(fd: OwnedFd, core: &RealCore) -> Self {
         core.open_files.fetch_add(1, Ordering::Relaxed);
-        advise(&fd, 0, 0, libc::POSIX_FADV_RANDOM);
+        // SAFETY: the descriptor is live; the call touches no memory of ours. A file system that does not care refuses, which changes nothing.
+        unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
         Self {
             fd: Some(Arc::new(fd)),
             write_back: core.write_back.clone(),
@@ -234,12 +235,6 @@ fn read_fully(fd: &OwnedFd, position: u64, len: usize, buffer: &mut BytesMut) ->
     Ok(())
 }
 
-/// Tells the kernel how a range is going to be read; without effect where the file system does not care.
-fn advise(fd: &OwnedFd, position: u64, len: u64, advice: libc::c_int) {
-    // SAFETY: the descriptor is live; the call touches no memory of ours.
-    unsafe { libc::posix_fadvise(fd.as_raw_fd(), position as i64, len as i64, advice) };
-}
-
 /// Appends up to `want` bytes at `position` to `buffer`.
 fn read_some(fd: i32, position: u64, buffer: &mut BytesMut, want: usize, flags: libc::c_int) -> Result<usize> {
     buffer.reserve(want);
@@ -293,10 +288,10 @@ impl Cursor<'_> {
         self.index == self.pieces.len()
     }
 
-    /// The parts of the next step, at most [`MAX_PIECES`], up to the next multiple of [`STEP`] in the file: the page cache can take what
-    /// is aligned as one large folio.
+    /// The parts of the next step, at most [`MAX_PIECES`], to where it ends in the file: the page cache can take what is aligned as one
+    /// large folio.
     fn parts(&self, position: u64) -> impl Iterator<Item = (usize, usize, usize)> {
-        let mut left = STEP - position as usize % STEP;
+        let mut left = to_step_end(position);
         (self.index..self.pieces.len()).take(MAX_PIECES).map_while(move |index| {
             let from = if index == self.index { self.offset } else { 0 };
             let len = (self.pieces[index].len() - from).min(left);

@@ -45,6 +45,11 @@ const PORTERS: usize = 4;
 /// The most that one write, sendfile or cold read moves before other tasks get a turn.
 const STEP: usize = 256 * 1024;
 
+/// Bytes from `position` of a file to the next multiple of a step, where steps of reads and writes end: no page belongs to two of them.
+fn to_step_end(position: u64) -> usize {
+    STEP - (position % STEP as u64) as usize
+}
+
 /// Which cores the broker runs on and how it waits.
 #[derive(Clone, Debug)]
 pub struct Topology {

@@ -4,7 +4,7 @@ use super::core::RealCore;
 use super::directory::short_file;
 use super::file::RealFile;
 use super::reactor::{Readiness, Side};
-use super::{STEP, check_count};
+use super::{STEP, check_count, to_step_end};
 use crate::io::file::FileKind;
 use crate::io::{FileSlice, Piece};
 use bytes::{Buf, Bytes, BytesMut};
@@ -302,10 +302,9 @@ impl RealSocket {
     }
 }
 
-/// Bytes from `position` to the next multiple of a step, so that no page is read for two steps, or to `end`.
+/// Bytes of the step at `position` of a file of which is sent what comes before `end`.
 fn step(position: u64, end: u64) -> usize {
-    let step = STEP as u64;
-    (step - position % step).min(end - position) as usize
+    (end - position).min(to_step_end(position) as u64) as usize
 }
 
 /// Whether `sendfile` will not wait for the device in the next step.
