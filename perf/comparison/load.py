@@ -125,8 +125,8 @@ class Load:
         options += ["--records-per-batch", per_batch, "--record-size", size]
         return self.generator("e2e", options, self.running.pid, label=label)
 
-    def floor(self, program, client, options, server_options=(), warm=None):
-        with servers.Floor(program, self.place, list(map(str, server_options))) as floor:
+    def floor(self, program, client, options, server_options=(), warm=None, all_cores=False):
+        with servers.Floor(program, self.placed(all_cores), list(map(str, server_options))) as floor:
             return self.generator(client, ["--target", floor.address(), *options], floor.pid, warm=warm)
 
     def checksum(self, files):
@@ -166,7 +166,10 @@ class Load:
         return result
 
     def broker(self, keep_data=False, all_cores=False):
-        return servers.Broker(self.kind, self.place.on_all_cores() if all_cores else self.place, keep_data)
+        return servers.Broker(self.kind, self.placed(all_cores), keep_data)
+
+    def placed(self, all_cores):
+        return self.place.on_all_cores() if all_cores else self.place
 
     def create(self, broker, partitions):
         """A topic with so many partitions, which one record brings into being."""
