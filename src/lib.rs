@@ -14,7 +14,7 @@ pub mod record; // record batch v2: header, records, builder, checks of a produc
 
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
-pub mod group; // group coordinator: members, generations, committed offsets (not reachable by clients yet)
+pub mod group; // group coordinator: members, generations, committed offsets
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
 
@@ -27,9 +27,10 @@ pub mod quorum; // commits the controller's records to `__cluster_metadata` -> c
 pub mod shard; // what one core runs: its partitions, its mailbox, placement of partitions on cores, ticks -> devices, machines
 
 // 5. Edge.
-pub mod api; // one file per request kind: validate, split by owner core, ask the shards, assemble the answer -> shard, controller, io
+pub mod admin; // metrics and health over HTTP -> shard, group, io
+pub mod api; // one file per request kind: validate, split by owner core, ask the shards, assemble the answer -> shard, controller, group, io
 pub mod cli; // the command line -> server, config, log
-pub mod server; // listeners, connections, request order, start and stop -> api, shard, io
+pub mod server; // listeners, connections, request order, start and stop -> api, admin, shard, io
 
 // Beside the layers, open to devices and above.
 pub mod config; // server.properties and topic configs: keys, defaults, what is honoured

@@ -44,11 +44,11 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("quorum", &[WORDS, &["controller", "log", "io", "config", "telemetry"]]),
     ("client", &[WORDS, &["io", "config", "telemetry"]]),
     ("shard", &[WORDS, MACHINES, &["log", "quorum", "client", "io", "config", "telemetry"]]),
-    // Of `controller` the image that answers are read from and the commands that are passed on; of `io` the pieces that an answer
-    // consists of, and the clock.
-    ("api", &[WORDS, &["shard", "controller", "io", "config", "telemetry"]]),
-    ("server", &[WORDS, &["api", "shard", "io", "config", "telemetry"]]),
-    ("admin", &[WORDS, &["api", "shard", "io", "config", "telemetry"]]),
+    // Of `controller` the image that answers are read from and the commands that are passed on; of `group` what its coordinators are
+    // asked and answer; of `io` the pieces that an answer consists of, and the clock.
+    ("api", &[WORDS, &["shard", "controller", "group", "io", "config", "telemetry"]]),
+    ("server", &[WORDS, &["api", "admin", "shard", "io", "config", "telemetry"]]),
+    ("admin", &[WORDS, &["shard", "group", "io", "config", "telemetry"]]),
     ("cli", &[WORDS, &["server", "admin", "client", "log", "io", "config", "telemetry"]]),
     ("config", &[WORDS]),
     ("telemetry", &[&["model"]]),

@@ -1,17 +1,19 @@
-//! FindCoordinator (10), versions 0 to 6: no coordinator is available here yet, for groups, transactions or share groups, and that is
-//! the answer.
-//!
-//! It is served all the same because librdkafka takes the presence of this API as the sign that a broker reads LZ4: without it its
-//! producers send uncompressed batches and say nothing.
+//! FindCoordinator (10), versions 0 to 6: which broker coordinates a group. For transactions and share groups there is none yet, and that
+//! is the answer.
 
 use super::Call;
+use super::internal_topics::with_offsets_topic;
+use crate::controller::MetadataImage;
 use crate::model::ErrorCode;
+use crate::protocol::StrBytes;
 use crate::protocol::generated::find_coordinator_request::FindCoordinatorRequest;
 use crate::protocol::generated::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use crate::shard::{OFFSETS_TOPIC, group_partition};
 use std::rc::Rc;
 
-/// Group, transaction, share group (KIP-932); 0 to this.
-const LAST_KEY_TYPE: i8 = 2;
+/// Kinds of keys: group, transaction, share group (KIP-932).
+const GROUP: i8 = 0;
+const SHARE: i8 = 2;
 /// Share groups may be asked for from this version on.
 const SHARE_VERSION: i16 = 6;
 /// Several keys a request from this version on (KIP-699).
@@ -22,66 +24,61 @@ const NO_NODE: i32 = -1;
 const NO_PORT: i32 = -1;
 
 pub(super) async fn handle(call: Rc<Call>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let version = call.version();
-    call.compute(false, move || answer(version, request)).await
+    let (version, kind) = (call.version(), request.key_type);
+    let keys = if version < BATCH_VERSION { vec![request.key] } else { request.coordinator_keys };
+    let found: Vec<Coordinator> = if kind == GROUP {
+        let image = with_offsets_topic(&call.context).await;
+        keys.into_iter().map(|key| find(&call, &image, key)).collect()
+    } else {
+        let is_known = (GROUP..=SHARE).contains(&kind) && (kind < SHARE || version >= SHARE_VERSION);
+        let error = if is_known { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest };
+        keys.into_iter().map(|key| nobody(key, error)).collect()
+    };
+    respond(version, found)
 }
 
-fn answer(version: i16, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let known = (0..=LAST_KEY_TYPE).contains(&request.key_type) && (request.key_type < LAST_KEY_TYPE || version >= SHARE_VERSION);
-    let error_code = if known { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest }.code();
-    if version < BATCH_VERSION {
-        return FindCoordinatorResponse {
-            error_code,
-            error_message: None,
-            node_id: NO_NODE,
-            port: NO_PORT,
-            ..Default::default()
-        };
+fn find(call: &Call, image: &MetadataImage, group: StrBytes) -> Coordinator {
+    let topic = image.topic_by_name(OFFSETS_TOPIC);
+    let partition = topic.and_then(|topic| topic.partitions.get(&group_partition(&group, topic.partitions.len())));
+    let leader =
+        partition.and_then(|partition| partition.leader).filter(|id| image.broker(*id).is_some_and(|broker| !broker.fenced));
+    match leader.and_then(|leader| call.context.node(image, leader, &call.connection)) {
+        Some(node) => Coordinator { key: group, node_id: node.id.0, host: node.host, port: node.port, ..Default::default() },
+        None => nobody(group, ErrorCode::CoordinatorNotAvailable),
     }
-    let none = |key| Coordinator { key, node_id: NO_NODE, port: NO_PORT, error_code, error_message: None, ..Default::default() };
-    FindCoordinatorResponse { coordinators: request.coordinator_keys.into_iter().map(none).collect(), ..Default::default() }
+}
+
+fn nobody(key: StrBytes, error: ErrorCode) -> Coordinator {
+    Coordinator { key, node_id: NO_NODE, port: NO_PORT, error_code: error.code(), ..Default::default() }
+}
+
+fn respond(version: i16, mut found: Vec<Coordinator>) -> FindCoordinatorResponse {
+    if version >= BATCH_VERSION {
+        return FindCoordinatorResponse { coordinators: found, ..Default::default() };
+    }
+    let Coordinator { node_id, host, port, error_code, error_message, .. } = found.pop().expect("old versions ask for one key");
+    FindCoordinatorResponse { error_code, error_message, node_id, host, port, ..Default::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Message, StrBytes};
-
-    fn ask(version: i16, key_type: i8) -> FindCoordinatorResponse {
-        let keys = ["a", "b"].map(StrBytes::from).to_vec();
-        let request = match version < BATCH_VERSION {
-            true => FindCoordinatorRequest { key: StrBytes::from("a"), key_type, ..Default::default() },
-            false => FindCoordinatorRequest { coordinator_keys: keys, key_type, ..Default::default() },
-        };
-        let bytes = answer(version, request).to_bytes(version).expect("an answer that the version can carry");
-        FindCoordinatorResponse::from_bytes(bytes, version).unwrap()
-    }
+    use crate::protocol::Message;
 
     #[test]
-    fn nobody_coordinates_and_every_version_can_say_so() {
+    fn every_version_can_say_who_it_is() {
         for version in 0..=6 {
-            let answer = ask(version, 0);
-            let errors: Vec<i16> = match version < BATCH_VERSION {
-                true => vec![answer.error_code],
-                false => answer.coordinators.iter().map(|coordinator| coordinator.error_code).collect(),
+            let one = Coordinator { key: "g".into(), node_id: 3, host: "h".into(), port: 9, ..Default::default() };
+            let bytes = respond(version, vec![one]).to_bytes(version).expect("an answer that the version can carry");
+            let read = FindCoordinatorResponse::from_bytes(bytes, version).unwrap();
+            let told = match version < BATCH_VERSION {
+                true => (read.node_id, read.host, read.port),
+                false => {
+                    let one = read.coordinators[0].clone();
+                    (one.node_id, one.host, one.port)
+                }
             };
-            assert!(
-                errors.iter().all(|error| *error == ErrorCode::CoordinatorNotAvailable.code()),
-                "version {version}: {errors:?}"
-            );
-            assert_eq!(errors.len(), if version < BATCH_VERSION { 1 } else { 2 }, "an answer for each key");
-        }
-    }
-
-    #[test]
-    fn an_unknown_kind_of_key_is_an_invalid_request() {
-        assert_eq!(ask(6, 2).coordinators[0].error_code, ErrorCode::CoordinatorNotAvailable.code());
-        for (version, key_type) in [(5, 2), (6, 3), (6, -1)] {
-            assert_eq!(
-                ask(version, key_type).coordinators[0].error_code,
-                ErrorCode::InvalidRequest.code(),
-                "{version}, {key_type}"
-            );
+            assert_eq!(told, (3, "h".into(), 9), "version {version}");
         }
     }
 }

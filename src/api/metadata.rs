@@ -2,9 +2,11 @@
 
 use super::Call;
 use super::context::text;
+use super::internal_topics::creatable;
+use crate::config::BrokerConfig;
 use crate::controller::{Command, MetadataImage, Partition, Topic};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, validate_topic_name};
-use crate::protocol::generated::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use crate::protocol::generated::create_topics_request::CreateTopicsRequest;
 use crate::protocol::generated::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use crate::protocol::generated::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -123,10 +125,10 @@ fn without_repetitions(topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequest
 /// wanted. What cannot be created shows as missing in the answer.
 async fn create_missing(call: &Rc<Call>, wanted: Option<Vec<MetadataRequestTopic>>) -> Option<Vec<MetadataRequestTopic>> {
     let topics = wanted?;
-    let image = call.context.shards.image();
+    let (image, config) = (call.context.shards.image(), call.context.config.clone());
     let (topics, request) = call
         .compute(false, move || {
-            let request = creation_of_missing(&image, &topics);
+            let request = creation_of_missing(&config, &image, &topics);
             (topics, request)
         })
         .await;
@@ -138,16 +140,18 @@ async fn create_missing(call: &Rc<Call>, wanted: Option<Vec<MetadataRequestTopic
     Some(topics)
 }
 
-fn creation_of_missing(image: &MetadataImage, topics: &[MetadataRequestTopic]) -> Option<CreateTopicsRequest> {
+fn creation_of_missing(
+    config: &BrokerConfig,
+    image: &MetadataImage,
+    topics: &[MetadataRequestTopic],
+) -> Option<CreateTopicsRequest> {
     let missing: BTreeSet<&str> = topics
         .iter()
         .filter(|topic| topic.topic_id.is_zero())
         .filter_map(|topic| topic.name.as_deref())
         .filter(|name| image.topic_by_name(name).is_none() && validate_topic_name(name).is_ok())
         .collect();
-    let topic =
-        |name: &str| CreatableTopic { name: text(name), num_partitions: -1, replication_factor: -1, ..Default::default() };
-    let topics: Vec<_> = missing.into_iter().map(topic).collect();
+    let topics: Vec<_> = missing.into_iter().map(|name| creatable(config, name)).collect();
     (!topics.is_empty()).then(|| CreateTopicsRequest { topics, ..Default::default() })
 }
 

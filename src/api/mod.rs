@@ -21,7 +21,9 @@ mod describe_configs;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod groups;
 mod init_producer_id;
+mod internal_topics;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -35,6 +37,7 @@ use crate::protocol::frame::{FrameError, RequestFrame};
 use crate::protocol::{ApiKey, DecodeError};
 use bytes::Bytes;
 use call::Call;
+use internal_topics::is_internal;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -52,10 +55,15 @@ pub enum Answer {
 /// A dispatched request: completes with its answer, and has to be polled to the end.
 pub type Finish = Pin<Box<dyn Future<Output = Answer>>>;
 
+/// Number of the API of a frame; -1 of one that is too short to have any.
+pub fn number_of(frame: &Bytes) -> i16 {
+    frame.first_chunk::<2>().map_or(-1, |bytes| i16::from_be_bytes(*bytes))
+}
+
 /// Whether requests of this kind may be dispatched while earlier ones are unfinished: produces only, whose order in each partition
 /// is the order of dispatch. Everything else could see or be seen out of order.
 pub fn may_overlap(frame: &Bytes) -> bool {
-    frame.first_chunk::<2>() == Some(&(ApiKey::Produce as i16).to_be_bytes())
+    number_of(frame) == ApiKey::Produce as i16
 }
 
 /// Takes a request (a frame without its length). What has to happen in the order of requests has happened when this returns.
@@ -80,6 +88,16 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::CreatePartitions => call.run(admin::create_partitions),
         ApiKey::DeleteRecords => call.run(delete_records::handle),
         ApiKey::InitProducerId => call.run(init_producer_id::handle),
+        ApiKey::OffsetCommit => call.run(groups::offset_commit::handle),
+        ApiKey::OffsetFetch => call.run(groups::offset_fetch::handle),
+        ApiKey::JoinGroup => call.run(groups::join_group::handle),
+        ApiKey::Heartbeat => call.run(groups::heartbeat::handle),
+        ApiKey::LeaveGroup => call.run(groups::leave_group::handle),
+        ApiKey::SyncGroup => call.run(groups::sync_group::handle),
+        ApiKey::DescribeGroups => call.run(groups::describe_groups::handle),
+        ApiKey::ListGroups => call.run(groups::list_groups::handle),
+        ApiKey::DeleteGroups => call.run(groups::delete_groups::handle),
+        ApiKey::OffsetDelete => call.run(groups::offset_delete::handle),
         ApiKey::FindCoordinator => call.run(find_coordinator::handle),
         ApiKey::OffsetForLeaderEpoch => call.run(offset_for_leader_epoch::handle),
         ApiKey::DescribeCluster => call.run(describe_cluster::handle),
@@ -103,18 +121,10 @@ fn close(why: String) -> Finish {
     Box::pin(std::future::ready(Answer::Close(why)))
 }
 
-/// Topics that only the broker itself writes to.
-const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
-
 /// Shards know topics by id; a client that named a topic gets an answer about a name.
 fn for_names(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::UnknownTopicId => ErrorCode::UnknownTopicOrPartition,
         other => other,
     }
-}
-
-/// Whether a topic is the broker's own.
-fn is_internal(topic: &str) -> bool {
-    INTERNAL_TOPICS.contains(&topic)
 }

@@ -4,7 +4,7 @@
 //! `server.properties`, by file or by `--override`.
 
 use crate::config::BrokerConfig;
-use crate::io;
+use crate::io::{self, Finding, Severity};
 use crate::server;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -23,9 +23,12 @@ struct Arguments {
 enum Command {
     /// Starts a broker; SIGTERM or SIGINT stops it cleanly.
     Server(ServerArguments),
+    /// Looks at this machine as a broker with these settings would, and says what to change. Fails if the broker would not start, or could
+    /// lose acked records.
+    Check(ServerArguments),
 }
 
-/// What `flumen server` takes.
+/// What `flumen server` and `flumen check` take.
 #[derive(clap::Args)]
 struct ServerArguments {
     /// Kafka's server.properties. Without it: one broker on 127.0.0.1:9092 with its data in ./flumen-data.
@@ -42,6 +45,30 @@ pub fn main() -> ExitCode {
     telemetry::init_log();
     match arguments.command {
         Command::Server(arguments) => serve(&arguments),
+        Command::Check(arguments) => check(&arguments),
+    }
+}
+
+fn check(arguments: &ServerArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(error) => return fail(&error),
+    };
+    let findings = io::survey(&server::topology(&config), &config.log_dirs());
+    for Finding { severity, what, found, advice } in &findings {
+        let word = match severity {
+            Severity::Good => "good",
+            Severity::Poor => "POOR",
+            Severity::Bad => "BAD ",
+        };
+        println!("{word}  {what}: {found}");
+        if !advice.is_empty() {
+            println!("      {advice}");
+        }
+    }
+    match findings.iter().any(|finding| finding.severity == Severity::Bad) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
     }
 }
 

@@ -266,6 +266,10 @@ impl BrokerConfig {
     }
 
     fn check_limits(&self) -> Result<(), ConfigError> {
+        let http = self.http_listener().filter(|address| !address.is_empty());
+        if http.is_some_and(|address| address.parse::<std::net::SocketAddr>().is_err()) {
+            return Err(self.refuse("flumen.http.listener", "an address and a port, such as 127.0.0.1:9644 or [::]:9644"));
+        }
         let queued = self.queued_max_request_bytes();
         if queued > 0 && queued < i64::from(self.socket_request_max_bytes()) {
             return Err(self.refuse("queued.max.request.bytes", "must be at least socket.request.max.bytes"));

@@ -57,6 +57,8 @@ getters! {
     cores: Count = "flumen.cores";
     /// Time that an idle core spins before it sleeps.
     busy_poll_us: Count = "flumen.busy.poll.us";
+    /// Address and port of metrics and health; none: they are not served.
+    http_listener: OptionalText = "flumen.http.listener";
     broker_rack: OptionalText = "broker.rack";
     num_partitions: I32 = "num.partitions";
     default_replication_factor: I32 = "default.replication.factor";
@@ -77,6 +79,27 @@ getters! {
     replica_high_watermark_checkpoint_interval_ms: I64 = "replica.high.watermark.checkpoint.interval.ms";
     producer_id_expiration_ms: I64 = "producer.id.expiration.ms";
     producer_id_expiration_check_interval_ms: I64 = "producer.id.expiration.check.interval.ms";
+    metadata_log_segment_bytes: I32 = "metadata.log.segment.bytes";
+    metadata_log_segment_ms: I64 = "metadata.log.segment.ms";
+    metadata_log_max_record_bytes_between_snapshots: I64 = "metadata.log.max.record.bytes.between.snapshots";
+    /// 0: never by time.
+    metadata_log_max_snapshot_interval_ms: I64 = "metadata.log.max.snapshot.interval.ms";
+    metadata_max_retention_bytes: I64 = "metadata.max.retention.bytes";
+    metadata_max_retention_ms: I64 = "metadata.max.retention.ms";
+    group_initial_rebalance_delay_ms: I32 = "group.initial.rebalance.delay.ms";
+    group_min_session_timeout_ms: I32 = "group.min.session.timeout.ms";
+    group_max_session_timeout_ms: I32 = "group.max.session.timeout.ms";
+    group_max_size: Count = "group.max.size";
+    offset_metadata_max_bytes: I32 = "offset.metadata.max.bytes";
+    offsets_commit_timeout_ms: I64 = "offsets.commit.timeout.ms";
+    offsets_load_buffer_size: Count = "offsets.load.buffer.size";
+    offsets_retention_minutes: I32 = "offsets.retention.minutes";
+    offsets_retention_check_interval_ms: I64 = "offsets.retention.check.interval.ms";
+    offsets_topic_num_partitions: I32 = "offsets.topic.num.partitions";
+    offsets_topic_replication_factor: I32 = "offsets.topic.replication.factor";
+    offsets_topic_segment_bytes: I32 = "offsets.topic.segment.bytes";
+    /// Kafka's number of a codec.
+    offsets_topic_compression_codec: I32 = "offsets.topic.compression.codec";
 }
 
 impl BrokerConfig {

@@ -17,12 +17,13 @@ const SASL: &str = "SASL is not served yet";
 const ACCESS: &str = "there is no access control yet";
 const JAVA: &str = "this broker cannot load Java classes";
 const TIERED: &str = "tiered storage is not supported";
-const GROUPS: &str = "group coordinators are not served yet";
+const GROUPS: &str = "only groups of the classic protocol are served yet";
+const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "quotas are not enforced yet";
 const COMPACTION: &str = "logs are not compacted yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
-const SNAPSHOTS: &str = "metadata snapshots are not written yet";
+const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const PER_IP: &str = "connections are counted for the broker, not for each address";
 const SOCKETS: &str = "sockets keep the system's settings";
 const TELEMETRY: &str = "client telemetry is not served yet";
@@ -91,13 +92,13 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), Min(1), NotYet(GROUPS)),
     key("group.consumer.min.session.timeout.ms", Int, Some("45000"), Min(1), NotYet(GROUPS)),
     key("group.consumer.session.timeout.ms", Int, Some("45000"), Min(1), NotYet(GROUPS)),
-    key("group.coordinator.append.linger.ms", Int, Some("-1"), Min(-1), NotYet(GROUPS)),
+    key("group.coordinator.append.linger.ms", Int, Some("-1"), Min(-1), NoEffect(LINGER)),
     key("group.coordinator.rebalance.protocols", List, Some("classic,consumer,streams"), OneOf(&["consumer", "classic", "share", "streams"]), NotYet(GROUPS)),
     key("group.coordinator.threads", Int, Some("4"), Min(1), NoEffect(THREADS)),
-    key("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, NotYet(GROUPS)),
-    key("group.max.session.timeout.ms", Int, Some("1800000"), Any, NotYet(GROUPS)),
-    key("group.max.size", Int, Some("2147483647"), Min(1), NotYet(GROUPS)),
-    key("group.min.session.timeout.ms", Int, Some("6000"), Any, NotYet(GROUPS)),
+    key("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, Honoured),
+    key("group.max.session.timeout.ms", Int, Some("1800000"), Any, Honoured),
+    key("group.max.size", Int, Some("2147483647"), Min(1), Honoured),
+    key("group.min.session.timeout.ms", Int, Some("6000"), Any, Honoured),
     key("group.share.assignors", List, Some("simple"), Any, NotYet(GROUPS)),
     key("group.share.delivery.count.limit", Int, Some("5"), Between(2, 10), NotYet(GROUPS)),
     key("group.share.heartbeat.interval.ms", Int, Some("5000"), Min(1), NotYet(GROUPS)),
@@ -176,13 +177,13 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("max.request.partition.size.limit", Int, Some("2000"), Min(1), Honoured),
     key("message.max.bytes", Int, Some("1048588"), Min(0), Honoured),
     key("metadata.log.dir", String, None, Any, Honoured),
-    key("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), Min(1), NotYet(SNAPSHOTS)),
-    key("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), Min(0), NotYet(SNAPSHOTS)),
-    key("metadata.log.segment.bytes", Int, Some("1073741824"), Min(8388608), NotYet(SNAPSHOTS)),
-    key("metadata.log.segment.ms", Long, Some("604800000"), Any, NotYet(SNAPSHOTS)),
+    key("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), Min(1), Honoured),
+    key("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), Min(0), Honoured),
+    key("metadata.log.segment.bytes", Int, Some("1073741824"), Min(8388608), Honoured),
+    key("metadata.log.segment.ms", Long, Some("604800000"), Any, Honoured),
     key("metadata.max.idle.interval.ms", Int, Some("500"), Min(0), NotYet(SNAPSHOTS)),
-    key("metadata.max.retention.bytes", Long, Some("104857600"), Any, NotYet(SNAPSHOTS)),
-    key("metadata.max.retention.ms", Long, Some("604800000"), Any, NotYet(SNAPSHOTS)),
+    key("metadata.max.retention.bytes", Long, Some("104857600"), Any, Honoured),
+    key("metadata.max.retention.ms", Long, Some("604800000"), Any, Honoured),
     key("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any, NoEffect(JMX)),
     key("metrics.num.samples", Int, Some("2"), Min(1), NoEffect(JMX)),
     key("metrics.recording.level", String, Some("INFO"), Any, NoEffect(JMX)),
@@ -195,15 +196,15 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("num.recovery.threads.per.data.dir", Int, Some("2"), Min(1), NoEffect(THREADS)),
     key("num.replica.alter.log.dirs.threads", Int, None, Any, NoEffect(THREADS)),
     key("num.replica.fetchers", Int, Some("1"), Min(1), NoEffect(THREADS)),
-    key("offset.metadata.max.bytes", Int, Some("4096"), Any, NotYet(GROUPS)),
-    key("offsets.commit.timeout.ms", Int, Some("5000"), Min(1), NotYet(GROUPS)),
-    key("offsets.load.buffer.size", Int, Some("5242880"), Min(1), NotYet(GROUPS)),
-    key("offsets.retention.check.interval.ms", Long, Some("600000"), Min(1), NotYet(GROUPS)),
-    key("offsets.retention.minutes", Int, Some("10080"), Min(1), NotYet(GROUPS)),
-    key("offsets.topic.compression.codec", Int, Some("0"), Any, NotYet(GROUPS)),
-    key("offsets.topic.num.partitions", Int, Some("50"), Min(1), NotYet(GROUPS)),
-    key("offsets.topic.replication.factor", Short, Some("3"), Min(1), NotYet(GROUPS)),
-    key("offsets.topic.segment.bytes", Int, Some("104857600"), Min(1), NotYet(GROUPS)),
+    key("offset.metadata.max.bytes", Int, Some("4096"), Any, Honoured),
+    key("offsets.commit.timeout.ms", Int, Some("5000"), Min(1), Honoured),
+    key("offsets.load.buffer.size", Int, Some("5242880"), Min(1), Honoured),
+    key("offsets.retention.check.interval.ms", Long, Some("600000"), Min(1), Honoured),
+    key("offsets.retention.minutes", Int, Some("10080"), Min(1), Honoured),
+    key("offsets.topic.compression.codec", Int, Some("0"), Between(0, 4), Honoured),
+    key("offsets.topic.num.partitions", Int, Some("50"), Min(1), Honoured),
+    key("offsets.topic.replication.factor", Short, Some("3"), Min(1), Honoured),
+    key("offsets.topic.segment.bytes", Int, Some("104857600"), Min(1), Honoured),
     key("principal.builder.class", Class, Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"), Any, Refused(ACCESS)),
     key("process.roles", List, Some("broker,controller"), OneOf(&["broker", "controller"]), Honoured),
     key("producer.id.expiration.ms", Int, Some("86400000"), Min(1), Honoured),
@@ -361,6 +362,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
 pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("flumen.busy.poll.us", Long, Some("0"), Min(0), Honoured),
     key("flumen.cores", Int, Some("0"), Min(0), Honoured),
+    key("flumen.http.listener", String, None, Any, Honoured),
     key("internal.metadata.delete.delay.millis", Long, Some("60000"), Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.log.segment.bytes", Int, None, Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),

@@ -93,7 +93,7 @@ fn kafkas_sample_file_is_accepted() {
     let (config, warnings) = load(file).unwrap();
     assert_eq!(config.listeners.len(), 1, "the controller's listener is not a client's");
     assert!(warnings.iter().any(|w| w.message.contains("CONTROLLER://:9093 is not opened")));
-    assert!(warnings.iter().any(|w| w.key == "offsets.topic.replication.factor"), "not honoured yet, so it is said");
+    assert!(!warnings.iter().any(|w| w.key == "offsets.topic.replication.factor"), "it is honoured");
     assert!(!warnings.iter().any(|w| w.key == "num.io.threads"), "a default says nothing");
     let advertised = config.advertised_listeners("h", |_| None);
     assert_eq!(advertised.iter().map(ToString::to_string).collect::<Vec<_>>(), ["PLAINTEXT://localhost:9092"]);
@@ -102,12 +102,13 @@ fn kafkas_sample_file_is_accepted() {
 #[test]
 fn keys_that_do_nothing_are_never_silent() {
     let (_, warnings) =
-        load("node.id=1\nnum.io.threads=9\nlog.cleaner.threads=2\ngroup.max.size=3\nno.such=1\nlistener.name.x.y=1").unwrap();
+        load("node.id=1\nnum.io.threads=9\nlog.cleaner.threads=2\ngroup.share.max.size=3\nno.such=1\nlistener.name.x.y=1")
+            .unwrap();
     let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 5, "{said:?}");
     assert!(said.contains(&"no.such: unknown configuration".to_owned()));
     assert!(said.iter().any(|w| w.starts_with("num.io.threads: has no effect")));
-    assert!(said.iter().any(|w| w.starts_with("group.max.size: is not honoured")));
+    assert!(said.iter().any(|w| w.starts_with("group.share.max.size: is not honoured")));
 }
 
 #[test]

@@ -12,12 +12,13 @@
 //!
 //! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
 //!
-//! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does; `topics` and `brokers` the decisions; `placement`
+//! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics` and `brokers` the decisions; `placement`
 //! which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, reassignment), changing configs, access control, quotas.
 
 mod apply;
 mod brokers;
 mod delete;
+mod export;
 mod image;
 mod loader;
 mod partitions;

@@ -1,6 +1,6 @@
 //! Batches of metadata records to and from bytes.
 
-use super::{MAX_BATCH_BYTES, QuorumError};
+use super::MAX_BATCH_BYTES;
 use crate::controller::record_version;
 use crate::model::{LeaderEpoch, Offset};
 use crate::protocol::MetadataRecord;
@@ -10,14 +10,14 @@ use bytes::Bytes;
 /// Largest batch that is read back, uncompressed. Twice what is written: Kafka's limit counts differently.
 const MAX_READ_BYTES: usize = 2 * MAX_BATCH_BYTES;
 
-/// Bytes of a batch of `records` at `base_offset`.
+/// Bytes of a batch of `records` at `base_offset`, or how many they would be if they are too many.
 pub(super) fn encode(
     records: &[MetadataRecord],
     metadata_version: i16,
     base_offset: Offset,
     epoch: i32,
     now_ms: i64,
-) -> Result<Bytes, QuorumError> {
+) -> Result<Bytes, usize> {
     let mut builder = BatchBuilder::new(Compression::NONE).base_offset(base_offset).leader_epoch(LeaderEpoch(epoch));
     for record in records {
         let version = record_version(record, metadata_version);
@@ -26,7 +26,7 @@ pub(super) fn encode(
     }
     let bytes = builder.build();
     if bytes.len() > MAX_BATCH_BYTES {
-        return Err(QuorumError::TooLarge { bytes: bytes.len() });
+        return Err(bytes.len());
     }
     Ok(bytes)
 }

@@ -10,13 +10,15 @@
 //!
 //! [`Quorum::execute`] takes `&mut self`: **one decision is in flight at a time**, and each sees the image that holds the one before.
 //!
-//! Files: `bootstrap` what a new cluster begins with; `batch` batches to and from bytes; `state` the file `quorum-state`; `voter` the log and its
+//! Files: `bootstrap` what a new cluster begins with; `batch` batches to and from bytes; `snapshot` what a start
+//! begins with and lets the log be short; `state` the file `quorum-state`; `voter` the log and its
 //! epochs.
 
 mod batch;
 mod bootstrap;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use crate::log::LogError;
 use crate::model::BrokerId;
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::CreateTopicsRequest;
+pub use snapshot::SnapshotPolicy;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use voter::SingleVoter;
@@ -90,6 +93,12 @@ pub struct OpenQuorum {
     pub num_partitions: i32,
     /// `default.replication.factor`, likewise.
     pub default_replication_factor: i32,
+    /// `metadata.log.segment.bytes` and `metadata.log.segment.ms`.
+    pub segment_bytes: i32,
+    /// See above.
+    pub segment_ms: i64,
+    /// When snapshots are written and removed.
+    pub snapshots: SnapshotPolicy,
 }
 
 impl OpenQuorum {
@@ -101,6 +110,14 @@ impl OpenQuorum {
             clean_shutdown,
             num_partitions: config.num_partitions(),
             default_replication_factor: config.default_replication_factor(),
+            segment_bytes: config.metadata_log_segment_bytes(),
+            segment_ms: config.metadata_log_segment_ms(),
+            snapshots: SnapshotPolicy {
+                bytes_between: config.metadata_log_max_record_bytes_between_snapshots() as u64,
+                interval_ms: config.metadata_log_max_snapshot_interval_ms() as u64,
+                retention_bytes: config.metadata_max_retention_bytes(),
+                retention_ms: config.metadata_max_retention_ms(),
+            },
         }
     }
 }
@@ -204,6 +221,14 @@ impl Quorum {
         let delta = self.voter.commit(&mut self.loader, records).await?;
         self.image = Arc::new(self.loader.image().clone());
         Ok(delta)
+    }
+
+    /// Writes a snapshot if one is due, and removes what is not needed beside the newest. To be called between decisions.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub async fn keep_short(&mut self) -> Result<(), QuorumError> {
+        self.voter.keep_short(&self.image).await
     }
 
     /// Closes the log; nothing can be committed afterwards.

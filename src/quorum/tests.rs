@@ -22,6 +22,9 @@ pub(super) fn how(dir: &Path) -> OpenQuorum {
         clean_shutdown: false,
         num_partitions: 2,
         default_replication_factor: 1,
+        segment_bytes: 1 << 30,
+        segment_ms: i64::MAX,
+        snapshots: SnapshotPolicy { bytes_between: u64::MAX, interval_ms: 0, retention_bytes: -1, retention_ms: -1 },
     }
 }
 
@@ -125,10 +128,10 @@ fn bootstrap_file_is_read_where_it_is_and_must_be_whole() {
         drop(open(&io, &dir).await);
         let file = dir.join("bootstrap.checkpoint");
         let content = io.read_file(&file).await.unwrap();
-        let records = bootstrap::read_snapshot(&content).unwrap();
+        let records = snapshot::read(&content).unwrap();
         assert_eq!(records, crate::controller::bootstrap_records());
         for cut in 0..content.len() {
-            assert!(bootstrap::read_snapshot(&content[..cut]).is_err(), "cut at {cut}");
+            assert!(snapshot::read(&content[..cut]).is_err(), "cut at {cut}");
         }
         // A directory formatted by somebody else for metadata that are not served here.
         let mut old = records.clone();
@@ -209,5 +212,54 @@ fn a_snapshot_stands_for_what_was_before_it() {
         let quorum = open(&io, &dir).await;
         let names: Vec<String> = quorum.image().topics().map(|topic| topic.name.to_string()).collect();
         assert_eq!((names, quorum.image().next_offset()), (vec!["s".to_owned()], end.plus(1)));
+    });
+}
+
+/// How many snapshots there are, and where the log begins.
+async fn kept(io: &Io, quorum: &Quorum, dir: &Path) -> (usize, Offset) {
+    (snapshot::list(io, &Quorum::log_path(dir)).await.unwrap().len(), quorum.voter.start_offset())
+}
+
+#[test]
+fn a_start_goes_on_from_the_newest_snapshot_and_the_log_loses_what_is_in_the_oldest() {
+    on_a_core(|io, dir| async move {
+        let small = SnapshotPolicy { bytes_between: 2_000, interval_ms: 0, retention_bytes: 6_000, retention_ms: -1 };
+        let with = |snapshots| OpenQuorum { segment_bytes: 1_500, snapshots, ..how(&dir) };
+        let mut quorum = Quorum::open(io.clone(), with(small)).await.unwrap();
+        start_broker(&mut quorum, true).await;
+        for number in 0..60 {
+            assert_eq!(create(&mut quorum, &format!("t{number}"), &[("retention.ms", "5")]).await, ErrorCode::None);
+            quorum.keep_short().await.unwrap();
+        }
+        let (snapshots, start) = kept(&io, &quorum, &dir).await;
+        assert!(snapshots >= 1, "snapshots are written");
+        assert!(start > Offset::ZERO, "the log is short");
+        let before = Arc::clone(quorum.image());
+        drop(quorum);
+        // A crash has left one that was being written.
+        let part = Quorum::log_path(&dir).join("00000000000000009999-0000000001.checkpoint.part");
+        io.replace_file(&part, bytes::Bytes::from_static(b"half")).await.unwrap();
+
+        let quorum = Quorum::open(io.clone(), with(small)).await.unwrap();
+        assert_eq!(quorum.image().topics().collect::<Vec<_>>(), before.topics().collect::<Vec<_>>());
+        assert_eq!(quorum.image().topic_configs("t7")["retention.ms"], "5");
+        assert_eq!(quorum.image().next_producer_id(), before.next_producer_id());
+        assert!(!io.exists(&part).await.unwrap());
+    });
+}
+
+#[test]
+fn a_snapshot_comes_by_time_only_if_there_is_something_new() {
+    on_a_core(|io, dir| async move {
+        let by_time = SnapshotPolicy { bytes_between: u64::MAX, interval_ms: 1, retention_bytes: -1, retention_ms: -1 };
+        let mut quorum = Quorum::open(io.clone(), OpenQuorum { snapshots: by_time, ..how(&dir) }).await.unwrap();
+        start_broker(&mut quorum, true).await;
+        let mut counts = Vec::new();
+        for _ in 0..3 {
+            io.sleep(std::time::Duration::from_millis(3)).await;
+            quorum.keep_short().await.unwrap();
+            counts.push(kept(&io, &quorum, &dir).await);
+        }
+        assert_eq!(counts, [(1, Offset::ZERO); 3], "once, and the log stays as long as the policy lets it");
     });
 }

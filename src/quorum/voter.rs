@@ -1,9 +1,9 @@
 //! The only voter of its quorum: whatever it has written and flushed is committed.
 
-use super::bootstrap::read_snapshot;
+use super::snapshot::{self, SnapshotFile, SnapshotPolicy};
 use super::{METADATA_TOPIC, OpenQuorum, QuorumError, batch, state};
 use crate::controller::{Loader, MAX_METADATA_VERSION, MIN_METADATA_VERSION, MetadataDelta, MetadataImage};
-use crate::io::Io;
+use crate::io::{Io, Mono};
 use crate::log::{AppendBatch, CleanupPolicy, Log, LogConfig, OpenLog, ReadRequest};
 use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
 use crate::protocol::generated::LeaderChangeMessage;
@@ -12,11 +12,10 @@ use crate::protocol::{Message, MetadataRecord};
 use crate::record::{BatchHeader, Batches, ControlRecordType};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Log bytes read at once when the metadata are loaded.
 const READ_BYTES: u64 = 1 << 20;
-/// Ends the name of a snapshot, `<end offset, 20 digits>-<epoch, 10 digits>.checkpoint`.
-const SNAPSHOT_SUFFIX: &str = ".checkpoint";
 
 /// Path of the metadata log's directory.
 pub(super) fn partition_dir(log_dir: &Path) -> PathBuf {
@@ -30,15 +29,32 @@ pub(super) struct SingleVoter {
     dir: PathBuf,
     log: Log,
     epoch: i32,
+    policy: SnapshotPolicy,
+    /// Bytes of records behind the newest snapshot, and when the last look at the clock of snapshots was.
+    unsnapped_bytes: u64,
+    snapped_at: Mono,
+    /// Append time of the last batch.
+    last_timestamp: i64,
 }
 
 impl SingleVoter {
     /// Opens and reads the log.
     pub(super) async fn open(io: &Io, how: &OpenQuorum) -> Result<(Self, Loader), QuorumError> {
         let dir = partition_dir(&how.log_dir);
-        let log = Log::open(io.clone(), open_log(&dir, how.clean_shutdown)).await?;
+        let log = Log::open(io.clone(), open_log(&dir, how)).await?;
+        snapshot::remove_parts(io, &dir).await?;
         let epoch = state::read_epoch(io, &dir).await?.max(log.latest_epoch().0).max(0);
-        let voter = Self { io: io.clone(), node: how.node, dir, log, epoch };
+        let mut voter = Self {
+            io: io.clone(),
+            node: how.node,
+            dir,
+            log,
+            epoch,
+            policy: how.snapshots,
+            unsnapped_bytes: 0,
+            snapped_at: io.now(),
+            last_timestamp: 0,
+        };
         let loader = voter.load().await?;
         Ok((voter, loader))
     }
@@ -47,18 +63,24 @@ impl SingleVoter {
         self.log.log_end_offset()
     }
 
+    /// Where the log begins.
+    #[cfg(test)]
+    pub(super) fn start_offset(&self) -> Offset {
+        self.log.log_start_offset()
+    }
+
     pub(super) fn epoch(&self) -> i32 {
         self.epoch
     }
 
     /// Everything in the log, from the last snapshot on if there is one.
-    async fn load(&self) -> Result<Loader, QuorumError> {
+    async fn load(&mut self) -> Result<Loader, QuorumError> {
         let mut loader = Loader::default();
         let mut next = self.log.log_start_offset();
         match self.last_snapshot().await? {
-            Some((end, epoch, path)) => {
+            Some(SnapshotFile { end, epoch, path }) => {
                 let content = self.io.read_file(&path).await.map_err(|error| QuorumError::File { path: path.clone(), error })?;
-                let records = read_snapshot(&content).map_err(|reason| QuorumError::Invalid { path, reason })?;
+                let records = snapshot::read(&content).map_err(|reason| QuorumError::Invalid { path, reason })?;
                 loader.load(&records, end, epoch)?;
                 next = end;
             }
@@ -77,6 +99,8 @@ impl SingleVoter {
                 }
                 next = found.header.next_offset();
                 let records = batch::decode(&found).map_err(|reason| self.invalid(reason))?;
+                self.unsnapped_bytes += found.bytes.len() as u64;
+                self.last_timestamp = found.header.max_timestamp;
                 loader.load(&records, next, found.header.partition_leader_epoch.0)?;
             }
             if next == before {
@@ -100,19 +124,54 @@ impl SingleVoter {
         Ok(Bytes::from(bytes))
     }
 
-    /// The newest snapshot that the log goes on from: end offset, epoch and path.
-    async fn last_snapshot(&self) -> Result<Option<(Offset, i32, PathBuf)>, QuorumError> {
-        let entries = self.io.read_dir(&self.dir).await;
-        let entries = entries.map_err(|error| QuorumError::File { path: self.dir.clone(), error })?;
-        let id = |name: &str| {
-            let (end, epoch) = name.strip_suffix(SNAPSHOT_SUFFIX)?.split_once('-')?;
-            Some((Offset(end.parse().ok()?), epoch.parse::<i32>().ok()?))
-        };
-        let snapshots = entries.iter().filter_map(|entry| id(&entry.name).map(|(end, epoch)| (end, epoch, entry)));
-        let usable = snapshots.filter(|(end, ..)| (self.log.log_start_offset()..=self.end_offset()).contains(end));
-        // 0-0 holds the voters of a dynamic quorum, no metadata.
-        let newest = usable.filter(|(end, ..)| *end > Offset::ZERO).max_by_key(|(end, epoch, _)| (*end, *epoch));
-        Ok(newest.map(|(end, epoch, entry)| (end, epoch, self.dir.join(&entry.name))))
+    /// The newest snapshot that the log goes on from.
+    async fn last_snapshot(&self) -> Result<Option<SnapshotFile>, QuorumError> {
+        let mut found = snapshot::list(&self.io, &self.dir).await?;
+        found.retain(|one| (self.log.log_start_offset()..=self.end_offset()).contains(&one.end));
+        Ok(found.pop())
+    }
+
+    /// Writes a snapshot if one is due, and removes what the newest one makes superfluous as far as the policy says.
+    pub(super) async fn keep_short(&mut self, image: &Arc<MetadataImage>) -> Result<(), QuorumError> {
+        let waited_ms = self.io.now().since(self.snapped_at).as_millis() as u64;
+        let by_time = self.policy.interval_ms > 0 && waited_ms >= self.policy.interval_ms;
+        let is_due = self.unsnapped_bytes >= self.policy.bytes_between || (by_time && self.unsnapped_bytes > 0);
+        if !is_due {
+            return Ok(());
+        }
+        self.snapped_at = self.io.now();
+        if !image.can_be_exported() || image.next_offset() != self.end_offset() {
+            // What is not understood would be lost, and so would a transaction that is open.
+            return Ok(());
+        }
+        let written = snapshot::write(&self.io, &self.dir, image, self.last_timestamp).await?;
+        self.unsnapped_bytes = 0;
+        tracing::info!(path = %written.path.display(), "wrote a snapshot of the metadata");
+        self.remove_superfluous().await
+    }
+
+    async fn remove_superfluous(&self) -> Result<(), QuorumError> {
+        let snapshots = snapshot::list(&self.io, &self.dir).await?;
+        let mut sizes_and_ages = Vec::new();
+        for one in &snapshots {
+            let content =
+                self.io.read_file(&one.path).await.map_err(|error| QuorumError::File { path: one.path.clone(), error })?;
+            // The first batch says when it was written.
+            let written_ms = BatchHeader::parse(&content).map_or(0, |header| header.max_timestamp);
+            sizes_and_ages.push((content.len() as u64, self.io.wall_clock_ms() - written_ms));
+        }
+        let going = snapshot::to_remove(&sizes_and_ages, self.log.size(), &self.policy);
+        for one in &snapshots[..going] {
+            self.io.remove_file(&one.path).await.map_err(|error| QuorumError::File { path: one.path.clone(), error })?;
+        }
+        // The log begins where the oldest snapshot that is left ends: whoever has that one can go on with it.
+        if let Some(oldest) = snapshots.get(going)
+            && going > 0
+        {
+            self.log.delete_records(oldest.end).await?;
+            self.log.apply_retention(self.end_offset()).await?;
+        }
+        Ok(())
     }
 
     /// Begins a new epoch, which opens with a control batch that says who leads.
@@ -132,7 +191,7 @@ impl SingleVoter {
         let value = message.to_bytes(0).expect("version 0 has all of it");
         let now = self.io.wall_clock_ms();
         let bytes = batch::encode_control(ControlRecordType::LeaderChange, &value, self.end_offset(), self.epoch, now);
-        self.append(bytes).await?;
+        self.append(bytes, now).await?;
         loader.load(&[], self.end_offset(), self.epoch)?;
         Ok(())
     }
@@ -142,17 +201,20 @@ impl SingleVoter {
         let end = self.end_offset();
         assert!(loader.image().next_offset() == end, "a decision sees everything that is committed");
         let version = loader.image().metadata_version().unwrap_or(MAX_METADATA_VERSION);
-        let bytes = batch::encode(records, version, end, self.epoch, self.io.wall_clock_ms())?;
+        let now = self.io.wall_clock_ms();
+        let bytes = batch::encode(records, version, end, self.epoch, now).map_err(|bytes| QuorumError::TooLarge { bytes })?;
         // A record that does not fit must not get into the log, where it would be fatal at each start.
         let mut applied = loader.clone();
         let delta = applied.load(records, end.plus(records.len() as i64), self.epoch)?;
-        self.append(bytes).await?;
+        self.append(bytes, now).await?;
         assert!(applied.image().next_offset() == self.end_offset(), "the log holds what was applied");
         *loader = applied;
         Ok(delta)
     }
 
-    async fn append(&self, bytes: Bytes) -> Result<(), QuorumError> {
+    async fn append(&mut self, bytes: Bytes, now_ms: i64) -> Result<(), QuorumError> {
+        self.unsnapped_bytes += bytes.len() as u64;
+        self.last_timestamp = now_ms;
         let header = BatchHeader::parse(&bytes).expect("a batch that was just built");
         let appended = AppendBatch::new(bytes, &header, self.end_offset(), LeaderEpoch(self.epoch));
         let end = self.log.append(vec![appended]).await?.log_end_offset;
@@ -182,13 +244,21 @@ impl SingleVoter {
     }
 }
 
-fn open_log(dir: &Path, clean_shutdown: bool) -> OpenLog {
-    // Kept for ever until there are snapshots: deleting a segment would lose what is in it.
+fn open_log(dir: &Path, how: &OpenQuorum) -> OpenLog {
+    // Nothing goes by size or age of the records: only what a snapshot holds may, by the log start offset.
     let cleanup_policy = CleanupPolicy { delete: false, compact: false };
     // Whatever a start finds is told, so it has to be on the device whatever became of the sync of whoever wrote it: with a flush for
     // each message, recovery writes what it finds again, and the first flush, of the batch that begins an epoch, comes before all else.
     let flush_messages = 1;
-    let config = LogConfig { retention_ms: -1, retention_bytes: -1, flush_messages, cleanup_policy, ..LogConfig::default() };
+    let config = LogConfig {
+        retention_ms: -1,
+        retention_bytes: -1,
+        flush_messages,
+        cleanup_policy,
+        segment_bytes: how.segment_bytes as u32,
+        segment_ms: how.segment_ms,
+        ..LogConfig::default()
+    };
     OpenLog {
         dir: dir.to_owned(),
         partition: TopicPartition::new(METADATA_TOPIC, PartitionIndex(0)),
@@ -196,7 +266,7 @@ fn open_log(dir: &Path, clean_shutdown: bool) -> OpenLog {
         config,
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
-        clean_shutdown,
+        clean_shutdown: how.clean_shutdown,
         progress: None,
     }
 }

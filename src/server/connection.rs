@@ -7,7 +7,8 @@ use super::budget::{Budget, Share};
 use super::frames::{Frame, Frames, Next};
 use super::registry::{Entry, Registry};
 use crate::api::{self, Answer, ApiContext, Connection, Finish};
-use crate::io::{Io, Notify, Piece, Socket};
+use crate::io::{Io, Mono, Notify, Piece, Socket};
+use crate::telemetry::RequestStatistics;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -29,12 +30,16 @@ pub(super) struct Host {
     pub(super) api: Rc<ApiContext>,
     pub(super) registry: Rc<Registry>,
     pub(super) budget: Rc<Budget>,
+    pub(super) requests: Rc<RequestStatistics>,
     /// `socket.request.max.bytes`.
     pub(super) max_frame: usize,
 }
 
 struct Pending {
     finish: Finish,
+    api: i16,
+    /// When it was taken.
+    begun: Mono,
     /// Its answer, when it is known before its turn.
     answer: Option<Answer>,
     _share: Share,
@@ -160,13 +165,15 @@ impl Pipe {
             }
             self.changed.notified().await;
         }
+        let (api, begun) = (api::number_of(&frame.bytes), self.host.io.now());
+        self.host.requests.taken(api, frame.bytes.len());
         let finish = api::dispatch(&self.host.api, connection, frame.bytes).await;
         self.unfinished.set(self.unfinished.get() + 1);
         if !overlaps {
             self.unfinished_exclusive.set(1);
         }
         self.entry.unanswered.set(self.entry.unanswered.get() + 1);
-        self.pending.borrow_mut().push_back(Pending { finish, answer: None, _share: frame.share });
+        self.pending.borrow_mut().push_back(Pending { finish, api, begun, answer: None, _share: frame.share });
         self.changed.notify_all();
     }
 
@@ -186,7 +193,7 @@ impl Pipe {
             let mut begun = None;
             // Gather what else is ready, then send it all in one go.
             while let Some(ready) = answer.take() {
-                self.finished();
+                self.finished(&next);
                 match ready {
                     Answer::Send(more) => pieces.extend(more),
                     Answer::Nothing => {}
@@ -216,6 +223,9 @@ impl Pipe {
             broken = self.send_beside(&mut pieces, broken, begun.as_mut()).await;
             if let Some(begun) = begun {
                 self.pending.borrow_mut().push_front(begun);
+            }
+            for request in &answered {
+                self.host.requests.answered(request.api, self.micros_since(request.begun));
             }
             self.entry.unanswered.set(self.entry.unanswered.get() - answered.len());
             answered.clear();
@@ -258,6 +268,10 @@ impl Pipe {
         broken
     }
 
+    fn micros_since(&self, begun: Mono) -> u64 {
+        self.host.io.now().since(begun).as_micros() as u64
+    }
+
     fn pop(&self) -> Option<Pending> {
         if self.host.io.planted("answers out of order") {
             return self.pending.borrow_mut().pop_back();
@@ -267,7 +281,8 @@ impl Pipe {
 
     /// The oldest unfinished request is finished. Requests finish in order of dispatch as far as this pipe can see, and an exclusive
     /// one has no unfinished neighbour before it nor after it, so its count falls with the last.
-    fn finished(&self) {
+    fn finished(&self, request: &Pending) {
+        self.host.requests.handled(request.api, self.micros_since(request.begun));
         self.unfinished.set(self.unfinished.get() - 1);
         if self.unfinished.get() == 0 {
             self.unfinished_exclusive.set(0);

@@ -20,4 +20,4 @@ mod listener;
 mod registry;
 mod start;
 
-pub use start::{Broker, RunError, run};
+pub use start::{Broker, RunError, run, topology};

@@ -4,9 +4,10 @@ use super::budget::Budget;
 use super::connection::{Host, serve};
 use super::listener::{Accepting, Handoff, Loads, accept};
 use super::registry::Registry;
+use crate::admin::Admin;
 use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
-use crate::io::{self, Handover, Io, Listener, Receiver, Sender, StartError, Topology, mailbox};
+use crate::io::{self, Finding, Handover, Io, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology, mailbox};
 use crate::shard::{OpenError, Seats, Shards};
 use futures_util::future::{Either, select};
 use std::net::SocketAddr;
@@ -49,6 +50,27 @@ pub enum RunError {
     },
 }
 
+/// The cores that a broker with these settings has.
+pub fn topology(config: &BrokerConfig) -> Topology {
+    let cores = match config.cores() {
+        0 => io::affinity_cores(),
+        cores => cores,
+    };
+    Topology { cores, busy_poll: Duration::from_micros(config.busy_poll_us() as u64) }
+}
+
+/// Refuses a machine on which acked records could be lost, and says what will slow the broker.
+fn judge_machine(topology: &Topology, config: &BrokerConfig) -> Result<(), StartError> {
+    for Finding { severity, what, found, advice } in io::survey(topology, &config.log_dirs()) {
+        match severity {
+            Severity::Good => {}
+            Severity::Poor => tracing::warn!(what, found, "{advice}"),
+            Severity::Bad => return Err(StartError(format!("{what}: {found}: {advice}"))),
+        }
+    }
+    Ok(())
+}
+
 /// Runs a broker on this machine until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -57,12 +79,9 @@ pub fn run(config: BrokerConfig) -> Result<(), RunError> {
     if let Err(error) = io::raise_nofile() {
         tracing::warn!(%error, "cannot raise the limit on open files");
     }
-    let cores = match config.cores() {
-        0 => io::affinity_cores(),
-        cores => cores,
-    };
-    let topology = Topology { cores, busy_poll: Duration::from_micros(config.busy_poll_us() as u64) };
+    let topology = topology(&config);
     io::check_machine(&topology)?;
+    judge_machine(&topology, &config)?;
     let broker = Broker::new(config, topology.cores);
     let (failed, mut failure) = mailbox();
     let cores = io::start(&topology, move |io| {
@@ -147,6 +166,8 @@ impl Broker {
             }
         };
         let addresses: Vec<_> = listeners.iter().map(|(_, address)| *address).collect();
+        let admin = Admin::new();
+        let http = if io.core() == 0 { self.listen_to_http(&io, &admin)? } else { None };
         let shards = Shards::open(io.clone(), self.seats.clone(), self.config.clone(), &addresses).await?;
         let api = ApiContext::new(shards.clone(), &addresses, &self.hostname);
         let registry = Registry::new();
@@ -154,6 +175,7 @@ impl Broker {
             io: io.clone(),
             api,
             registry: registry.clone(),
+            requests: shards.requests(),
             budget: Budget::new(request_memory(&self.config) / io.cores()),
             max_frame: usize::try_from(self.config.socket_request_max_bytes()).unwrap_or(0),
         });
@@ -163,22 +185,32 @@ impl Broker {
         let listeners = self.listen(&io, listeners, &registry);
         if io.core() == 0 {
             tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = io.cores(), "the broker serves");
+            let supervisor = Rc::new(Supervisor::from_environment());
+            supervisor.is_ready();
+            admin.is_ready(&shards);
+            io.spawn(keep_alive(io.clone(), supervisor.clone(), registry.clone()));
             let (signal, failure) = (pin!(io.signal()), pin!(shards.fatal()));
             match select(signal, failure).await {
                 Either::Left((signal, _)) => tracing::info!(?signal, "stopping"),
                 Either::Right((reason, _)) => tracing::error!(reason, "stopping: the broker cannot go on"),
             }
+            supervisor.is_stopping();
             self.tell_others(|| Order::Stop);
         } else {
             let order = orders.recv().await;
             assert!(!matches!(order, Some(Order::Listen(_))), "the ports are told once");
         }
         registry.begin_stop();
+        admin.is_stopping();
+        shards.end_groups();
         for listener in listeners {
             listener.close();
         }
         registry.stop(&io, STOP_GRACE).await;
         shards.stop().await;
+        if let Some(http) = http {
+            http.close();
+        }
         tracing::info!(
             core = io.core(), longest_us = io.counters().longest_stall_us, longest_write_us = io.counters().longest_write_us,
             held_us_below = %io.stalls(), "how long tasks held the core"
@@ -193,6 +225,17 @@ impl Broker {
         for sender in &self.orders[1..] {
             sender.send(order());
         }
+    }
+
+    /// Answers on `flumen.http.listener`, also while the logs are being opened.
+    fn listen_to_http(&self, io: &Io, admin: &Rc<Admin>) -> Result<Option<Rc<Listener>>, RunError> {
+        let Some(address) = self.config.http_listener().filter(|address| !address.is_empty()) else { return Ok(None) };
+        let parsed = address.parse().expect("the configuration was checked");
+        let refused = |error| RunError::Listen { listener: format!("flumen.http.listener {address}"), error };
+        let listener = Rc::new(io.listen(parsed, false).map_err(refused)?);
+        tracing::info!(%address, "metrics and health");
+        io.spawn(admin.clone().serve(io.clone(), listener.clone()));
+        Ok(Some(listener))
     }
 
     /// Starts to accept.
@@ -214,6 +257,15 @@ impl Broker {
             accepting.push(listener);
         }
         accepting
+    }
+}
+
+/// Tells the supervisor again and again that the first core has turns, until the broker stops.
+async fn keep_alive(io: Io, supervisor: Rc<Supervisor>, registry: Rc<Registry>) {
+    let Some(interval) = supervisor.alive_interval() else { return };
+    while !registry.is_stopping() {
+        supervisor.is_alive();
+        io.sleep(interval).await;
     }
 }
 

@@ -89,6 +89,10 @@ impl Core {
                 self.delete(&partition).await;
             }
         }
+        let names: Vec<_> = delta.deleted_topics.values().map(|topic| topic.name.clone()).collect();
+        if !names.is_empty() {
+            self.forget_group_offsets(&names);
+        }
     }
 
     /// Roles and configurations of partitions that are there.
@@ -97,6 +101,7 @@ impl Core {
             if let Some(partition) = self.partition(assigned.id) {
                 partition.log.set_config(assigned.log_config.clone());
                 partition.assign(self, assigned.assignment.clone(), assigned.min_insync_replicas);
+                self.coordinate(&partition);
             }
         }
     }
@@ -107,6 +112,7 @@ impl Core {
 
     async fn delete(self: &Rc<Self>, partition: &Rc<Partition>) {
         self.partitions.borrow_mut().remove(&partition.id);
+        self.end_coordination(partition.id);
         partition.on_deleted(self);
         self.seats.leave_dir(partition.dir);
         let delay_ms = u64::try_from(partition.log.config().file_delete_delay_ms).unwrap_or(DELETE_DELAY_MS);

@@ -117,6 +117,10 @@ impl Control {
                         core.publish(executed.image, Arc::new(executed.delta)).await;
                     }
                     asker.answer(executed.reply);
+                    if let Err(error) = self.quorum.keep_short().await {
+                        core.fail(&format!("a snapshot of the metadata cannot be written: {error}"));
+                        break;
+                    }
                 }
                 // Nothing was committed.
                 Err(error @ QuorumError::TooLarge { .. }) => tracing::error!(%error, "a decision was dropped"),

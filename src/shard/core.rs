@@ -1,5 +1,6 @@
 //! The state of one core, and what it does with each message.
 
+use super::coordinator::Coordination;
 use super::dirs::Homes;
 use super::gather::{Asker, slots};
 use super::message::Message;
@@ -14,6 +15,7 @@ use crate::config::BrokerConfig;
 use crate::controller::MetadataImage;
 use crate::io::{Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
+use crate::telemetry::RequestStatistics;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -40,6 +42,10 @@ pub(super) struct Core {
     pub(super) homes: Homes,
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
+    pub(super) requests: Rc<RequestStatistics>,
+    pub(super) coordinations: RefCell<BTreeMap<TopicIdPartition, Rc<Coordination>>>,
+    /// No coordinator begins any more.
+    pub(super) coordinations_over: Cell<bool>,
     /// Partitions with produces that have a deadline.
     deadlines: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     stopping: Cell<bool>,
@@ -72,6 +78,9 @@ impl Core {
             homes: Homes::default(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
+            requests: Rc::default(),
+            coordinations: RefCell::default(),
+            coordinations_over: Cell::new(false),
             deadlines: RefCell::default(),
             stopping: Cell::new(false),
             changed: Notify::new(),
@@ -134,7 +143,7 @@ impl Core {
         }
     }
 
-    fn on_message(self: &Rc<Self>, message: Message) {
+    pub(super) fn on_message(self: &Rc<Self>, message: Message) {
         match message {
             Message::Produce { slices, acks, deadline, reply } => self.produce(slices, acks, deadline, Asker::Remote(reply)),
             Message::Watch { watch, partitions, isolation } => self.watch(watch, partitions, isolation),
@@ -151,6 +160,12 @@ impl Core {
             Message::DeleteRecords { partitions, reply } => {
                 self.answer(reply, |core| async move { core.delete_records(partitions).await });
             }
+            Message::Group { id, request, reply } => self.ask_coordinator(id, request, reply),
+            Message::GroupOffsets { id, group, partitions, reply } => reply.send(self.offsets_of_group(id, &group, partitions)),
+            Message::DescribeGroup { id, group, reply } => reply.send(self.description_of_group(id, &group)),
+            Message::ListGroups { reply } => reply.send(self.listed_groups()),
+            Message::Statistics { reply } => reply.send(self.statistics()),
+            Message::GroupOffsetsOfAll { reply } => reply.send(self.offsets_of_all_groups()),
             Message::LogSizes { reply } => reply.send(self.log_sizes()),
             Message::Controller { command, reply } => self.enqueue_command(command, reply),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),

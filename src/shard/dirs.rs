@@ -290,6 +290,7 @@ impl Core {
             home.dir.fail(&LogError::storage(path, reason, &std::io::Error::other("the log dir is offline")));
         }
         for partition in self.all_partitions().into_iter().filter(|partition| partition.dir == dir) {
+            self.end_coordination(partition.id);
             partition.on_dir_failed(self);
         }
         if dir == self.settings.metadata_dir {

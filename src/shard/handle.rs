@@ -244,6 +244,11 @@ impl Shards {
         async move { answer.await.unwrap_or(Err(Stopping)) }
     }
 
+    /// The broker is about to stop: whoever waits for other members of a group on this core is told to look elsewhere.
+    pub fn end_groups(&self) {
+        self.core.end_coordinations();
+    }
+
     /// A producer id that nobody has had. Each core hands out a block; a new block is a controller's decision.
     pub fn producer_id(&self) -> impl Future<Output = Result<ProducerId, Stopping>> + 'static {
         let core = self.core.clone();

@@ -3,6 +3,7 @@
 //! Mailboxes are unbounded and lose nothing while both cores run; what may be under way is bounded where requests are admitted. Each
 //! kind says what happens when the receiver is stopping or gone (its mailbox is dropped, and with it the reply halves in it).
 
+use super::coordinator::Said;
 use super::dirs::{DirReport, OpenDirError, PartitionOffsets};
 use super::handle::Stopping;
 use super::load::LoadReport;
@@ -12,6 +13,7 @@ use super::requests::{
 };
 use super::watch::{WatchId, WatchPartition};
 use crate::controller::{Command, MetadataDelta, MetadataImage, Reply};
+use crate::group::{self, GroupId};
 use crate::io::{Mono, ReplySender};
 use crate::log::CheckpointKind;
 use crate::model::{BrokerId, Offset, ProducerId, TopicIdPartition, TopicPartition};
@@ -33,6 +35,26 @@ pub(super) enum Message {
     DeleteRecords { partitions: Vec<(TopicIdPartition, Offset)>, reply: ReplySender<Vec<DeletedRecords>> },
     /// Tell the sizes of the receiver's logs. Lost: they are missing from the answer.
     LogSizes { reply: ReplySender<Vec<LogSize>> },
+
+    // ---- groups ----
+    /// Ask the coordinator in a partition of the receiver. Lost: NOT_COORDINATOR.
+    Group { id: TopicIdPartition, request: group::Request, reply: ReplySender<Said<group::Answer>> },
+    /// Tell what a group has committed. Lost: NOT_COORDINATOR.
+    GroupOffsets {
+        id: TopicIdPartition,
+        group: GroupId,
+        partitions: Option<Vec<TopicPartition>>,
+        reply: ReplySender<Said<super::coordinator::Offsets>>,
+    },
+    /// Tell all of one group. Lost: NOT_COORDINATOR.
+    DescribeGroup { id: TopicIdPartition, group: GroupId, reply: ReplySender<Said<Option<group::Description>>> },
+    /// Tell the groups of the receiver. Lost: they are missing from the answer.
+    ListGroups { reply: ReplySender<Said<Vec<super::ListedGroup>>> },
+
+    /// Tell all offsets of all groups of the receiver. Lost: they are missing from the answer.
+    GroupOffsetsOfAll { reply: ReplySender<Vec<super::coordinator::GroupOffsets>> },
+    /// Tell what the receiver has counted. Lost: it is missing from the answer.
+    Statistics { reply: ReplySender<super::CoreStatistics> },
 
     // ---- long polling ----
     /// Report growth of partitions of the receiver to `watch`. Lost: the watch ends at its deadline.

@@ -15,12 +15,13 @@
 //! 4. readers that wait for those bytes are told (`watch`), and read them (`read`).
 //!
 //! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
-//! `partition`, `write`, `read`, `watch` as above; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
-//! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `ticks` what happens
+//! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
+//! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens
 //! without anybody asking; `settings` what of the configuration matters here.
 
 mod apply;
 mod control;
+mod coordinator;
 mod core;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
@@ -36,6 +37,7 @@ mod read;
 mod requests;
 mod settings;
 mod start;
+mod statistics;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,7 @@ mod write;
 
 pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
+pub use coordinator::{ListedGroup, OFFSETS_TOPIC, group_partition};
 pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use requests::{
     AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
@@ -52,4 +55,5 @@ pub use requests::{
 };
 pub use settings::Settings;
 pub use start::{OpenError, Seats};
+pub use statistics::{CoreStatistics, GroupLag};
 pub use watch::{Watch, WatchPartition, Woken};

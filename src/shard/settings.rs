@@ -1,7 +1,9 @@
 //! What a core takes from the broker's configuration, as plain values.
 
 use crate::config::BrokerConfig;
+use crate::group;
 use crate::model::BrokerId;
+use crate::record::{Attributes, Compression};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +36,16 @@ pub struct Settings {
     pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
+    /// What group coordinators go by.
+    pub groups: group::Config,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.commit.timeout.ms`: how long a coordinator's write may take.
+    pub offsets_commit_timeout: Duration,
+    /// `offsets.load.buffer.size`: bytes that a coordinator reads in one go when it begins.
+    pub group_load_bytes: u64,
+    /// `offsets.topic.compression.codec`, as a coordinator's batches have it.
+    pub offsets_compression: Compression,
 }
 
 impl From<&BrokerConfig> for Settings {
@@ -58,6 +70,27 @@ impl From<&BrokerConfig> for Settings {
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
             producer_id_expiration_ms: config.producer_id_expiration_ms(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
+            groups: groups(config),
+            offsets_retention_check_interval: duty(config.offsets_retention_check_interval_ms()),
+            offsets_commit_timeout: duty(config.offsets_commit_timeout_ms()),
+            group_load_bytes: config.offsets_load_buffer_size() as u64,
+            offsets_compression: offsets_compression(config),
         }
     }
+}
+
+fn groups(config: &BrokerConfig) -> group::Config {
+    group::Config {
+        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms().max(0) as u64,
+        min_session_timeout_ms: config.group_min_session_timeout_ms(),
+        max_session_timeout_ms: config.group_max_session_timeout_ms(),
+        max_size: config.group_max_size(),
+        offset_metadata_max_bytes: config.offset_metadata_max_bytes().max(0) as usize,
+        offsets_retention_ms: i64::from(config.offsets_retention_minutes()) * 60_000,
+    }
+}
+
+fn offsets_compression(config: &BrokerConfig) -> Compression {
+    let attributes = Attributes(config.offsets_topic_compression_codec() as i16);
+    Compression::of(attributes.codec().expect("the rule of the key knows the codecs"))
 }

@@ -15,6 +15,7 @@ impl Shards {
     pub async fn stop(&self) {
         let core = self.core();
         core.begin_stop();
+        core.end_coordinations();
         let clean = core.close_partitions().await;
         core.send(FIRST_CORE, Message::Closed { clean });
         if core.index == FIRST_CORE {

@@ -1,4 +1,10 @@
-//! What the broker tells about itself: log lines for now; counters and histograms come with the metrics endpoint.
+//! What the broker tells about itself: log lines, and what each core counts for the metrics endpoint.
+
+mod histogram;
+mod requests;
+
+pub use histogram::Histogram;
+pub use requests::{ApiStatistics, RequestStatistics};
 
 use tracing_subscriber::EnvFilter;
 

@@ -22,7 +22,7 @@ INSTALL_SECONDS = 900
 PACKAGES = {
     "cc": "build-essential", "git": "git", "kcat": "kcat", "java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless",
     "mvn": "maven", "go": "golang-go", "strace": "strace", "ip": "iproute2",
-    "mkfs.ext4": "e2fsprogs", "filefrag": "e2fsprogs", "losetup": "mount", "fallocate": "util-linux",
+    "systemd-analyze": "systemd", "mkfs.ext4": "e2fsprogs", "filefrag": "e2fsprogs", "losetup": "mount", "fallocate": "util-linux",
 }
 
 
@@ -76,6 +76,7 @@ TOOL = {
     "kcat": Tool(["kcat"]),
     "strace": Tool(["strace"]),
     "ip": Tool(["ip"]),
+    "systemd": Tool(["systemd-analyze"]),
     "ext4": Tool(["mkfs.ext4", "filefrag", "losetup", "fallocate"]),
     "maven": Tool(["java", "mvn"]),
     "kafka": Tool(["java", "mvn"], ["java/pom.xml", "java/jars.sha256"], make_kafka),

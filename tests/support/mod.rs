@@ -10,6 +10,7 @@ pub mod broker;
 pub mod client;
 pub mod dump_log;
 pub mod exchange;
+pub mod members;
 pub mod peers;
 pub mod process;
 pub mod records;

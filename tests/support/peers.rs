@@ -53,7 +53,7 @@ pub struct Produce<'a> {
 }
 
 impl Peer {
-    fn command(self) -> Command {
+    pub fn command(self) -> Command {
         match self {
             Peer::Java => tools::java("Client", 512, "warn"),
             Peer::Librdkafka => {

@@ -38,7 +38,7 @@ pub(super) fn pin(processor: usize) -> Result<()> {
     }
 }
 
-fn limit(resource: libc::__rlimit_resource_t) -> Result<libc::rlimit> {
+pub(super) fn limit(resource: libc::__rlimit_resource_t) -> Result<libc::rlimit> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: fills a live struct.
     check(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
@@ -133,7 +133,7 @@ fn ring_refused(error: &Error, disabled: Option<u64>) -> StartError {
         ),
         (Some(libc::EPERM | libc::EACCES), _) => "io_uring_setup is forbidden (EPERM), most likely by a seccomp filter: allow io_uring_setup, \
              io_uring_enter and io_uring_register, with `docker run --security-opt seccomp=unconfined` or a profile of your own, or \
-             `SystemCallFilter=@io-uring` in the systemd unit"
+             `SystemCallFilter=io_uring_setup io_uring_enter io_uring_register` in the systemd unit"
             .to_owned(),
         (Some(libc::ENOSYS), _) => "this kernel has no io_uring (ENOSYS), or a seccomp filter or a sandbox hides it: Linux 5.8 or newer built \
              with CONFIG_IO_URING is needed; check with `uname -r`; in a container try `docker run --security-opt seccomp=unconfined`"

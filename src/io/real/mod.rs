@@ -26,6 +26,8 @@ mod reactor;
 mod signal;
 mod socket;
 mod start;
+mod supervisor;
+mod survey;
 mod writeback;
 
 pub(super) use self::core::{RealCore, RealRandomness};
@@ -36,6 +38,8 @@ pub use machine::{affinity_cores, check_machine, hostname, raise_nofile, read_at
 pub(super) use socket::RealSocket;
 pub use start::{Cores, start};
 use std::time::Duration;
+pub use supervisor::Supervisor;
+pub use survey::{Finding, Severity, survey};
 
 /// Helper threads of a core, for calls that wait for the device.
 const HELPERS: usize = 4;

@@ -52,6 +52,12 @@ type task struct {
 	Size             int64  `json:"size"`
 	BaseTimestamp    int64  `json:"base_timestamp"`
 	MayJump          bool   `json:"may_jump"`
+	// Of member.
+	Group            string   `json:"group"`
+	Name             string   `json:"name"`
+	Topics           []string `json:"topics"`
+	Instance         *string  `json:"instance"`
+	SessionTimeoutMs int64    `json:"session_timeout_ms"`
 	Go         struct {
 		FetchMaxBytes          int32 `json:"fetch_max_bytes"`
 		FetchMaxPartitionBytes int32 `json:"fetch_max_partition_bytes"`
@@ -194,6 +200,10 @@ func main() {
 	for in.Scan() {
 		var t task
 		must(json.Unmarshal(in.Bytes(), &t))
+		if t.Do == "member" {
+			member(os.Args[1], t, in)
+			return
+		}
 		seconds := t.Seconds
 		if seconds == 0 {
 			seconds = defaultSeconds

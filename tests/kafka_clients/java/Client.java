@@ -47,6 +47,7 @@ public final class Client {
                 case "produce" -> produce(args[0], task);
                 case "consume" -> consume(args[0], task);
                 case "produce_numbered" -> Numbered.produce(args[0], settings(args[0], task), task, out);
+                case "member" -> Member.run(settings(args[0], task), task, in, out);
                 case "verify_numbered" -> Numbered.verify(settings(args[0], task), task, out);
                 default -> throw new IllegalArgumentException(line);
             }

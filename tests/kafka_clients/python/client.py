@@ -4,9 +4,10 @@ The tasks and answers are described in tests/support/peers.rs.
 """
 import json
 import sys
+import threading
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition, TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, TIMESTAMP_NOT_AVAILABLE
 
 SECONDS = 60
 
@@ -130,9 +131,55 @@ def verify_numbered(bootstrap, task):
     return {"count": count, "jumped": jumped}
 
 
+def member(bootstrap, task):
+    """A member of a consumer group until standard input ends; see tests/support/members.rs."""
+    stopped = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
+
+    def tell(what, partitions):
+        print(json.dumps({what: [[part.topic, part.partition] for part in partitions]}), flush=True)
+
+    instance = {"group.instance.id": task["instance"]} if task.get("instance") else {}
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": task["group"], "client.id": task["name"], "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", "session.timeout.ms": task["session_timeout_ms"], "heartbeat.interval.ms": 500,
+        "partition.assignment.strategy": "range", **instance, **task.get("librdkafka", {}),
+    })
+    consumer.subscribe(
+        task["topics"], on_assign=lambda _, partitions: tell("assigned", partitions),
+        on_revoke=lambda _, partitions: tell("revoked", partitions), on_lost=lambda _, partitions: tell("revoked", partitions),
+    )
+    while not stopped.is_set():
+        messages = consumer.consume(500, timeout=0.2)
+        for message in messages:
+            if message.error() is not None:
+                raise KafkaException(message.error())
+        if not messages:
+            continue
+        try:
+            consumer.commit(asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in LOST:
+                raise
+            continue
+        for message in messages:
+            print(json.dumps({"read": [message.topic(), message.partition(), message.offset()]}))
+        sys.stdout.flush()
+    consumer.close()
+    print(json.dumps({"left": True}), flush=True)
+
+
+# Somebody else reads again what was not committed for these reasons.
+LOST = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError._NO_OFFSET,
+        KafkaError._ASSIGNMENT_LOST)
+
+
 def main():
-    for line in sys.stdin:
+    for line in iter(sys.stdin.readline, ""):
         task = json.loads(line)
+        if task["do"] == "member":
+            member(sys.argv[1], task)
+            return
         one = {"produce": produce, "verify_numbered": verify_numbered}.get(task["do"])
         answers = [one(sys.argv[1], task)] if one else consume(sys.argv[1], task)
         for answer in answers:

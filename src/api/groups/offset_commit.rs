@@ -1,0 +1,103 @@
+//! OffsetCommit (8), versions 2 to 10: how far a group has read.
+
+use super::caller;
+use crate::api::Call;
+use crate::controller::{MetadataImage, Topic};
+use crate::group::{Answer, CommitOffsets, CommitPartition, Request};
+use crate::model::{ErrorCode, PartitionIndex, TopicPartition};
+use crate::protocol::generated::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use crate::protocol::generated::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Topics are named by their ids from this version on (KIP-848).
+const TOPIC_IDS: i16 = 10;
+/// What a member of a group that is not there is told differs from this version on.
+const GROUP_NOT_FOUND: i16 = 9;
+
+pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let (version, image) = (call.version(), call.context.shards.image());
+    let (group, member) = (request.group_id.clone(), request.member_id.clone());
+    let caller = caller(&group, &member, request.group_instance_id.as_ref(), request.generation_id_or_member_epoch);
+    let retention_ms = Some(request.retention_time_ms).filter(|&retention_ms| retention_ms >= 0);
+    let Plan { mut response, partitions, places } = call.compute(false, move || plan(version, &image, request)).await;
+    if partitions.is_empty() {
+        return response;
+    }
+    let error_without_group = if version >= GROUP_NOT_FOUND { ErrorCode::GroupIdNotFound } else { ErrorCode::IllegalGeneration };
+    let request = Request::Commit(CommitOffsets { caller, partitions, error_without_group, retention_ms });
+    let errors = match call.context.shards.ask_group(&group, request).await {
+        Ok(Answer::Committed(errors)) => errors,
+        Ok(other) => unreachable!("a commit was answered with {other:?}"),
+        Err(error) => vec![error; places.len()],
+    };
+    for ((topic, partition), error) in places.into_iter().zip(errors) {
+        response.topics[topic].partitions[partition].error_code = error.code();
+    }
+    response
+}
+
+/// What to commit, and where in the response each result belongs: topic and partition.
+#[derive(Default)]
+struct Plan {
+    response: OffsetCommitResponse,
+    partitions: Vec<CommitPartition>,
+    places: Vec<(usize, usize)>,
+}
+
+/// As in Kafka, the answer begins with what is refused at once.
+fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Plan {
+    let Plan { mut response, mut partitions, mut places } = Plan::default();
+    let known = |topic: &OffsetCommitRequestTopic| match version >= TOPIC_IDS {
+        true => image.topic_by_id(topic.topic_id),
+        false => image.topic_by_name(&topic.name),
+    };
+    for topic in &request.topics {
+        let known = known(topic);
+        let error = match known {
+            None if version >= TOPIC_IDS => ErrorCode::UnknownTopicId,
+            _ => ErrorCode::UnknownTopicOrPartition,
+        };
+        for refused in topic.partitions.iter().filter(|one| !exists(known.map(|topic| &**topic), one)) {
+            add(&mut response, topic, refused.partition_index, error);
+        }
+    }
+    for topic in &request.topics {
+        let Some(known) = known(topic) else { continue };
+        for one in topic.partitions.iter().filter(|one| exists(Some(known), one)) {
+            places.push(add(&mut response, topic, one.partition_index, ErrorCode::None));
+            partitions.push(CommitPartition {
+                partition: TopicPartition::new(known.name.clone(), PartitionIndex(one.partition_index)),
+                topic_id: known.id,
+                offset: one.committed_offset,
+                leader_epoch: one.committed_leader_epoch,
+                metadata: Arc::from(one.committed_metadata.as_deref().unwrap_or_default()),
+            });
+        }
+    }
+    Plan { response, partitions, places }
+}
+
+fn exists(topic: Option<&Topic>, partition: &OffsetCommitRequestPartition) -> bool {
+    topic.is_some_and(|topic| topic.partitions.contains_key(&PartitionIndex(partition.partition_index)))
+}
+
+/// Adds a result; topics that follow each other in the request are one in the answer.
+fn add(response: &mut OffsetCommitResponse, topic: &OffsetCommitRequestTopic, index: i32, error: ErrorCode) -> (usize, usize) {
+    let is_it = |one: &OffsetCommitResponseTopic| one.name == topic.name && one.topic_id == topic.topic_id;
+    let at = response.topics.iter().rposition(is_it).unwrap_or_else(|| {
+        response.topics.push(OffsetCommitResponseTopic {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            ..Default::default()
+        });
+        response.topics.len() - 1
+    });
+    let partitions = &mut response.topics[at].partitions;
+    partitions.push(OffsetCommitResponsePartition { partition_index: index, error_code: error.code(), ..Default::default() });
+    (at, partitions.len() - 1)
+}

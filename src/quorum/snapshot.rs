@@ -1,0 +1,165 @@
+//! Snapshots of the metadata: one file that holds what all records before it have made, so that a start need not read them, and the log
+//! can begin later.
+//!
+//! A snapshot is named after the offset at which it ends and the epoch of the record before. It is written under another name, synced,
+//! and renamed; only when its name is on the device may the log lose what it holds. What a crash leaves is a file that nobody knows, or
+//! a snapshot beside records that are in it too: a start begins with the newest snapshot and passes over the records before its end.
+
+use super::{QuorumError, batch};
+use crate::controller::{MAX_METADATA_VERSION, MAX_RECORDS_PER_BATCH, MetadataImage};
+use crate::io::Io;
+use crate::model::Offset;
+use crate::protocol::generated::{SnapshotFooterRecord, SnapshotHeaderRecord};
+use crate::protocol::{Message, MetadataRecord};
+use crate::record::{Batches, ControlRecordType};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Ends the name of a snapshot, `<end offset, 20 digits>-<epoch, 10 digits>.checkpoint`.
+const SUFFIX: &str = ".checkpoint";
+/// Ends the name of one that is being written.
+const PART_SUFFIX: &str = ".checkpoint.part";
+/// Records whose batch surely is small enough.
+const RECORDS_IN_A_BATCH: usize = if MAX_RECORDS_PER_BATCH < 2_000 { MAX_RECORDS_PER_BATCH } else { 2_000 };
+
+/// A snapshot in the directory of the metadata log.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct SnapshotFile {
+    /// Offset behind the last record that is in it.
+    pub(super) end: Offset,
+    /// Epoch of that record.
+    pub(super) epoch: i32,
+    /// Where it is.
+    pub(super) path: PathBuf,
+}
+
+/// When a snapshot is due, and how much may be kept (KIP-630).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotPolicy {
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub bytes_between: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0 for never by time.
+    pub interval_ms: u64,
+    /// `metadata.max.retention.bytes`: of log and snapshots together; negative for no limit.
+    pub retention_bytes: i64,
+    /// `metadata.max.retention.ms`: how long a snapshot is kept that has a successor; negative for ever.
+    pub retention_ms: i64,
+}
+
+/// The snapshots of a directory, oldest first. 0-0 holds the voters of a dynamic quorum, no metadata, and is none of them.
+pub(super) async fn list(io: &Io, dir: &Path) -> Result<Vec<SnapshotFile>, QuorumError> {
+    let entries = io.read_dir(dir).await.map_err(|error| QuorumError::File { path: dir.to_owned(), error })?;
+    let parse = |name: &str| {
+        let (end, epoch) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+        Some(SnapshotFile { end: Offset(end.parse().ok()?), epoch: epoch.parse().ok()?, path: dir.join(name) })
+    };
+    let mut found: Vec<_> = entries.iter().filter_map(|entry| parse(&entry.name)).filter(|one| one.end > Offset::ZERO).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Removes what a crash has left of snapshots that were being written.
+pub(super) async fn remove_parts(io: &Io, dir: &Path) -> Result<(), QuorumError> {
+    let entries = io.read_dir(dir).await.map_err(|error| QuorumError::File { path: dir.to_owned(), error })?;
+    for part in entries.iter().filter(|entry| entry.name.ends_with(PART_SUFFIX)) {
+        let path = dir.join(&part.name);
+        io.remove_file(&path).await.map_err(|error| QuorumError::File { path, error })?;
+    }
+    Ok(())
+}
+
+/// Writes a snapshot of `image`, which no later record is in; it is on the device when this returns. `last_timestamp` is that of the last
+/// batch in it.
+pub(super) async fn write(
+    io: &Io,
+    dir: &Path,
+    image: &Arc<MetadataImage>,
+    last_timestamp: i64,
+) -> Result<SnapshotFile, QuorumError> {
+    let (end, epoch) = (image.next_offset(), image.epoch());
+    let path = dir.join(format!("{:020}-{epoch:010}{SUFFIX}", end.0));
+    let part = dir.join(format!("{:020}-{epoch:010}{PART_SUFFIX}", end.0));
+    let (known, now_ms) = (image.clone(), io.wall_clock_ms());
+    let content = io.compute(true, move || {
+        let version = known.metadata_version().unwrap_or(MAX_METADATA_VERSION);
+        encode(&known.to_records(), version, epoch, last_timestamp, now_ms)
+    });
+    let content = content.await.map_err(|bytes| QuorumError::TooLarge { bytes })?;
+    // Synced before it is renamed, and then the directory; a rename that replaces what was there before does no harm, it has the same end.
+    let failed = |error| QuorumError::File { path: path.clone(), error };
+    io.replace_file(&part, content).await.map_err(failed)?;
+    io.rename(&part, &path).await.map_err(failed)?;
+    io.sync_dir(dir).await.map_err(failed)?;
+    Ok(SnapshotFile { end, epoch, path })
+}
+
+/// A header, the records in batches, a footer; numbered from 0. An error is the size of a batch that is too large.
+pub(super) fn encode(
+    records: &[MetadataRecord],
+    metadata_version: i16,
+    epoch: i32,
+    last_timestamp: i64,
+    now_ms: i64,
+) -> Result<Bytes, usize> {
+    let header = SnapshotHeaderRecord { last_contained_log_timestamp: last_timestamp, ..SnapshotHeaderRecord::default() };
+    let header = header.to_bytes(0).expect("version 0 has all of it");
+    let footer = SnapshotFooterRecord::default().to_bytes(0).expect("version 0 has all of it");
+    let mut parts = vec![batch::encode_control(ControlRecordType::SnapshotHeader, &header, Offset::ZERO, epoch, now_ms)];
+    let mut next = Offset(1);
+    for records in records.chunks(RECORDS_IN_A_BATCH) {
+        parts.push(batch::encode(records, metadata_version, next, epoch, now_ms)?);
+        next = next.plus(records.len() as i64);
+    }
+    parts.push(batch::encode_control(ControlRecordType::SnapshotFooter, &footer, next, epoch, now_ms));
+    Ok(Bytes::from(parts.concat()))
+}
+
+/// The records of a snapshot, which must be whole.
+pub(super) fn read(content: &[u8]) -> Result<Vec<MetadataRecord>, String> {
+    let mut batches = Batches::new(content);
+    let (mut records, mut ends) = (vec![], false);
+    for found in batches.by_ref() {
+        let found = found.map_err(|error| error.to_string())?;
+        records.extend(batch::decode(&found)?);
+        ends = batch::control_type(&found) == Some(ControlRecordType::SnapshotFooter);
+    }
+    if batches.remaining() > 0 || !ends {
+        return Err("the snapshot has no end".to_owned());
+    }
+    Ok(records)
+}
+
+/// Which of the snapshots, oldest first, are to go, by their sizes and ages; the newest stays.
+pub(super) fn to_remove(sizes_and_ages: &[(u64, i64)], log_bytes: u64, policy: &SnapshotPolicy) -> usize {
+    let mut total = log_bytes + sizes_and_ages.iter().map(|(size, _)| size).sum::<u64>();
+    let mut count = 0;
+    while count + 1 < sizes_and_ages.len() {
+        let (size, age_ms) = sizes_and_ages[count];
+        let too_much = u64::try_from(policy.retention_bytes).is_ok_and(|most| total > most);
+        let too_old = policy.retention_ms >= 0 && age_ms > policy.retention_ms;
+        if !too_much && !too_old {
+            break;
+        }
+        total -= size;
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_by_size_or_age_and_the_newest_stays() {
+        let policy = SnapshotPolicy { bytes_between: 1, interval_ms: 0, retention_bytes: 100, retention_ms: 1_000 };
+        assert_eq!(to_remove(&[(10, 0), (10, 0), (10, 0)], 50, &policy), 0);
+        assert_eq!(to_remove(&[(30, 0), (30, 0), (30, 0)], 50, &policy), 2);
+        assert_eq!(to_remove(&[(30, 0), (30, 0), (30, 0)], 35, &policy), 1);
+        assert_eq!(to_remove(&[(1, 2_000), (1, 1_001), (1, 5_000)], 1, &policy), 2);
+        assert_eq!(to_remove(&[(1_000, 5_000)], 1_000, &policy), 0);
+        let for_ever = SnapshotPolicy { retention_bytes: -1, retention_ms: -1, ..policy };
+        assert_eq!(to_remove(&[(1_000, 5_000), (1_000, 5_000)], 1_000, &for_ever), 0);
+    }
+}
