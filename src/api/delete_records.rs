@@ -45,7 +45,10 @@ fn plan(image: &MetadataImage, request: DeleteRecordsRequest) -> Plan {
     let mut seen = BTreeSet::new();
     for topic_request in &request.topics {
         let topic = image.topic_by_name(&topic_request.name);
-        let mut partitions = Vec::with_capacity(topic_request.partitions.len());
+        // A topic that is named twice is in the answer once, and one without partitions not at all: in Kafka it is made of those.
+        let known = response.topics.iter().position(|known| known.name == topic_request.name);
+        let at = known.unwrap_or(response.topics.len());
+        let mut partitions = known.map_or_else(Vec::new, |at| std::mem::take(&mut response.topics[at].partitions));
         for partition in &topic_request.partitions {
             let place = (&*topic_request.name, partition.partition_index);
             if !seen.insert(place) {
@@ -56,7 +59,7 @@ fn plan(image: &MetadataImage, request: DeleteRecordsRequest) -> Plan {
                 // Nobody may cut the broker's own state.
                 Some(topic) if super::is_internal(&topic.name) => ErrorCode::InvalidTopicException,
                 Some(topic) => {
-                    places.push((response.topics.len(), partitions.len()));
+                    places.push((at, partitions.len()));
                     wanted.push((TopicIdPartition { topic_id: topic.id, partition: index }, Offset(offsets[&place])));
                     ErrorCode::None
                 }
@@ -68,7 +71,11 @@ fn plan(image: &MetadataImage, request: DeleteRecordsRequest) -> Plan {
                 error_code: error.code(),
             });
         }
-        response.topics.push(DeleteRecordsTopicResult { name: topic_request.name.clone(), partitions });
+        match known {
+            Some(at) => response.topics[at].partitions = partitions,
+            None if partitions.is_empty() => {}
+            None => response.topics.push(DeleteRecordsTopicResult { name: topic_request.name.clone(), partitions }),
+        }
     }
     Plan { response, wanted, places }
 }

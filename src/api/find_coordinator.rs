@@ -2,6 +2,7 @@
 //! is the answer.
 
 use super::Call;
+use super::context::text;
 use super::internal_topics::with_offsets_topic;
 use crate::controller::MetadataImage;
 use crate::model::ErrorCode;
@@ -49,7 +50,8 @@ fn find(call: &Call, image: &MetadataImage, group: StrBytes) -> Coordinator {
 }
 
 fn nobody(key: StrBytes, error: ErrorCode) -> Coordinator {
-    Coordinator { key, node_id: NO_NODE, port: NO_PORT, error_code: error.code(), ..Default::default() }
+    let error_message = Some(text(error.name()));
+    Coordinator { key, node_id: NO_NODE, port: NO_PORT, error_code: error.code(), error_message, ..Default::default() }
 }
 
 fn respond(version: i16, mut found: Vec<Coordinator>) -> FindCoordinatorResponse {
@@ -57,6 +59,8 @@ fn respond(version: i16, mut found: Vec<Coordinator>) -> FindCoordinatorResponse
         return FindCoordinatorResponse { coordinators: found, ..Default::default() };
     }
     let Coordinator { node_id, host, port, error_code, error_message, .. } = found.pop().expect("old versions ask for one key");
+    // Old versions say something in any case.
+    let error_message = error_message.filter(|words| !words.is_empty()).or_else(|| Some(text(ErrorCode::None.name())));
     FindCoordinatorResponse { error_code, error_message, node_id, host, port, ..Default::default() }
 }
 

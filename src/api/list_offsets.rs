@@ -56,7 +56,10 @@ fn plan(image: &MetadataImage, version: i16, request: ListOffsetsRequest) -> Pla
     let mut refused = BTreeSet::new();
     for topic_request in &request.topics {
         let topic = image.topic_by_name(&topic_request.name);
-        let mut partitions = Vec::with_capacity(topic_request.partitions.len());
+        // A topic that is named twice is in the answer once, and one without partitions not at all: in Kafka it is made of those.
+        let known = response.topics.iter().position(|known| known.name == topic_request.name);
+        let at = known.unwrap_or(response.topics.len());
+        let mut partitions = known.map_or_else(Vec::new, |at| std::mem::take(&mut response.topics[at].partitions));
         for wanted in &topic_request.partitions {
             let index = PartitionIndex(wanted.partition_index);
             let place = (&*topic_request.name, wanted.partition_index);
@@ -69,7 +72,7 @@ fn plan(image: &MetadataImage, version: i16, request: ListOffsetsRequest) -> Pla
             } else if !is_known_timestamp(version, wanted) {
                 ErrorCode::UnsupportedVersion
             } else if let Some(topic) = topic.filter(|topic| topic.partitions.contains_key(&index)) {
-                places.push((response.topics.len(), partitions.len()));
+                places.push((at, partitions.len()));
                 queries.push(ListOffset {
                     id: TopicIdPartition { topic_id: topic.id, partition: index },
                     current_leader_epoch: LeaderEpoch(wanted.current_leader_epoch),
@@ -85,7 +88,11 @@ fn plan(image: &MetadataImage, version: i16, request: ListOffsetsRequest) -> Pla
                 ..Default::default()
             });
         }
-        response.topics.push(ListOffsetsTopicResponse { name: topic_request.name.clone(), partitions });
+        match known {
+            Some(at) => response.topics[at].partitions = partitions,
+            None if partitions.is_empty() => {}
+            None => response.topics.push(ListOffsetsTopicResponse { name: topic_request.name.clone(), partitions }),
+        }
     }
     Plan { response, queries, places }
 }

@@ -104,8 +104,19 @@ fn describe_all(
     };
     match wanted {
         None => image.topics().map(|topic| describe(topic)).collect(),
-        Some(topics) => topics.iter().map(|topic| find(image, topic).map_or_else(|missing| missing, describe)).collect(),
+        Some(topics) => topics
+            .iter()
+            .map(|topic| find(image, topic).map_or_else(|missing| refused(missing, with_operations), describe))
+            .collect(),
     }
+}
+
+/// What may be done is told of names whatever there is by them.
+fn refused(mut missing: MetadataResponseTopic, with_operations: bool) -> MetadataResponseTopic {
+    if with_operations && missing.name.is_some() {
+        missing.topic_authorized_operations = TOPIC_OPERATIONS;
+    }
+    missing
 }
 
 /// Each topic once. As in Kafka, a request that names any topic by its id is about ids only.

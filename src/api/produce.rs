@@ -113,9 +113,14 @@ async fn check_all(
     let call = hand_over.call;
     let mut response = ProduceResponse { responses: Vec::with_capacity(topics.len()), ..Default::default() };
     let mut seen = 0;
-    for (topic_place, topic_data) in topics.into_iter().enumerate() {
+    for topic_data in topics {
         let TopicProduceData { name, topic_id, partition_data } = topic_data;
-        let topic = find_topic(call, image, &name, topic_id, hand_over.acks);
+        if partition_data.is_empty() {
+            // As in Kafka, whose answer is made of partitions.
+            continue;
+        }
+        let topic_place = response.responses.len();
+        let topic = find_topic(call, image, &name, topic_id);
         let config = topic.as_ref().ok().map(|topic| call.context.topic_config(image, topic));
         let mut partition_responses = Vec::with_capacity(partition_data.len());
         for (partition_place, PartitionProduceData { index, records }) in partition_data.into_iter().enumerate() {
@@ -126,8 +131,9 @@ async fn check_all(
                 (Err(error), _) => Err(Refusal::from(*error)),
             };
             match checked {
+                Ok(_) if !ACKS.contains(&hand_over.acks) => Refusal::from(ErrorCode::InvalidRequiredAcks).tell(&mut partition),
                 Ok(slice) => hand_over.add(slice, (topic_place, partition_place)),
-                Err(refusal) => refusal.tell(&mut partition),
+                Err(refusal) => refusal.with_acks(hand_over.acks).tell(&mut partition),
             }
             partition_responses.push(partition);
             seen += 1;
@@ -189,10 +195,7 @@ async fn answer(call: &Call, acks: i16, response: ProduceResponse) -> Answer {
 }
 
 /// The topic that is meant, or what is wrong with all its partitions.
-fn find_topic(call: &Call, image: &MetadataImage, name: &str, id: TopicId, acks: i16) -> Result<Arc<Topic>, ErrorCode> {
-    if !(-1..=1).contains(&acks) {
-        return Err(ErrorCode::InvalidRequiredAcks);
-    }
+fn find_topic(call: &Call, image: &MetadataImage, name: &str, id: TopicId) -> Result<Arc<Topic>, ErrorCode> {
     let topic = if call.version() >= TOPIC_IDS_SINCE {
         image.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?
     } else {
@@ -203,6 +206,9 @@ fn find_topic(call: &Call, image: &MetadataImage, name: &str, id: TopicId, acks:
     }
     Ok(topic.clone())
 }
+
+/// Every `acks` that there is.
+const ACKS: std::ops::RangeInclusive<i16> = -1..=1;
 
 /// Why a partition's batch is not appended.
 struct Refusal {
@@ -225,6 +231,14 @@ impl From<RecordsError> for Refusal {
 }
 
 impl Refusal {
+    /// Kafka looks at the shape of what is to be written first, then at `acks`, then at checksums.
+    fn with_acks(self, acks: i16) -> Self {
+        match self.error {
+            ErrorCode::CorruptMessage if !ACKS.contains(&acks) => ErrorCode::InvalidRequiredAcks.into(),
+            _ => self,
+        }
+    }
+
     fn tell(self, partition: &mut PartitionProduceResponse) {
         partition.error_code = self.error.code();
         partition.error_message = self.message.as_deref().map(text);

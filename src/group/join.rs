@@ -33,10 +33,9 @@ impl Work<'_> {
         } else {
             self.join_known(group, ticket, request);
         }
-        let (nobody, protocol_type) = (group.members.is_empty() && group.pending.is_empty(), group.protocol_type.clone());
-        if is_new_group && nobody {
-            groups.remove(&id);
-        } else if is_new_group {
+        if is_new_group {
+            // It is there also if nobody has become a member, as in Kafka, until offsets are looked at for their age.
+            let protocol_type = group.protocol_type.clone();
             let empty = Group { protocol_type, ..Group::new(id.clone(), wall_ms) };
             self.append(vec![records::group(&empty, |_, member| member.assignment.clone())], Waiting::NewGroup(id));
         }

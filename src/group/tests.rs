@@ -457,7 +457,8 @@ fn joins_are_refused_as_kafka_does() {
     assert_eq!(refusal(JoinGroup { protocols: protocols(&["sticky"]), ..dynamic() }), ErrorCode::InconsistentGroupProtocol);
     assert_eq!(refusal(JoinGroup { group: "new".into(), protocols: vec![], ..dynamic() }), ErrorCode::InconsistentGroupProtocol);
     assert_eq!(refusal(JoinGroup { instance: Some("x".into()), ..rejoin(&a) }), ErrorCode::UnknownMemberId);
-    assert_eq!(world.coordinator.describe("new"), None);
+    let new = world.coordinator.describe("new").expect("it is there, as in Kafka, until offsets are looked at for their age");
+    assert_eq!((new.state, &*new.protocol_type), (State::Empty, ""));
     assert_eq!(world.state(), (State::Stable, 1));
 }
 

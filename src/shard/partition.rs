@@ -125,8 +125,9 @@ impl Partition {
                 slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, message) });
             }
             Ok(Decision::Append { acks, leader_epoch }) => self.enqueue(core, batch, acks, leader_epoch, deadline, slot),
-            Ok(Decision::Duplicate { acks, base_offset, end }) => {
-                let waiter = Waiter { base_offset, log_append_time: batch.log_append_time, deadline, slot };
+            Ok(Decision::Duplicate { acks, base_offset, end, timestamp }) => {
+                // As in Kafka, whatever the timestamps of the topic are.
+                let waiter = Waiter { base_offset, log_append_time: timestamp, deadline, slot };
                 self.enter_duplicate(core, InFlight { end, acks, waiter });
             }
         }
@@ -161,13 +162,14 @@ impl Partition {
             Ok(Verdict::Append) => Ok(Decision::Append { acks, leader_epoch }),
             Ok(_) if core.io.planted("duplicate appended") => Ok(Decision::Append { acks, leader_epoch }),
             Ok(_) if core.io.planted("duplicate told another offset") => {
-                Ok(Decision::Duplicate { acks, base_offset: state.next_offset, end: state.replica.log_end() })
+                Ok(Decision::Duplicate { acks, base_offset: state.next_offset, end: state.replica.log_end(), timestamp: -1 })
             }
             Err(ProducerError::OutOfOrderSequence { .. }) if core.io.planted("sequence gap accepted") => {
                 Ok(Decision::Append { acks, leader_epoch })
             }
             Ok(Verdict::Duplicate(first) | Verdict::DuplicateInFlight(first)) => {
-                Ok(Decision::Duplicate { acks, base_offset: first.base_offset(), end: first.last_offset.plus(1) })
+                let (base_offset, end) = (first.base_offset(), first.last_offset.plus(1));
+                Ok(Decision::Duplicate { acks, base_offset, end, timestamp: first.timestamp })
             }
             Err(error) => Err((error.code(), Some(error.to_string()))),
         }
@@ -415,7 +417,7 @@ impl Partition {
 
 enum Decision {
     Append { acks: Acks, leader_epoch: LeaderEpoch },
-    Duplicate { acks: Acks, base_offset: Offset, end: Offset },
+    Duplicate { acks: Acks, base_offset: Offset, end: Offset, timestamp: i64 },
 }
 
 /// "No broker" on the wire.

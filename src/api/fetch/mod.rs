@@ -217,6 +217,11 @@ impl Response {
                 Err(error) => FetchResult::failed(error),
             };
             let mut data = describe(version, asked.key.index, &result);
+            if asked.found.is_err() {
+                // Kafka says nothing of aborted transactions where a partition was looked into in vain, and that there are none where
+                // it was not found.
+                data.aborted_transactions = Some(Vec::new());
+            }
             if let Some(leader) = result.current_leader.filter(|_| version >= LEADER_HINTS_SINCE) {
                 data.current_leader = LeaderIdAndEpoch { leader_id: leader.leader_id.0, leader_epoch: leader.leader_epoch.0 };
             }

@@ -58,6 +58,10 @@ fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Pl
     };
     for topic in &request.topics {
         let known = known(topic);
+        if known.is_none() {
+            // It is in the answer also without partitions.
+            topic_place(&mut response, topic);
+        }
         let error = match known {
             None if version >= TOPIC_IDS => ErrorCode::UnknownTopicId,
             _ => ErrorCode::UnknownTopicOrPartition,
@@ -66,8 +70,13 @@ fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Pl
             add(&mut response, topic, refused.partition_index, error);
         }
     }
+    // If there is none of that, it mirrors the request; else topics of one name share a place.
+    let mirrors = response.topics.is_empty();
     for topic in &request.topics {
         let Some(known) = known(topic) else { continue };
+        if mirrors && topic.partitions.iter().any(|one| exists(Some(known), one)) {
+            response.topics.push(place_of(topic));
+        }
         for one in topic.partitions.iter().filter(|one| exists(Some(known), one)) {
             places.push(add(&mut response, topic, one.partition_index, ErrorCode::None));
             partitions.push(CommitPartition {
@@ -86,17 +95,21 @@ fn exists(topic: Option<&Topic>, partition: &OffsetCommitRequestPartition) -> bo
     topic.is_some_and(|topic| topic.partitions.contains_key(&PartitionIndex(partition.partition_index)))
 }
 
+fn topic_place(response: &mut OffsetCommitResponse, topic: &OffsetCommitRequestTopic) -> usize {
+    let is_it = |one: &OffsetCommitResponseTopic| one.name == topic.name && one.topic_id == topic.topic_id;
+    response.topics.iter().rposition(is_it).unwrap_or_else(|| {
+        response.topics.push(place_of(topic));
+        response.topics.len() - 1
+    })
+}
+
+fn place_of(topic: &OffsetCommitRequestTopic) -> OffsetCommitResponseTopic {
+    OffsetCommitResponseTopic { name: topic.name.clone(), topic_id: topic.topic_id, ..Default::default() }
+}
+
 /// Adds a result; topics that follow each other in the request are one in the answer.
 fn add(response: &mut OffsetCommitResponse, topic: &OffsetCommitRequestTopic, index: i32, error: ErrorCode) -> (usize, usize) {
-    let is_it = |one: &OffsetCommitResponseTopic| one.name == topic.name && one.topic_id == topic.topic_id;
-    let at = response.topics.iter().rposition(is_it).unwrap_or_else(|| {
-        response.topics.push(OffsetCommitResponseTopic {
-            name: topic.name.clone(),
-            topic_id: topic.topic_id,
-            ..Default::default()
-        });
-        response.topics.len() - 1
-    });
+    let at = topic_place(response, topic);
     let partitions = &mut response.topics[at].partitions;
     partitions.push(OffsetCommitResponsePartition { partition_index: index, error_code: error.code(), ..Default::default() });
     (at, partitions.len() - 1)

@@ -13,8 +13,8 @@ use std::rc::Rc;
 pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let (image, group) = (call.context.shards.image(), GroupId::from(&*request.group_id));
     let Plan { mut response, partitions, places } = call.compute(false, move || plan(&image, request)).await;
-    if partitions.is_empty() && !response.topics.is_empty() {
-        return response;
+    if group.is_empty() {
+        return OffsetDeleteResponse { error_code: ErrorCode::InvalidGroupId.code(), ..Default::default() };
     }
     let request = Request::DeleteOffsets { group: group.clone(), partitions };
     let errors = match call.context.shards.ask_group(&group, request).await {
@@ -55,7 +55,10 @@ fn plan(image: &MetadataImage, request: OffsetDeleteRequest) -> Plan {
                 ..Default::default()
             });
         }
-        response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: told, ..Default::default() });
+        // As in Kafka: a topic that is not there is told also without partitions.
+        if known.is_none() || !told.is_empty() {
+            response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: told, ..Default::default() });
+        }
     }
     Plan { response, partitions, places }
 }

@@ -15,11 +15,11 @@ use std::sync::Arc;
 const NAMES_PROTOCOL: i16 = 5;
 
 pub(in crate::api) async fn handle(call: Rc<Call>, request: SyncGroupRequest) -> SyncGroupResponse {
-    if request.group_id.is_empty() {
-        return refused(ErrorCode::InvalidGroupId);
-    }
     if call.version() >= NAMES_PROTOCOL && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return refused(ErrorCode::InconsistentGroupProtocol);
+    }
+    if request.group_id.is_empty() {
+        return refused(ErrorCode::InvalidGroupId);
     }
     let group = request.group_id.clone();
     let sync = sync(request);
