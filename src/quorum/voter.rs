@@ -196,6 +196,7 @@ fn open_log(dir: &Path, clean_shutdown: bool) -> OpenLog {
         config,
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
+        cleaned: None,
         clean_shutdown,
         progress: None,
     }

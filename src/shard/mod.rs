@@ -17,9 +17,10 @@
 //! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
 //! `partition`, `write`, `read`, `watch` as above; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
 //! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `ticks` what happens
-//! without anybody asking; `settings` what of the configuration matters here.
+//! without anybody asking, `clean` of it the compaction of logs; `settings` what of the configuration matters here.
 
 mod apply;
+mod clean;
 mod control;
 mod core;
 #[cfg(all(test, feature = "sim"))]
