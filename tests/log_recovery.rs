@@ -6,6 +6,8 @@
 #[path = "log_recovery/support.rs"]
 mod support;
 
+#[path = "log_recovery/compaction.rs"]
+mod compaction;
 #[path = "log_recovery/crash.rs"]
 mod crash;
 #[path = "log_recovery/damage.rs"]

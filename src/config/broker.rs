@@ -3,7 +3,6 @@
 use super::key::{KeyDef, Status, Value};
 use super::keys::{BROKER_KEYS, HIDDEN_KEYS, find};
 use super::listener::{Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
-use super::topic::{COMPACTION, names_compact};
 use super::{ConfigError, parse_properties};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,9 +106,6 @@ impl BrokerConfig {
             return Ok(None);
         }
         match key.status {
-            Status::Honoured if name == "log.cleanup.policy" && names_compact(&parsed) => {
-                warning(format!("compact is not honoured: {COMPACTION}"))
-            }
             Status::Honoured => Ok(None),
             Status::NoEffect(why) => warning(format!("has no effect: {why}")),
             Status::NotYet(why) => warning(format!("is not honoured: {why}")),

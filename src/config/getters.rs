@@ -30,6 +30,7 @@ macro_rules! getters {
     (@type Bool) => { bool };
     (@type I32) => { i32 };
     (@type I64) => { i64 };
+    (@type F64) => { f64 };
     (@type Count) => { usize };
     (@type OptionalText) => { Option<String> };
     (@read Bool, $value:expr, $key:literal) => {
@@ -40,6 +41,9 @@ macro_rules! getters {
     };
     (@read I64, $value:expr, $key:literal) => {
         match $value { Some(Value::Int(value)) => value, other => unreachable!("{} is {other:?}", $key) }
+    };
+    (@read F64, $value:expr, $key:literal) => {
+        match $value { Some(Value::Double(value)) => value, other => unreachable!("{} is {other:?}", $key) }
     };
     (@read Count, $value:expr, $key:literal) => {
         match $value {
@@ -72,6 +76,12 @@ getters! {
     fetch_max_bytes: I32 = "fetch.max.bytes";
     max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
     max_request_partition_size_limit: Count = "max.request.partition.size.limit";
+    log_cleaner_enable: Bool = "log.cleaner.enable";
+    log_cleaner_backoff_ms: I64 = "log.cleaner.backoff.ms";
+    log_cleaner_dedupe_buffer_size: I64 = "log.cleaner.dedupe.buffer.size";
+    log_cleaner_io_buffer_load_factor: F64 = "log.cleaner.io.buffer.load.factor";
+    log_cleaner_io_buffer_size: Count = "log.cleaner.io.buffer.size";
+    log_cleaner_io_max_bytes_per_second: F64 = "log.cleaner.io.max.bytes.per.second";
     log_retention_check_interval_ms: I64 = "log.retention.check.interval.ms";
     log_flush_scheduler_interval_ms: I64 = "log.flush.scheduler.interval.ms";
     log_flush_offset_checkpoint_interval_ms: I64 = "log.flush.offset.checkpoint.interval.ms";

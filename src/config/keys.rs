@@ -21,7 +21,6 @@ const GROUPS: &str = "only groups of the classic protocol are served yet";
 const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "quotas are not enforced yet";
-const COMPACTION: &str = "logs are not compacted yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const PER_IP: &str = "connections are counted for the broker, not for each address";
@@ -130,16 +129,16 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("leader.imbalance.check.interval.seconds", Long, Some("300"), Min(1), NotYet(CLUSTER)),
     key("listener.security.protocol.map", String, Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any, Honoured),
     key("listeners", List, Some("PLAINTEXT://:9092"), Any, Honoured),
-    key("log.cleaner.backoff.ms", Long, Some("15000"), Min(0), NotYet(COMPACTION)),
-    key("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any, NotYet(COMPACTION)),
-    key("log.cleaner.delete.retention.ms", Long, Some("86400000"), Min(0), NotYet(COMPACTION)),
-    key("log.cleaner.enable", Boolean, Some("true"), Any, NotYet(COMPACTION)),
-    key("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any, NotYet(COMPACTION)),
-    key("log.cleaner.io.buffer.size", Int, Some("524288"), Min(0), NotYet(COMPACTION)),
-    key("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any, NotYet(COMPACTION)),
-    key("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), Min(1), NotYet(COMPACTION)),
-    key("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio(0.0, 1.0), NotYet(COMPACTION)),
-    key("log.cleaner.min.compaction.lag.ms", Long, Some("0"), Min(0), NotYet(COMPACTION)),
+    key("log.cleaner.backoff.ms", Long, Some("15000"), Min(0), Honoured),
+    key("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any, Honoured),
+    key("log.cleaner.delete.retention.ms", Long, Some("86400000"), Min(0), Honoured),
+    key("log.cleaner.enable", Boolean, Some("true"), Any, Honoured),
+    key("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any, Honoured),
+    key("log.cleaner.io.buffer.size", Int, Some("524288"), Min(0), Honoured),
+    key("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any, Honoured),
+    key("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), Min(1), Honoured),
+    key("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio(0.0, 1.0), Honoured),
+    key("log.cleaner.min.compaction.lag.ms", Long, Some("0"), Min(0), Honoured),
     key("log.cleaner.threads", Int, Some("1"), Min(0), NoEffect(THREADS)),
     key("log.cleanup.policy", List, Some("delete"), OneOf(&["compact", "delete"]), Honoured),
     key("log.dir", List, Some("./flumen-data"), Any, Honoured),

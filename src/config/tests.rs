@@ -243,12 +243,12 @@ fn topic_configs_are_judged_in_kafkas_words() {
 #[test]
 fn topic_configs_that_do_nothing_are_said() {
     let said = |name: &str, value: &str| topic_config_warnings([(name, Some(value))].into_iter()).len();
-    assert_eq!(said("cleanup.policy", "compact,delete"), 1);
-    assert_eq!(said("cleanup.policy", "delete"), 0);
-    assert_eq!(said("min.compaction.lag.ms", "5"), 1);
-    assert_eq!(said("min.compaction.lag.ms", "0"), 0, "the default says nothing");
+    assert_eq!(said("leader.replication.throttled.replicas", "*"), 1);
+    assert_eq!(said("leader.replication.throttled.replicas", ""), 0, "the default says nothing");
+    assert_eq!(said("cleanup.policy", "compact,delete"), 0);
+    assert_eq!(said("min.compaction.lag.ms", "5"), 0);
     assert_eq!(said("retention.ms", "5"), 0);
-    assert_eq!(load("node.id=1\nlog.cleanup.policy=compact").unwrap().1.len(), 1);
+    assert_eq!(load("node.id=1\nlog.cleanup.policy=compact\nlog.cleaner.backoff.ms=1").unwrap().1, []);
 }
 
 /// Lines of `kafka-configs --describe --all` of a running Apache Kafka 4.2.0, whose file set the first three keys.

@@ -19,7 +19,6 @@ pub struct TopicKeyDef {
     pub synonyms: &'static [(&'static str, i64)],
 }
 
-pub(super) const COMPACTION: &str = "logs are not compacted yet";
 const TIERED: &str =
     "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
 const TIERED_ONLY: &str = "tiered storage is not supported";
@@ -48,7 +47,7 @@ pub static TOPIC_KEYS: &[TopicKeyDef] = &[
     key("compression.lz4.level", Int, "9", Between(1, 17), Honoured, &[("compression.lz4.level", 1)]),
     key("compression.type", Text, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Honoured, &[("compression.type", 1)]),
     key("compression.zstd.level", Int, "3", Between(-131_072, 22), Honoured, &[("compression.zstd.level", 1)]),
-    key("delete.retention.ms", Long, "86400000", Min(0), NotYet(COMPACTION), &[("log.cleaner.delete.retention.ms", 1)]),
+    key("delete.retention.ms", Long, "86400000", Min(0), Honoured, &[("log.cleaner.delete.retention.ms", 1)]),
     key("file.delete.delay.ms", Long, "60000", Min(0), Honoured, &[("log.segment.delete.delay.ms", 1)]),
     key("flush.messages", Long, NEVER, Min(1), Honoured, &[("log.flush.interval.messages", 1)]),
     key("flush.ms", Long, NEVER, Min(0), Honoured, &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
@@ -57,13 +56,13 @@ pub static TOPIC_KEYS: &[TopicKeyDef] = &[
     key("leader.replication.throttled.replicas", List, "", ThrottledReplicas, NotYet(QUOTAS), &[]),
     key("local.retention.bytes", Long, "-2", Min(-2), NotYet(TIERED_ONLY), &[("log.local.retention.bytes", 1)]),
     key("local.retention.ms", Long, "-2", Min(-2), NotYet(TIERED_ONLY), &[("log.local.retention.ms", 1)]),
-    key("max.compaction.lag.ms", Long, NEVER, Min(1), NotYet(COMPACTION), &[("log.cleaner.max.compaction.lag.ms", 1)]),
+    key("max.compaction.lag.ms", Long, NEVER, Min(1), Honoured, &[("log.cleaner.max.compaction.lag.ms", 1)]),
     key("max.message.bytes", Int, "1048588", Min(0), Honoured, &[("message.max.bytes", 1)]),
     key("message.timestamp.after.max.ms", Long, "3600000", Min(0), Honoured, &[("log.message.timestamp.after.max.ms", 1)]),
     key("message.timestamp.before.max.ms", Long, NEVER, Min(0), Honoured, &[("log.message.timestamp.before.max.ms", 1)]),
     key("message.timestamp.type", Text, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Honoured, &[("log.message.timestamp.type", 1)]),
-    key("min.cleanable.dirty.ratio", Double, "0.5", Ratio(0.0, 1.0), NotYet(COMPACTION), &[("log.cleaner.min.cleanable.ratio", 1)]),
-    key("min.compaction.lag.ms", Long, "0", Min(0), NotYet(COMPACTION), &[("log.cleaner.min.compaction.lag.ms", 1)]),
+    key("min.cleanable.dirty.ratio", Double, "0.5", Ratio(0.0, 1.0), Honoured, &[("log.cleaner.min.cleanable.ratio", 1)]),
+    key("min.compaction.lag.ms", Long, "0", Min(0), Honoured, &[("log.cleaner.min.compaction.lag.ms", 1)]),
     key("min.insync.replicas", Int, "1", Min(1), Honoured, &[("min.insync.replicas", 1)]),
     key("preallocate", Boolean, "false", Any, Honoured, &[("log.preallocate", 1)]),
     key("remote.log.copy.disable", Boolean, "false", Any, NotYet(TIERED_ONLY), &[]),
@@ -127,8 +126,7 @@ pub fn validate_topic_configs<'a>(configs: impl Iterator<Item = (&'a str, Option
     Ok(())
 }
 
-/// What configs that a client sets on a topic will not do here; for the log, since a response has no place for it. A compacted topic
-/// must be creatable, or half of all applications would not start, but its records only ever grow.
+/// What configs that a client sets on a topic will not do here; for the log, since a response has no place for it.
 pub fn topic_config_warnings<'a>(configs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Vec<Warning> {
     let mut warnings = vec![];
     for (name, value) in configs {
@@ -136,17 +134,11 @@ pub fn topic_config_warnings<'a>(configs: impl Iterator<Item = (&'a str, Option<
         let Ok(parsed) = def.key.parse(value) else { continue };
         let reason = match def.key.status {
             Status::NotYet(reason) if Some(&parsed) != def.key.default_value().as_ref() => reason,
-            _ if name == "cleanup.policy" && names_compact(&parsed) => COMPACTION,
             _ => continue,
         };
         warnings.push(Warning { key: name.to_owned(), message: format!("is not honoured: {reason}") });
     }
     warnings
-}
-
-/// Whether a cleanup policy names `compact`.
-pub(super) fn names_compact(policies: &Value) -> bool {
-    matches!(policies, Value::List(items) if items.iter().any(|item| item == "compact"))
 }
 
 impl TopicKeyDef {

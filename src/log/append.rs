@@ -74,7 +74,7 @@ impl LogState {
         let size = active.size.get();
         let full = size + batch.bytes.len() as u64 > u64::from(config.segment_bytes);
         let overflow = batch.last_offset.0 - active.base.0 > i64::from(i32::MAX);
-        let aged = size > 0 && age(&active, batch, self.io.wall_clock_ms()) > config.segment_ms - active.roll_jitter_ms;
+        let aged = size > 0 && age(&active, batch, self.io.wall_clock_ms()) > config.max_segment_ms() - active.roll_jitter_ms;
         full || overflow || aged || (size > 0 && active.index_room(config) == 0)
     }
 
@@ -87,7 +87,7 @@ impl LogState {
             size += batch.bytes.len() as u64;
             let overflow = batch.last_offset.0 - active.base.0 > i64::from(i32::MAX);
             let aged = first_timestamp >= 0
-                && batch.max_timestamp.saturating_sub(first_timestamp) > config.segment_ms - active.roll_jitter_ms;
+                && batch.max_timestamp.saturating_sub(first_timestamp) > config.max_segment_ms() - active.roll_jitter_ms;
             if count > 0 && (overflow || aged || size > u64::from(config.segment_bytes)) {
                 break;
             }

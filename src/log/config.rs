@@ -12,7 +12,7 @@ pub struct CleanupPolicy {
 }
 
 /// The topic configuration of one log. Bytes are bytes, times are milliseconds; `i64::MAX` and -1 mean what they mean in Kafka.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment never grows beyond this.
     pub segment_bytes: u32,
@@ -40,6 +40,14 @@ pub struct LogConfig {
     pub preallocate: bool,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `min.cleanable.dirty.ratio`: compaction waits until more than this part of the log is dirty.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: records younger than this are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: records older than this do not wait for the dirty ratio.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone is kept after the first pass that has met it.
+    pub delete_retention_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -58,6 +66,10 @@ impl Default for LogConfig {
             file_delete_delay_ms: 60_000,
             preallocate: false,
             cleanup_policy: CleanupPolicy { delete: true, compact: false },
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
         }
     }
 }
@@ -66,6 +78,12 @@ impl LogConfig {
     /// Time between the rename of a segment's files and their removal.
     pub fn file_delete_delay(&self) -> Duration {
         Duration::from_millis(self.file_delete_delay_ms.max(0) as u64)
+    }
+
+    /// Age at which a segment is rolled. Only what is rolled is compacted, so `max.compaction.lag.ms` counts as well.
+    pub fn max_segment_ms(&self) -> i64 {
+        let caps = self.cleanup_policy.compact && self.max_compaction_lag_ms > 0;
+        if caps { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
     }
 
     /// Whether an answer to a produce has to wait for `fdatasync`.

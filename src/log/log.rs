@@ -50,6 +50,17 @@ pub struct LogState {
     /// Held by whoever changes the log.
     pub(super) writer: Turnstile,
     pub(super) recovery_point: Cell<Offset>,
+    /// Compaction has cleaned everything below.
+    pub(super) cleaned: Cell<Option<Offset>>,
+    /// Below, offsets may be missing: compaction has been there.
+    pub(super) gaps_below: Cell<Offset>,
+    /// How often compaction has put a segment in the place of others.
+    pub(super) replacements: Cell<u64>,
+    /// How often the log was cut at its end.
+    pub(super) cuts: Cell<u64>,
+    /// Files of a segment that compaction made are on the way to their names.
+    pub(super) swapping: Cell<bool>,
+    pub(super) swapped: Notify,
     pub(super) flushing: Cell<bool>,
     pub(super) flushed: Notify,
     pub(super) last_flush: Cell<Mono>,
@@ -67,6 +78,7 @@ pub(super) struct Recovered {
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) recovery_point: Offset,
+    pub(super) cleaned: Option<Offset>,
     pub(super) epochs: Epochs,
     pub(super) epochs_unsaved: bool,
     pub(super) producers: ProducerStates,
@@ -100,6 +112,12 @@ impl Log {
             producers: RefCell::new(recovered.producers),
             writer: Turnstile::default(),
             recovery_point: Cell::new(recovered.recovery_point),
+            cleaned: Cell::new(recovered.cleaned.filter(|&offset| offset <= recovered.log_end)),
+            gaps_below: Cell::new(recovered.cleaned.unwrap_or(Offset::ZERO)),
+            replacements: Cell::new(0),
+            cuts: Cell::new(0),
+            swapping: Cell::new(false),
+            swapped: Notify::new(),
             flushing: Cell::new(false),
             flushed: Notify::new(),
             last_flush: Cell::new(now),
@@ -214,6 +232,23 @@ impl LogState {
     pub(super) fn segment_after(&self, base: Offset) -> Option<Rc<Segment>> {
         let behind = (std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded);
         self.segments.borrow().range(behind).next().map(|(_, segment)| segment.clone())
+    }
+
+    /// How often compaction has put a segment in the place of others. Two looks at a log that have to fit together are to be repeated
+    /// if this has changed in between.
+    pub fn replacements(&self) -> u64 {
+        self.replacements.get()
+    }
+
+    /// Looks again where compaction has replaced segments in the middle of a look.
+    pub(super) async fn consistent<T>(&self, look: impl AsyncFn() -> Result<T, LogError>) -> Result<T, LogError> {
+        loop {
+            let before = self.replacements.get();
+            let seen = look().await;
+            if self.replacements.get() == before {
+                return seen;
+            }
+        }
     }
 
     /// First offset behind `segment`: the next one's base offset, or the log end offset.

@@ -18,6 +18,10 @@ const DECOMPRESSED_LIMIT: usize = 256 << 20;
 impl LogState {
     /// First record (in offset order) whose timestamp is at least `timestamp`, at or above the log start offset and below `upper`.
     pub async fn offset_for_timestamp(&self, timestamp: i64, upper: Offset) -> Result<Option<TimestampAndOffset>, LogError> {
+        self.consistent(async || self.find_timestamp(timestamp, upper).await).await
+    }
+
+    async fn find_timestamp(&self, timestamp: i64, upper: Offset) -> Result<Option<TimestampAndOffset>, LogError> {
         let start = self.log_start.get();
         for segment in self.segments_from(start) {
             if segment.base >= upper || segment.size.get() == 0 {
@@ -67,6 +71,10 @@ impl LogState {
 
     /// First record with the greatest timestamp of the log; `None` if the log is empty.
     pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LogError> {
+        self.consistent(async || self.find_max_timestamp().await).await
+    }
+
+    async fn find_max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LogError> {
         let start = self.log_start.get();
         let mut best: Option<(LargestTimestamp, Rc<Segment>)> = None;
         for segment in self.segments_from(start) {
@@ -138,8 +146,9 @@ impl LogState {
         let chunk = if from.is_some() { LOOKUP_CHUNK } else { RECOVERY_CHUNK };
         let mut scanner = Scanner::headers(file, position, segment.size.get(), segment.base, chunk);
         while let Some(batch) = next_batch(&mut scanner, &self.io, segment).await? {
-            if batch.header.max_timestamp > largest.0 {
-                largest = (batch.header.max_timestamp, batch.last_offset());
+            let timestamp = Located::from(&batch).max_timestamp;
+            if timestamp > largest.0 {
+                largest = (timestamp, batch.last_offset());
             }
         }
         Ok(largest)
@@ -167,6 +176,17 @@ impl LogState {
 
     /// Aborted transactions that overlap `from..upper`, for a `read_committed` fetch.
     pub async fn aborted_transactions(&self, from: Offset, upper: Offset) -> Result<Vec<AbortedTxn>, LogError> {
+        self.consistent(async || {
+            // These files are found by their names.
+            while self.swapping.get() {
+                self.swapped.notified().await;
+            }
+            self.find_aborted(from, upper).await
+        })
+        .await
+    }
+
+    async fn find_aborted(&self, from: Offset, upper: Offset) -> Result<Vec<AbortedTxn>, LogError> {
         let mut found = Vec::new();
         for segment in self.segments_from(from) {
             let path = segment.path(TXN_INDEX_SUFFIX);

@@ -10,11 +10,12 @@
 //! believed: an index entry counts only if the batch that it leads to is the one that it names.
 //!
 //! **Where to look.** Enter by [`Log`] (`log`, `types`). Writing: `append`, `flush`. Reading: `read`, `lookup`. Opening: `startup`,
-//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
+//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Compaction: `clean`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
 //! A log dir with its lock, identity and checkpoints is [`LogDir`] (`dir`).
 
 mod append;
 mod checkpoint;
+mod clean;
 mod config;
 mod descriptors;
 mod dir;
@@ -27,6 +28,7 @@ mod fuzz;
 mod log;
 mod lookup;
 mod offset_index;
+mod old_format;
 mod read;
 mod recovery;
 mod replay;
@@ -42,6 +44,7 @@ mod txn_index;
 mod types;
 
 pub use checkpoint::{OffsetCheckpoint, format_offsets, parse_offsets};
+pub use clean::{CleanReport, Cleanable, Cleaner, CleanerLimits};
 pub use config::{CleanupPolicy, LogConfig};
 pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind};
 pub use error::{LogError, StorageFailure};

@@ -13,6 +13,7 @@ use super::segment::{INDEX_SUFFIX, LOG_SUFFIX, Located, Segment};
 use super::types::{ReadPlan, ReadRequest};
 use crate::io::{FileSlice, Io};
 use crate::model::Offset;
+use crate::record::NO_TIMESTAMP;
 use bytes::Bytes;
 use std::rc::Rc;
 
@@ -24,6 +25,10 @@ const SLICES: usize = 8;
 impl LogState {
     /// Where the batches from the one that contains `offset` on lie. Reads no file when the batch is one of the last written.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadPlan, LogError> {
+        self.consistent(async || self.read_once(request).await).await
+    }
+
+    async fn read_once(&self, request: ReadRequest) -> Result<ReadPlan, LogError> {
         let ReadRequest { offset, max_bytes, at_least_one_batch, .. } = request;
         let (start, end) = (self.log_start.get(), self.log_end.get());
         if self.closed.get() {
@@ -181,7 +186,8 @@ impl LogState {
         }
         open.retain(|other| !Rc::ptr_eq(other, segment));
         open.push_back(segment.clone());
-        if open.len() > OPEN_SEGMENTS {
+        // A segment that is being swapped in is not found by its name yet.
+        if open.len() > OPEN_SEGMENTS && !self.swapping.get() {
             let flushed = |other: &Rc<Segment>| self.end_of(other) <= self.recovery_point.get();
             if let Some(oldest) = open.iter().position(flushed).and_then(|at| open.remove(at))
                 && oldest.base != self.active().base
@@ -234,7 +240,8 @@ impl From<&super::scan::Scanned> for Located {
             last: batch.last_offset(),
             position: batch.position,
             size: batch.size,
-            max_timestamp: batch.header.max_timestamp,
+            // What compaction has emptied has no time that anybody could look for.
+            max_timestamp: if batch.header.records_count == 0 { NO_TIMESTAMP } else { batch.header.max_timestamp },
         }
     }
 }

@@ -8,6 +8,7 @@
 use super::epochs::Epochs;
 use super::log::{Log, Recovered};
 use super::offset_index::{OffsetIndex, relative_offset};
+use super::old_format::{MAX_CHECKED_OLD_MESSAGE, OLD_HEAD_BYTES, crc32, old_message};
 use super::read::find_by_index;
 use super::replay::replay;
 use super::retention::discard;
@@ -30,6 +31,8 @@ pub(super) struct Loader {
     pub(super) io: Io,
     pub(super) dir: Rc<PathBuf>,
     pub(super) config: LogConfig,
+    /// Below, offsets may be missing whatever the configuration says by now: compaction has been there.
+    pub(super) gaps_below: Offset,
 }
 
 /// Segments that were found, and what is known of the log so far.
@@ -58,10 +61,6 @@ struct WalkedEpochs {
 const REPORT_BYTES: u64 = 1 << 20;
 /// Bytes read and written at once where a start writes again what may have missed the device.
 const REWRITE_CHUNK: u64 = 1 << 20;
-/// Bytes of a message of an old format up to its magic.
-const OLD_HEAD_BYTES: u64 = 17;
-/// Longest message of an old format whose checksum is looked at.
-const MAX_CHECKED_OLD_MESSAGE: u32 = 4 << 20;
 /// No checkpoint says which epochs there can be.
 const NO_LIMIT: LeaderEpoch = LeaderEpoch(i32::MAX);
 
@@ -73,7 +72,8 @@ impl Log {
     /// that were acked.
     pub async fn open(io: Io, open: OpenLog) -> Result<Self, LogError> {
         let dir = Rc::new(open.dir.clone());
-        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone() };
+        let gaps_below = open.cleaned.unwrap_or(Offset::ZERO);
+        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone(), gaps_below };
         loader.prepare_dir(open.topic_id).await?;
         let recovered = loader.load(&open).await?;
         let log = Self::assemble(io, open.partition, open.topic_id, dir, open.config, recovered);
@@ -187,7 +187,8 @@ impl Loader {
         let recovery_point = if clean { log_end } else { open.recovery_point.min(log_end) };
         let segments = loading.segments.into_iter().map(|segment| (segment.base, segment)).collect();
         let epochs_unsaved = cut && !loading.epochs_changed;
-        Ok(Recovered { segments, log_start, log_end, recovery_point, epochs: loading.epochs, epochs_unsaved, producers })
+        let (cleaned, epochs) = (open.cleaned, loading.epochs);
+        Ok(Recovered { segments, log_start, log_end, recovery_point, cleaned, epochs, epochs_unsaved, producers })
     }
 
     /// Takes the last segment as a clean stop left it and returns the log end offset; `None` if it is not like that.
@@ -220,14 +221,15 @@ impl Loader {
         loop {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {
                 Step::Batch(batch) => {
-                    let gap = batch.header.base_offset != end && expected.is_none() && !self.config.cleanup_policy.compact;
                     let base = batch.header.base_offset;
+                    let gap = base != end && expected.is_none() && !self.may_have_gap(base);
                     end = batch.last_offset().plus(1);
                     let largest = segment.largest_timestamp.get().map_or(-1, |(timestamp, _)| timestamp);
                     if gap || epochs.at(base) != batch.header.partition_leader_epoch {
                         return Ok(None);
                     }
-                    if expected.take().is_some_and(|offset| offset.plus(1) != end) || batch.header.max_timestamp > largest {
+                    let timestamp = Located::from(&batch).max_timestamp;
+                    if expected.take().is_some_and(|offset| offset.plus(1) != end) || timestamp > largest {
                         return Ok(None);
                     }
                 }
@@ -256,7 +258,7 @@ impl Loader {
         while at < loading.segments.len() {
             let segment = loading.segments[at].clone();
             // A hole between two segments that were never synced is records that the device lost. (Compaction makes holes, too.)
-            if segment.base > end && at > first && !self.config.cleanup_policy.compact {
+            if segment.base > end && at > first && !self.may_have_gap(segment.base) {
                 tracing::warn!(segment = %segment.path(LOG_SUFFIX).display(), log_end = %end, "records are missing before this segment");
                 break;
             }
@@ -388,14 +390,19 @@ impl Loader {
         Err(LogError::corrupt(&segment.path(LOG_SUFFIX), "a batch before the cut is not whole"))
     }
 
+    /// Whether offsets may be missing in front of `base`: only compaction takes some away.
+    fn may_have_gap(&self, base: Offset) -> bool {
+        self.config.cleanup_policy.compact || base <= self.gaps_below
+    }
+
     /// What a batch of another segment, or of none, looks like.
     fn out_of_range(&self, segment: &Segment, batch: &Scanned, expected: Offset, limit: Option<Offset>) -> Option<String> {
         let (base, last) = (batch.header.base_offset, batch.last_offset());
         if limit.is_some_and(|next| last >= next) {
             return Some(format!("offset {last} belongs into the next segment"));
         }
-        // Base offsets are not under the CRC. Only compaction leaves holes.
-        if base != expected && !self.config.cleanup_policy.compact {
+        // Base offsets are not under the CRC.
+        if base != expected && !self.may_have_gap(base) {
             return Some(format!("offset {base} where {expected} has to follow"));
         }
         too_far(segment, batch)
@@ -569,30 +576,8 @@ pub(super) fn too_far(segment: &Segment, batch: &Scanned) -> Option<String> {
     (!fits).then(|| format!("offset {last} at {} is too far from the segment's base offset", batch.position))
 }
 
-/// Length behind itself and magic of what may be a message of Kafka's formats v0 and v1: offset 8, length 4, CRC-32 of the rest 4,
-/// magic 1.
-fn old_message(head: &[u8]) -> Option<(u32, u8)> {
-    let length = u32::from_be_bytes(head.get(8..12)?.try_into().expect("4 bytes"));
-    let magic = *head.get(16)?;
-    (magic < 2 && (14..=i32::MAX as u32).contains(&length)).then_some((length, magic))
-}
-
-/// The checksum of zip and of Kafka's old formats; bit by bit, since it is needed once in the life of a log.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
-}
-
 /// A random part of `segment.jitter.ms`, by which a segment rolls early.
 pub(super) fn roll_jitter(io: &Io, config: &LogConfig) -> i64 {
-    let limit = config.segment_jitter_ms.min(config.segment_ms);
+    let limit = config.segment_jitter_ms.min(config.max_segment_ms());
     if limit <= 0 { 0 } else { (u64::from_le_bytes(io.random::<8>()) % limit as u64) as i64 }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn crc32_is_that_of_zip() {
-        assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
-    }
 }

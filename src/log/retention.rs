@@ -110,10 +110,21 @@ impl LogState {
 pub(super) async fn discard(io: &Io, dir: &Path, segment: &Segment, delay: Duration) -> Result<(), LogError> {
     segment.removed.set(true);
     segment.release();
+    discard_files(io, dir, segment.base, SEGMENT_SUFFIXES.into_iter().chain([SNAPSHOT_SUFFIX]), delay).await
+}
+
+/// Renames the files at `base` that have one of the suffixes, and removes them after `delay`.
+pub(super) async fn discard_files(
+    io: &Io,
+    dir: &Path,
+    base: Offset,
+    suffixes: impl Iterator<Item = &'static str>,
+    delay: Duration,
+) -> Result<(), LogError> {
     let mut renamed: Vec<PathBuf> = Vec::new();
-    for suffix in SEGMENT_SUFFIXES.into_iter().chain([SNAPSHOT_SUFFIX]) {
-        let from = file_path(dir, segment.base, suffix);
-        let to = file_path(dir, segment.base, &format!("{suffix}.{DELETED_SUFFIX}"));
+    for suffix in suffixes {
+        let from = file_path(dir, base, suffix);
+        let to = file_path(dir, base, &format!("{suffix}.{DELETED_SUFFIX}"));
         match io.rename(&from, &to).await {
             Ok(()) => renamed.push(to),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

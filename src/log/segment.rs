@@ -73,7 +73,7 @@ pub(super) struct Segment {
     pub(super) unsynced_snapshot: RefCell<Option<File>>,
     /// Log and indexes of this segment, which is not active any more, are on the device.
     pub(super) synced: Cell<bool>,
-    /// Retention or truncation took it out of the log.
+    /// Retention, truncation or compaction took it out of the log.
     pub(super) removed: Cell<bool>,
 }
 
@@ -142,9 +142,18 @@ impl Segment {
             return Ok(file.clone());
         }
         let path = self.path(LOG_SUFFIX);
-        let file = io.open(&path, OpenOptions::WRITE).await.map_err(|e| LogError::storage(&path, "open", &e))?;
+        let opened =
+            if self.removed.get() { Err(std::io::ErrorKind::NotFound.into()) } else { io.open(&path, OpenOptions::WRITE).await };
+        // Looked at again: compaction may have put another file at this name meanwhile.
+        let opened = if self.removed.get() { Err(std::io::ErrorKind::NotFound.into()) } else { opened };
+        let file = opened.map_err(|e: std::io::Error| LogError::storage(&path, "open", &e))?;
         *self.log_file.borrow_mut() = Some(file.clone());
         Ok(file)
+    }
+
+    /// Is read through a file that is open already, whatever its name is by now.
+    pub(super) fn adopt(&self, file: File) {
+        *self.log_file.borrow_mut() = Some(file);
     }
 
     /// Gives descriptors and index back; slices that were handed out keep theirs.

@@ -11,8 +11,8 @@ use crate::io::OpenOptions;
 use crate::model::Offset;
 use std::rc::Rc;
 
-const CLEANED_SUFFIX: &str = "cleaned";
-const SWAP_SUFFIX: &str = "swap";
+pub(super) const CLEANED_SUFFIX: &str = "cleaned";
+pub(super) const SWAP_SUFFIX: &str = "swap";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl Loader {
@@ -23,7 +23,7 @@ impl Loader {
 
     /// Finishes what renames had begun.
     pub(super) async fn complete_swaps(&self) -> Result<(), LogError> {
-        let mut swaps = Vec::new();
+        let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
         let mut cleaned_from = Offset(i64::MAX);
         for name in self.file_names().await? {
             let Some((base, suffix)) = parse_file_name(&name) else {
@@ -35,7 +35,7 @@ impl Loader {
             match suffix.rsplit_once('.') {
                 Some((_, CLEANED_SUFFIX)) => {
                     cleaned_from = cleaned_from.min(base);
-                    self.remove_optional(&self.dir.join(&name)).await?;
+                    cleaned.push(name);
                 }
                 Some((_, DELETED_SUFFIX)) => self.remove_optional(&self.dir.join(&name)).await?,
                 Some((kind, SWAP_SUFFIX)) => swaps.push((base, kind.to_owned(), name)),
@@ -43,9 +43,10 @@ impl Loader {
                 _ => {}
             }
         }
-        // A split that was still making its second half: the swaps belong to it and the original is still there.
+        // A swap that was not whole yet (or a split that was still making its second half): the original is still there. The cleaned
+        // files, which tell so, go last.
         let (valid, forgotten): (Vec<_>, Vec<_>) = swaps.into_iter().partition(|&(base, ..)| base < cleaned_from);
-        for (_, _, name) in forgotten {
+        for name in forgotten.into_iter().map(|(_, _, name)| name).chain(cleaned) {
             self.remove_optional(&self.dir.join(name)).await?;
         }
         if valid.is_empty() { Ok(()) } else { self.swap_in(valid).await }
@@ -59,7 +60,8 @@ impl Loader {
             let file = self.io.open(&path, OpenOptions::READ).await.map_err(|e| LogError::storage(&path, "open", &e))?;
             let size = file.len(&self.io).await.map_err(|e| LogError::storage(&path, "stat", &e))?;
             let mut scanner = Scanner::headers(file, 0, size, *base, RECOVERY_CHUNK);
-            let mut end = *base;
+            // An empty one replaces what is at its own name.
+            let mut end = base.plus(1);
             while let Step::Batch(batch) = scanner.next(&self.io).await.map_err(|e| LogError::storage(&path, "read", &e))? {
                 end = batch.last_offset().plus(1);
             }

@@ -34,6 +34,7 @@ fn how(dir: &Path, config: LogConfig, clean_shutdown: bool) -> OpenLog {
         config,
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
+        cleaned: None,
         clean_shutdown,
         progress: None,
     }

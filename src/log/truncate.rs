@@ -37,6 +37,8 @@ impl LogState {
         let behind: Vec<_> = self.segments_from(offset).into_iter().filter(|other| other.base > segment.base).collect();
         self.log_end.set(end);
         self.recovery_point.set(self.recovery_point.get().min(end));
+        self.cleaned.set(self.cleaned.get().map(|cleaned| cleaned.min(end)));
+        self.cuts.set(self.cuts.get() + 1);
         // First what lies behind goes, durably: then whatever recovery point a restart finds, it walks the segment that is cut next.
         for other in behind {
             self.segments.borrow_mut().remove(&other.base);
@@ -111,6 +113,8 @@ impl LogState {
         self.log_start.set(offset);
         self.log_end.set(offset);
         self.recovery_point.set(offset.min(self.recovery_point.get()));
+        self.cleaned.set(None);
+        self.cuts.set(self.cuts.get() + 1);
         self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
         self.producers.borrow_mut().reset(offset);
         let loader = self.loader();
@@ -145,6 +149,7 @@ impl LogState {
     }
 
     fn loader(&self) -> Loader {
-        Loader { io: self.io.clone(), dir: self.dir.clone(), config: (*self.config()).clone() }
+        let (dir, config, gaps_below) = (self.dir.clone(), (*self.config()).clone(), self.gaps_below.get());
+        Loader { io: self.io.clone(), dir, config, gaps_below }
     }
 }

@@ -32,6 +32,8 @@ pub struct OpenLog {
     pub recovery_point: Offset,
     /// From the log-start checkpoint (0 if absent).
     pub log_start_offset: Offset,
+    /// From the cleaner checkpoint, if it has the log: compaction has cleaned everything below.
+    pub cleaned: Option<Offset>,
     /// The broker stopped cleanly: no recovery.
     pub clean_shutdown: bool,
     /// Told about the progress of a recovery.

@@ -45,6 +45,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
+            cleaned: None,
             clean_shutdown: false,
             progress: None,
         };
@@ -100,6 +101,9 @@ impl Core {
         for assigned in assigned {
             if let Some(partition) = self.partition(assigned.id) {
                 partition.log.set_config(assigned.log_config.clone());
+                if assigned.log_config.cleanup_policy.compact {
+                    self.start_cleaner();
+                }
                 partition.assign(self, assigned.assignment.clone(), assigned.min_insync_replicas);
                 self.coordinate(&partition);
             }

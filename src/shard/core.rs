@@ -1,5 +1,6 @@
 //! The state of one core, and what it does with each message.
 
+use super::clean::Cleaning;
 use super::coordinator::Coordination;
 use super::dirs::Homes;
 use super::gather::{Asker, slots};
@@ -40,6 +41,7 @@ pub(super) struct Core {
     pub(super) offline: RefCell<BTreeMap<usize, String>>,
     /// The log dirs of which this core is the home.
     pub(super) homes: Homes,
+    pub(super) cleaning: Cleaning,
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
     pub(super) requests: Rc<RequestStatistics>,
@@ -67,9 +69,11 @@ impl Core {
     pub(super) fn new(io: Io, seats: Seats, config: Arc<BrokerConfig>) -> Rc<Self> {
         let index = io.core();
         assert!(index < seats.cores() && seats.cores() == io.cores(), "one mailbox a core");
+        let settings = Settings::from(&*config);
         Rc::new(Self {
             index,
-            settings: Settings::from(&*config),
+            cleaning: Cleaning::new(settings.cleaner_limits(io.cores())),
+            settings,
             config,
             seats,
             image: RefCell::default(),
@@ -129,6 +133,7 @@ impl Core {
     /// Nothing new is accepted from here.
     pub(super) fn begin_stop(&self) {
         self.stopping.set(true);
+        self.cleaning.stop();
         self.wake_all_watches();
         self.changed.notify_all();
     }

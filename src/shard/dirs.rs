@@ -26,6 +26,8 @@ pub(super) struct PartitionOffsets {
     /// Only when it is above the base offset of the first segment, as in Kafka.
     pub(super) log_start: Option<Offset>,
     pub(super) high_watermark: Offset,
+    /// Up to where the log is compacted, if it ever was.
+    pub(super) cleaned: Option<Offset>,
 }
 
 /// What a log dir held when it was opened.
@@ -38,6 +40,7 @@ pub(super) struct DirReport {
     pub(super) recovery_points: OffsetCheckpoint,
     pub(super) log_starts: OffsetCheckpoint,
     pub(super) high_watermarks: OffsetCheckpoint,
+    pub(super) cleaned: OffsetCheckpoint,
 }
 
 /// Why a log dir was not opened.
@@ -114,7 +117,7 @@ impl Home {
                     CheckpointKind::RecoveryPoint => Some(offsets.recovery_point),
                     CheckpointKind::LogStart => offsets.log_start,
                     CheckpointKind::HighWatermark => Some(offsets.high_watermark),
-                    CheckpointKind::Cleaner => None,
+                    CheckpointKind::Cleaner => offsets.cleaned,
                 };
                 all.extend(offset.map(|offset| (partition.clone(), offset)));
             }
@@ -139,7 +142,9 @@ impl Core {
         let path = &self.settings.log_dirs[dir];
         let opened = LogDir::open(self.io.clone(), path, self.settings.node_id.0, Some(cluster_id)).await?;
         let report = list(&opened).await?;
-        let home = Home { dir: opened, state: RefCell::default() };
+        // Without a compacted topic this file need not be there.
+        let written = BTreeMap::from([(CheckpointKind::Cleaner, report.cleaned.clone())]);
+        let home = Home { dir: opened, state: RefCell::new(HomeState { written, ..HomeState::default() }) };
         self.homes.dirs.borrow_mut().insert(dir, Rc::new(home));
         Ok(report)
     }
@@ -192,8 +197,13 @@ impl Core {
         if self.io.planted("log start forgotten") {
             return;
         }
+        self.checkpoint(CheckpointKind::LogStart, dir).await;
+    }
+
+    /// Returns when the offsets of this core's partitions are in the checkpoint `kind` of a log dir.
+    pub(super) async fn checkpoint(self: &Rc<Self>, kind: CheckpointKind, dir: usize) {
         let (reply, written) = crate::io::reply();
-        self.send_offsets_of(dir, Some((CheckpointKind::LogStart, reply)));
+        self.send_offsets_of(dir, Some((kind, reply)));
         // Without an answer the dir has failed, which everybody hears of.
         let _ = written.await;
     }
@@ -250,7 +260,12 @@ impl Core {
                 continue;
             }
             let closed = async {
-                for kind in [CheckpointKind::RecoveryPoint, CheckpointKind::LogStart, CheckpointKind::HighWatermark] {
+                for kind in [
+                    CheckpointKind::RecoveryPoint,
+                    CheckpointKind::LogStart,
+                    CheckpointKind::HighWatermark,
+                    CheckpointKind::Cleaner,
+                ] {
                     home.write(kind).await?;
                 }
                 if let Some(epoch) = broker_epoch {
@@ -315,6 +330,7 @@ async fn list(dir: &LogDir) -> Result<DirReport, DirError> {
         recovery_points: dir.read_checkpoint(CheckpointKind::RecoveryPoint).await?,
         log_starts: dir.read_checkpoint(CheckpointKind::LogStart).await?,
         high_watermarks: dir.read_checkpoint(CheckpointKind::HighWatermark).await?,
+        cleaned: dir.read_checkpoint(CheckpointKind::Cleaner).await?,
     })
 }
 
@@ -330,6 +346,7 @@ impl Partition {
             },
             log_start: first_segment.is_none_or(|base| log_start > base).then_some(log_start),
             high_watermark: self.state().replica.high_watermark(),
+            cleaned: self.log.clean_up_to(),
         }
     }
 }

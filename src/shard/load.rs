@@ -89,6 +89,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: checkpoint(&report.recovery_points),
             log_start_offset: checkpoint(&report.log_starts),
+            cleaned: report.cleaned.get(name).copied(),
             clean_shutdown: report.clean_shutdown.is_some(),
             progress: Some(Rc::new(move |state| told.update(slot, state))),
         };

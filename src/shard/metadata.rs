@@ -120,5 +120,9 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         file_delete_delay_ms: topic.file_delete_delay_ms,
         preallocate: topic.preallocate,
         cleanup_policy: CleanupPolicy { delete: topic.cleanup_delete, compact: topic.cleanup_compact },
+        min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        delete_retention_ms: topic.delete_retention_ms,
     }
 }

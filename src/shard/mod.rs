@@ -15,11 +15,13 @@
 //! 4. readers that wait for those bytes are told (`watch`), and read them (`read`).
 //!
 //! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
-//! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log dirs, checkpoints and failed devices; `control` the controller's queue,
-//! `metadata` and `apply` what a core makes of an image; `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens
-//! without anybody asking; `settings` what of the configuration matters here.
+//! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log
+//! dirs, checkpoints and failed devices; `control` the controller's queue, `metadata` and `apply` what a core makes of an image;
+//! `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens without anybody asking,
+//! `clean` of it the compaction of logs; `settings` what of the configuration matters here.
 
 mod apply;
+mod clean;
 mod control;
 mod coordinator;
 mod core;

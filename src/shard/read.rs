@@ -6,7 +6,7 @@ use super::requests::{
     AbortedTransaction, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead, FetchResult,
     Isolation, ListOffset, ListedOffset, LogSize,
 };
-use crate::log::{LogError, ReadRequest};
+use crate::log::{AbortedTxn, LogError, ReadRequest};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use crate::replica::Input;
 use std::rc::Rc;
@@ -234,17 +234,23 @@ impl Partition {
         let skipped = i64::from(core.io.planted("fetch skips an offset") && wanted.fetch_offset.plus(1) < view.readable);
         let request =
             ReadRequest { offset: wanted.fetch_offset.plus(skipped), max_bytes, upper: view.readable, at_least_one_batch };
-        let plan = self.log.read(request).await?;
-        if let Some(aborted) = &mut result.aborted
-            && plan.bytes > 0
-            && view.last_stable > wanted.fetch_offset
-        {
-            // Up to the readable end rather than to what was read: a reader skips only what it meets.
-            let found = self.log.aborted_transactions(wanted.fetch_offset, view.readable).await?;
-            aborted.extend(
-                found.iter().map(|txn| AbortedTransaction { producer_id: txn.producer_id, first_offset: txn.first_offset }),
-            );
-        }
+        let plan = loop {
+            let before = self.log.replacements();
+            let plan = self.log.read(request).await?;
+            if let Some(aborted) = &mut result.aborted
+                && plan.bytes > 0
+                && view.last_stable > wanted.fetch_offset
+            {
+                // Up to the readable end rather than to what was read: a reader skips only what it meets.
+                let found = self.log.aborted_transactions(wanted.fetch_offset, view.readable).await?;
+                let told = |txn: &AbortedTxn| AbortedTransaction { producer_id: txn.producer_id, first_offset: txn.first_offset };
+                *aborted = found.iter().map(told).collect();
+            }
+            // Compaction takes records of aborted transactions away, and then their entries: one must not be seen without the other.
+            if self.log.replacements() == before {
+                break plan;
+            }
+        };
         result.slices = plan.slices;
         result.bytes = plan.bytes;
         result.first_batch_bytes = plan.first_batch_bytes;

@@ -2,6 +2,7 @@
 
 use crate::config::BrokerConfig;
 use crate::group;
+use crate::log::CleanerLimits;
 use crate::model::BrokerId;
 use crate::record::{Attributes, Compression};
 use std::path::PathBuf;
@@ -32,6 +33,12 @@ pub struct Settings {
     pub flush_check_interval: Duration,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
+    /// `log.cleaner.enable`.
+    pub cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub cleaner_backoff: Duration,
+    /// What compaction may take, on all cores together.
+    pub cleaner: CleanerLimits,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
@@ -46,6 +53,19 @@ pub struct Settings {
     pub group_load_bytes: u64,
     /// `offsets.topic.compression.codec`, as a coordinator's batches have it.
     pub offsets_compression: Compression,
+}
+
+impl Settings {
+    /// The part of one core: each cleans its own logs.
+    pub(super) fn cleaner_limits(&self, cores: usize) -> CleanerLimits {
+        let all = self.cleaner;
+        CleanerLimits {
+            dedupe_bytes: all.dedupe_bytes / cores,
+            load_factor: all.load_factor,
+            chunk_bytes: all.chunk_bytes / cores,
+            bytes_per_second: all.bytes_per_second / cores as f64,
+        }
+    }
 }
 
 impl From<&BrokerConfig> for Settings {
@@ -68,6 +88,14 @@ impl From<&BrokerConfig> for Settings {
             high_watermark_checkpoint_interval: duty(config.replica_high_watermark_checkpoint_interval_ms()),
             flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
+            cleaner_enable: config.log_cleaner_enable(),
+            cleaner_backoff: duty(config.log_cleaner_backoff_ms()),
+            cleaner: CleanerLimits {
+                dedupe_bytes: usize::try_from(config.log_cleaner_dedupe_buffer_size()).unwrap_or(0),
+                load_factor: config.log_cleaner_io_buffer_load_factor(),
+                chunk_bytes: config.log_cleaner_io_buffer_size(),
+                bytes_per_second: config.log_cleaner_io_max_bytes_per_second(),
+            },
             producer_id_expiration_ms: config.producer_id_expiration_ms(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
             groups: groups(config),

@@ -74,7 +74,7 @@ impl Core {
         if self.io.open_files() > self.io.open_files_share() / 2 { log.rest().await } else { Ok(()) }
     }
 
-    fn every(self: &Rc<Self>, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {
+    pub(super) fn every(self: &Rc<Self>, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {
         let core = self.clone();
         self.io.spawn(async move {
             while core.sleep(interval).await {

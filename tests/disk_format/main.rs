@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compaction;
 mod damage;
 
 use serde_json::json;

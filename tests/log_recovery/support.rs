@@ -55,6 +55,7 @@ pub fn how(config: LogConfig, recovery_point: Offset, log_start_offset: Offset, 
         config,
         recovery_point,
         log_start_offset,
+        cleaned: None,
         clean_shutdown,
         progress: None,
     }

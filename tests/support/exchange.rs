@@ -9,8 +9,13 @@ use std::fs;
 
 /// Files of a partition's directory that belong to the broker and not to the data.
 const OF_THE_HOST: &str = "partition.metadata";
-const CHECKPOINTS: [&str; 4] =
-    ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint", ".kafka_cleanshutdown"];
+const CHECKPOINTS: [&str; 5] = [
+    "recovery-point-offset-checkpoint",
+    "replication-offset-checkpoint",
+    "log-start-offset-checkpoint",
+    "cleaner-offset-checkpoint",
+    ".kafka_cleanshutdown",
+];
 
 /// Moves partitions 0 to `partitions` - 1 of `topic`. Both brokers must be down; the host must have the topic.
 pub fn transplant(from: &Broker, host: &Broker, topic: &str, partitions: i32) {
