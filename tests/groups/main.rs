@@ -15,7 +15,7 @@ use std::time::Duration;
 use support::broker::Broker;
 use support::client::Client;
 use support::members::{Member, Place, wait_until, wait_until_shared};
-use support::peers::{PEERS, Peer, Produce};
+use support::peers::{Peer, Produce, all_peers};
 use support::records::Record;
 
 const PARTITIONS: i32 = 8;
@@ -109,22 +109,48 @@ fn share(peers: [Peer; 4], name: &str) {
 
 #[test]
 fn java_members_share_a_topic() {
-    share([PEERS[0]; 4], "java");
+    share([Peer::Java; 4], "java");
 }
 
 #[test]
 fn librdkafka_members_share_a_topic() {
-    share([PEERS[1]; 4], "librdkafka");
+    share([Peer::Librdkafka; 4], "librdkafka");
 }
 
 #[test]
 fn franz_go_members_share_a_topic() {
-    share([PEERS[2]; 4], "franz-go");
+    share([Peer::FranzGo; 4], "franz-go");
+}
+
+#[test]
+fn aiokafka_members_share_a_topic() {
+    share([Peer::Aiokafka; 4], "aiokafka");
+}
+
+#[test]
+fn sarama_members_share_a_topic() {
+    share([Peer::Sarama; 4], "sarama");
+}
+
+#[test]
+fn kafka_python_members_share_a_topic() {
+    share([Peer::KafkaPython; 4], "kafka-python");
+}
+
+#[test]
+fn kafkajs_members_share_a_topic() {
+    share([Peer::KafkaJs; 4], "kafkajs");
 }
 
 #[test]
 fn members_of_several_clients_share_a_topic() {
     share([Peer::Java, Peer::Librdkafka, Peer::FranzGo, Peer::Librdkafka], "mixed");
+}
+
+/// The others, two of whom are left over when one was killed and one has left.
+#[test]
+fn members_of_several_more_clients_share_a_topic() {
+    share([Peer::Aiokafka, Peer::KafkaJs, Peer::Sarama, Peer::KafkaPython], "mixed-more");
 }
 
 /// KIP-345: a static member that comes back in time finds its partitions, and nobody else notices.
@@ -133,7 +159,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
     let broker = broker();
     create(&broker, "static", PARTITIONS);
     produce(&broker, "static", PARTITIONS, 10);
-    for peer in PEERS {
+    for peer in all_peers().filter(|peer| peer.has_static_members()) {
         let group = format!("static-{peer:?}");
         let join = |name: &str| Member::join(peer, &broker.bootstrap(), &group, name, "static", Some(name));
         let mut members = vec![join("first"), join("second")];

@@ -1,14 +1,17 @@
 //! What one Kafka client wrote, every other one reads the same: offsets, timestamps, keys, values and headers.
 //!
-//! A broker that gets one byte of a batch wrong may still satisfy the client that wrote it, or one that counts. So six foreign
-//! writers (the Java client, librdkafka through Python, franz-go, kcat, Kafka's console producer and its verifiable producer)
-//! each write with each codec into topics of their own, the Java consumer's dump is compared with what was planned, and the dumps
-//! of all other readers (librdkafka, franz-go, kcat, Kafka's console consumer) are compared with the Java consumer's.
-//! Every client is configured as its users do; consumers are assigned partitions, since there are no groups yet.
+//! A broker that gets one byte of a batch wrong may still satisfy the client that wrote it, or one that counts. So ten foreign
+//! writers (the Java client, librdkafka through Python, franz-go, aiokafka, sarama, kafka-python, kafkajs, kcat, Kafka's console
+//! producer and its verifiable producer) each write with each codec into topics of their own, the Java consumer's dump is compared
+//! with what was planned, and the dumps of all other readers are compared with the Java consumer's.
+//! Every client is configured as its users do; consumers are assigned partitions where they can be. `journeys` asks each client for
+//! everything else that an application needs, and `old_tools` calls the tools of Kafka 3.5.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod journeys;
+mod old_tools;
 mod readers;
 mod writers;
 

@@ -1,6 +1,6 @@
 //! The clients that read. Each must hand out exactly what the Java consumer handed out.
 
-use crate::support::peers::{Dump, Peer};
+use crate::support::peers::{Dump, Peer, all_peers};
 use crate::support::process;
 use crate::support::records::Record;
 use crate::support::tools;
@@ -29,23 +29,46 @@ fn assert_same(reader: &str, read: &Dump, wanted: &Dump) {
     assert_eq!(read.len(), wanted.len(), "{reader}: number of partitions");
 }
 
+fn assert_reads_everything(peer: Peer) {
+    let world = world();
+    assert_same(&format!("{peer:?}"), &peer.consume(&world.broker.bootstrap(), &world.ranges()), &world.dump);
+}
+
 #[test]
 fn librdkafka_reads_what_everybody_wrote() {
-    let world = world();
-    assert_same("librdkafka", &Peer::Librdkafka.consume(&world.broker.bootstrap(), &world.ranges()), &world.dump);
+    assert_reads_everything(Peer::Librdkafka);
 }
 
 #[test]
 fn franz_go_reads_what_everybody_wrote() {
-    let world = world();
-    assert_same("franz-go", &Peer::FranzGo.consume(&world.broker.bootstrap(), &world.ranges()), &world.dump);
+    assert_reads_everything(Peer::FranzGo);
+}
+
+#[test]
+fn aiokafka_reads_what_everybody_wrote() {
+    assert_reads_everything(Peer::Aiokafka);
+}
+
+#[test]
+fn sarama_reads_what_everybody_wrote() {
+    assert_reads_everything(Peer::Sarama);
+}
+
+#[test]
+fn kafka_python_reads_what_everybody_wrote() {
+    assert_reads_everything(Peer::KafkaPython);
+}
+
+#[test]
+fn kafkajs_reads_what_everybody_wrote() {
+    assert_reads_everything(Peer::KafkaJs);
 }
 
 /// Consumers may start anywhere, also inside a batch: the client drops what lies before.
 #[test]
 fn every_client_starts_in_the_middle_of_a_batch() {
     let world = world();
-    for peer in [Peer::Java, Peer::Librdkafka, Peer::FranzGo] {
+    for peer in all_peers() {
         let mut ranges = world.ranges();
         ranges.retain(|range| range.end > 10);
         let mut wanted = Dump::new();

@@ -22,6 +22,7 @@ INSTALL_SECONDS = 900
 PACKAGES = {
     "cc": "build-essential", "git": "git", "kcat": "kcat", "java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless",
     "mvn": "maven", "go": "golang-go", "strace": "strace", "ip": "iproute2",
+    "node": "nodejs", "npm": "npm",
     "systemd-analyze": "systemd", "mkfs.ext4": "e2fsprogs", "filefrag": "e2fsprogs", "losetup": "mount", "fallocate": "util-linux",
 }
 
@@ -40,19 +41,21 @@ def sh(log, command, **environment):
         sys.exit(f"{tail}\ncould not install ({'time is up' if code is None else f'exit code {code}'}): {command}")
 
 
-def make_kafka(log):
+def jars(source, name):
     """Apache Kafka, its tools and their dependencies as jars, checked against the hashes in the repository."""
-    libs = TOOLS / "kafka" / "libs"
-    shutil.rmtree(libs, ignore_errors=True)
-    sh(log, f"mvn -q -B -f {CLIENTS}/java/pom.xml dependency:copy-dependencies -DoutputDirectory={libs}")
-    lock = CLIENTS / "java" / "jars.sha256"
-    wanted = dict(reversed(line.split()) for line in lock.read_text().splitlines()) if lock.exists() else {}
-    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in sorted(libs.glob("*.jar"))}
-    if os.environ.get("FLUMEN_TEST_RELOCK") == "1":
-        lock.write_text("".join(f"{digest}  {name}\n" for name, digest in found.items()))
-    elif found != wanted:
-        different = sorted(set(found.items()) ^ set(wanted.items()))
-        sys.exit(f"the jars are not those of {lock}: {different[:4]}; FLUMEN_TEST_RELOCK=1 writes it anew")
+    def make(log):
+        libs = TOOLS / name / "libs"
+        shutil.rmtree(libs, ignore_errors=True)
+        sh(log, f"mvn -q -B -f {CLIENTS}/{source}/pom.xml dependency:copy-dependencies -DoutputDirectory={libs}")
+        lock = CLIENTS / source / "jars.sha256"
+        wanted = dict(reversed(line.split()) for line in lock.read_text().splitlines()) if lock.exists() else {}
+        found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in sorted(libs.glob("*.jar"))}
+        if os.environ.get("FLUMEN_TEST_RELOCK") == "1":
+            lock.write_text("".join(f"{digest}  {name}\n" for name, digest in found.items()))
+        elif found != wanted:
+            different = sorted(set(found.items()) ^ set(wanted.items()))
+            sys.exit(f"the jars are not those of {lock}: {different[:4]}; FLUMEN_TEST_RELOCK=1 writes it anew")
+    return make
 
 
 def make_java(log):
@@ -72,6 +75,19 @@ def make_go(log):
     sh(log, f"cd {CLIENTS}/go && go build -mod=readonly -o {TOOLS}/go/client .", CGO_ENABLED="0")
 
 
+def make_sarama(log):
+    sh(log, f"cd {CLIENTS}/go-sarama && go build -mod=readonly -o {TOOLS}/sarama/client .", CGO_ENABLED="0")
+
+
+def make_node(log):
+    """Without the scripts of packages: nothing is compiled, the codecs come built."""
+    modules = TOOLS / "node"
+    shutil.rmtree(modules, ignore_errors=True)
+    modules.mkdir()
+    sh(log, f"cp {CLIENTS}/js/package.json {CLIENTS}/js/package-lock.json {modules} && cd {modules} && "
+            f"npm ci --ignore-scripts --no-audit --no-fund")
+
+
 TOOL = {
     "kcat": Tool(["kcat"]),
     "strace": Tool(["strace"]),
@@ -79,10 +95,13 @@ TOOL = {
     "systemd": Tool(["systemd-analyze"]),
     "ext4": Tool(["mkfs.ext4", "filefrag", "losetup", "fallocate"]),
     "maven": Tool(["java", "mvn"]),
-    "kafka": Tool(["java", "mvn"], ["java/pom.xml", "java/jars.sha256"], make_kafka),
+    "kafka": Tool(["java", "mvn"], ["java/pom.xml", "java/jars.sha256"], jars("java", "kafka")),
+    "kafka-3.5": Tool(["java", "mvn"], ["java-3.5/pom.xml", "java-3.5/jars.sha256"], jars("java-3.5", "kafka-3.5")),
     "java": Tool(["java", "javac"], ["java/pom.xml", "java/jars.sha256", "java/*.java"], make_java, after=["kafka"]),
     "python": Tool(["python3"], ["python/requirements.txt"], make_python),
     "go": Tool(["go"], ["go/go.mod", "go/go.sum", "go/*.go"], make_go),
+    "sarama": Tool(["go"], ["go-sarama/go.mod", "go-sarama/go.sum", "go-sarama/*.go"], make_sarama),
+    "node": Tool(["node", "npm"], ["js/package.json", "js/package-lock.json"], make_node),
 }
 
 

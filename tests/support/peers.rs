@@ -9,9 +9,16 @@
 //! {"do":"produce_numbered","topic":T,"count":N,"size":B,"base_timestamp":MS}              (Java only)
 //!     -> {"count":N}                       record n has offset n, timestamp MS+n, and a value that follows from n
 //! {"do":"verify_numbered","topic":T,"from":O|"from_number_by_time":N,"end":O,"size":B,"base_timestamp":MS,"seconds":S,"may_jump":B?}
-//!     -> {"count":N,"jumped":N}            `may_jump`: retention may delete what was not read yet
+//!     -> {"count":N,"jumped":N}            `may_jump`: retention may delete what was not read yet; not known to [`MORE_PEERS`]
+//! {"do":"journey","topic":T,"group":G}
+//!     -> one of everything that an application asks of a cluster: creates the topic with 3 partitions and a retention, writes 30
+//!        records that are 1 ms apart to partition 0, looks for the time of the eleventh, reads and commits it, makes four mistakes
+//!        and reports what the client says to each, adds partitions, looks around, and deletes the topic:
+//!        {"retention":"3600000","exists":ERROR,"absent":ERROR,"too_large":ERROR,"by_time":10,"value":"10","committed":11,
+//!         "out_of_range":ERROR,"partitions":5,"nodes":1,"listed":true,"deleted":true}
 //! ```
-//! Partitions are assigned, no group is joined. A task may carry settings of one client under "java", "librdkafka" or "go".
+//! Partitions are assigned, no group is joined; kafkajs has no such call, its peer joins a group of its own and seeks. A task may carry
+//! settings of one client under "java", "librdkafka" or "go".
 
 use super::process;
 use super::records::Record;
@@ -28,9 +35,19 @@ pub enum Peer {
     Java,
     Librdkafka,
     FranzGo,
+    Aiokafka,
+    Sarama,
+    KafkaPython,
+    KafkaJs,
 }
 
 pub const PEERS: [Peer; 3] = [Peer::Java, Peer::Librdkafka, Peer::FranzGo];
+/// They do not know the numbered tasks: the large partitions are for those above.
+pub const MORE_PEERS: [Peer; 4] = [Peer::Aiokafka, Peer::Sarama, Peer::KafkaPython, Peer::KafkaJs];
+
+pub fn all_peers() -> impl Iterator<Item = Peer> {
+    PEERS.into_iter().chain(MORE_PEERS)
+}
 
 /// What was read: the records of each topic and partition, in the order in which the client handed them out.
 pub type Dump = BTreeMap<(String, i32), Vec<Record>>;
@@ -56,13 +73,40 @@ impl Peer {
     pub fn command(self) -> Command {
         match self {
             Peer::Java => tools::java("Client", 512, "warn"),
-            Peer::Librdkafka => {
-                let mut command = Command::new(tools::python());
-                command.arg(tools::clients_dir().join("python/client.py"));
-                command
-            }
-            Peer::FranzGo => Command::new(tools::go_client()),
+            Peer::Librdkafka => tools::python("client.py"),
+            Peer::FranzGo => tools::go_client("go"),
+            Peer::Aiokafka => tools::python("aiokafka_client.py"),
+            Peer::Sarama => tools::go_client("sarama"),
+            Peer::KafkaPython => tools::python("kafka_python_client.py"),
+            Peer::KafkaJs => tools::node("client.js"),
         }
+    }
+
+    /// The client has KIP-345's static members.
+    pub fn has_static_members(self) -> bool {
+        self != Peer::KafkaJs
+    }
+
+    /// What of a plan this client can say, the nearest thing where it cannot.
+    pub fn sayable(self, mut records: Vec<Record>) -> Vec<Record> {
+        // "Need at least one: key or value", say both.
+        let wants_key_or_value = matches!(self, Peer::Aiokafka | Peer::KafkaPython);
+        // kafka-python demands bytes, kafkajs fails when it computes the length.
+        let wants_header_values = matches!(self, Peer::KafkaPython | Peer::KafkaJs);
+        for record in &mut records {
+            if wants_key_or_value && record.key.is_none() && record.value.is_none() {
+                record.value = Some(b"neither key nor value".to_vec());
+            }
+            for (_, value) in record.headers.iter_mut().filter(|_| wants_header_values) {
+                value.get_or_insert_default();
+            }
+        }
+        records
+    }
+
+    /// A batch that compression did not make smaller is sent as it was.
+    pub fn may_leave_uncompressed(self) -> bool {
+        matches!(self, Peer::Librdkafka | Peer::Aiokafka | Peer::KafkaPython)
     }
 
     pub fn run(self, bootstrap: &str, tasks: &[Value]) -> Vec<Value> {

@@ -52,13 +52,13 @@ type task struct {
 	Size             int64  `json:"size"`
 	BaseTimestamp    int64  `json:"base_timestamp"`
 	MayJump          bool   `json:"may_jump"`
-	// Of member.
+	// Of member and journey.
 	Group            string   `json:"group"`
 	Name             string   `json:"name"`
 	Topics           []string `json:"topics"`
 	Instance         *string  `json:"instance"`
 	SessionTimeoutMs int64    `json:"session_timeout_ms"`
-	Go         struct {
+	Go               struct {
 		FetchMaxBytes          int32 `json:"fetch_max_bytes"`
 		FetchMaxPartitionBytes int32 `json:"fetch_max_partition_bytes"`
 	} `json:"go"`
@@ -214,6 +214,8 @@ func main() {
 			produce(ctx, os.Args[1], t, out)
 		case "consume":
 			consume(ctx, os.Args[1], t, out)
+		case "journey":
+			journey(ctx, os.Args[1], t, out)
 		case "verify_numbered":
 			verifyNumbered(ctx, os.Args[1], t, out)
 		default:

@@ -48,6 +48,7 @@ public final class Client {
                 case "consume" -> consume(args[0], task);
                 case "produce_numbered" -> Numbered.produce(args[0], settings(args[0], task), task, out);
                 case "member" -> Member.run(settings(args[0], task), task, in, out);
+                case "journey" -> Journey.run(settings(args[0], task), task, out);
                 case "verify_numbered" -> Numbered.verify(settings(args[0], task), task, out);
                 default -> throw new IllegalArgumentException(line);
             }

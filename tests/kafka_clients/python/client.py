@@ -2,24 +2,14 @@
 
 The tasks and answers are described in tests/support/peers.rs.
 """
-import json
-import sys
 import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
-SECONDS = 60
-
-
-def unhex(text):
-    return None if text is None else bytes.fromhex(text)
-
-
-def tohex(data):
-    if data is None:
-        return None
-    return (data.encode() if isinstance(data, str) else data).hex()
+import lines
+from lines import SECONDS, dump, tell, tell_places, unhex, until
 
 
 def produce(bootstrap, task):
@@ -48,7 +38,7 @@ def produce(bootstrap, task):
     left = producer.flush(SECONDS)
     if left or failures or None in acks:
         raise RuntimeError(f"{left} records undelivered, failures: {failures[:3]}")
-    return {"topic": task["topic"], "acks": acks}
+    yield {"topic": task["topic"], "acks": acks}
 
 
 def consume(bootstrap, task):
@@ -78,12 +68,9 @@ def consume(bootstrap, task):
                 raise KafkaException(message.error())
             place = (message.topic(), message.partition())
             kind, timestamp = message.timestamp()
-            yield {
-                "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
-                "timestamp": -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-                "key": tohex(message.key()), "value": tohex(message.value()),
-                "headers": [[name, tohex(value)] for name, value in message.headers() or []],
-            }
+            yield dump(
+                *place, message.offset(), -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp, message.key(), message.value(),
+                message.headers())
             if message.offset() + 1 >= ends[place]:
                 waiting.discard(place)
     consumer.close()
@@ -128,17 +115,13 @@ def verify_numbered(bootstrap, task):
             if expected == task["end"]:
                 break
     consumer.close()
-    return {"count": count, "jumped": jumped}
+    yield {"count": count, "jumped": jumped}
 
 
 def member(bootstrap, task):
     """A member of a consumer group until standard input ends; see tests/support/members.rs."""
     stopped = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
-
-    def tell(what, partitions):
-        print(json.dumps({what: [[part.topic, part.partition] for part in partitions]}), flush=True)
-
+    lines.at_the_end_of_input(stopped.set)
     instance = {"group.instance.id": task["instance"]} if task.get("instance") else {}
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": task["group"], "client.id": task["name"], "enable.auto.commit": False,
@@ -146,8 +129,9 @@ def member(bootstrap, task):
         "partition.assignment.strategy": "range", **instance, **task.get("librdkafka", {}),
     })
     consumer.subscribe(
-        task["topics"], on_assign=lambda _, partitions: tell("assigned", partitions),
-        on_revoke=lambda _, partitions: tell("revoked", partitions), on_lost=lambda _, partitions: tell("revoked", partitions),
+        task["topics"], on_assign=lambda _, partitions: tell_places("assigned", partitions),
+        on_revoke=lambda _, partitions: tell_places("revoked", partitions),
+        on_lost=lambda _, partitions: tell_places("revoked", partitions),
     )
     while not stopped.is_set():
         messages = consumer.consume(500, timeout=0.2)
@@ -163,10 +147,9 @@ def member(bootstrap, task):
                 raise
             continue
         for message in messages:
-            print(json.dumps({"read": [message.topic(), message.partition(), message.offset()]}))
-        sys.stdout.flush()
+            tell({"read": [message.topic(), message.partition(), message.offset()]})
     consumer.close()
-    print(json.dumps({"left": True}), flush=True)
+    tell({"left": True})
 
 
 # Somebody else reads again what was not committed for these reasons.
@@ -174,17 +157,66 @@ LOST = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaEr
         KafkaError._ASSIGNMENT_LOST)
 
 
-def main():
-    for line in iter(sys.stdin.readline, ""):
-        task = json.loads(line)
-        if task["do"] == "member":
-            member(sys.argv[1], task)
-            return
-        one = {"produce": produce, "verify_numbered": verify_numbered}.get(task["do"])
-        answers = [one(sys.argv[1], task)] if one else consume(sys.argv[1], task)
-        for answer in answers:
-            print(json.dumps(answer))
-        sys.stdout.flush()
+def error_of(call):
+    try:
+        call()
+    except KafkaException as error:
+        return f"{error.args[0].name()}: {error.args[0].str()}"
+    return None
 
 
-main()
+def deliver(producer, topic, value, **more):
+    failures = []
+    producer.produce(topic, value, partition=0, on_delivery=lambda error, _: failures.append(error), **more)
+    producer.flush(SECONDS)
+    if failures[0] is not None:
+        raise KafkaException(failures[0])
+
+
+def poll(consumer):
+    message = consumer.poll(1)
+    if message is not None and message.error() is not None:
+        raise KafkaException(message.error())
+    return message
+
+
+def journey(bootstrap, task):
+    topic, answer = task["topic"], {}
+    base = int(time.time() * 1000) - lines.AGO_MS
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    done = lambda futures: [future.result(SECONDS) for future in futures.values()][0]
+    create = lambda: done(admin.create_topics([NewTopic(topic, lines.PARTITIONS[0], 1, config={"retention.ms": lines.RETENTION_MS})]))
+    create()
+    answer["exists"] = error_of(create)
+    answer["absent"] = error_of(lambda: done(admin.delete_topics([topic + "-absent"])))
+    answer["retention"] = done(admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)]))["retention.ms"].value
+
+    settings = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.max.bytes": 2 * lines.TOO_LARGE}
+    producer = Producer(settings)
+    for number in range(lines.RECORDS):
+        deliver(producer, topic, b"%d" % number, timestamp=base + number)
+    answer["too_large"] = error_of(lambda: deliver(producer, topic, bytes(lines.TOO_LARGE)))
+
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": task["group"], "enable.auto.commit": False, "auto.offset.reset": "error",
+    })
+    answer["by_time"] = consumer.offsets_for_times([TopicPartition(topic, 0, base + lines.WANTED)], timeout=SECONDS)[0].offset
+    consumer.assign([TopicPartition(topic, 0, answer["by_time"])])
+    answer["value"] = until(lambda: poll(consumer)).value().decode()
+    consumer.commit(offsets=[TopicPartition(topic, 0, answer["by_time"] + 1)], asynchronous=False)
+    answer["committed"] = consumer.committed([TopicPartition(topic, 0)], timeout=SECONDS)[0].offset
+    consumer.assign([TopicPartition(topic, 0, lines.BEHIND_THE_END)])
+    answer["out_of_range"] = until(lambda: error_of(lambda: poll(consumer)))
+    consumer.close()
+
+    done(admin.create_partitions([NewPartitions(topic, lines.PARTITIONS[1])]))
+    partitions = lambda: len(admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions)
+    answer["partitions"] = until(partitions, lambda seen: seen == lines.PARTITIONS[1])
+    answer["nodes"] = len(admin.describe_cluster().result(SECONDS).nodes)
+    answer["listed"] = task["group"] in [group.group_id for group in admin.list_consumer_groups().result(SECONDS).valid]
+    done(admin.delete_topics([topic]))
+    answer["deleted"] = until(lambda: topic not in admin.list_topics(timeout=SECONDS).topics)
+    yield answer
+
+
+lines.serve({"produce": produce, "consume": consume, "verify_numbered": verify_numbered, "journey": journey}, member)
