@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod kcat;
 mod protocol;
 mod tools;
 
