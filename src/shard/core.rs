@@ -10,7 +10,7 @@ use super::requests::ProduceSlice;
 use super::settings::Settings;
 use super::start::Seats;
 use super::watch::Watches;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, DynamicConfigs, LiveConfig};
 use crate::controller::MetadataImage;
 use crate::io::{Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
@@ -33,6 +33,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) seats: Seats,
     pub(super) image: RefCell<Arc<MetadataImage>>,
+    /// The broker's settings that may change, as of that image.
+    pub(super) live: Cell<LiveConfig>,
     pub(super) partitions: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     /// Log dirs that are offline, by index.
     pub(super) offline: RefCell<BTreeMap<usize, String>>,
@@ -64,6 +66,7 @@ impl Core {
         Rc::new(Self {
             index,
             settings: Settings::from(&*config),
+            live: Cell::new(LiveConfig::resolve(&config, &DynamicConfigs::default())),
             config,
             seats,
             image: RefCell::default(),
@@ -151,7 +154,10 @@ impl Core {
             Message::DeleteRecords { partitions, reply } => {
                 self.answer(reply, |core| async move { core.delete_records(partitions).await });
             }
-            Message::LogSizes { reply } => reply.send(self.log_sizes()),
+            Message::LogSizes { reply } => self.answer(reply, |core| async move { core.log_sizes().await }),
+            Message::Producers { partitions, reply } => {
+                self.answer(reply, |core| async move { core.active_producers(partitions).await });
+            }
             Message::Controller { command, reply } => self.enqueue_command(command, reply),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
             Message::Prepare { image, delta, reply } => {

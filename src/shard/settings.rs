@@ -30,8 +30,6 @@ pub struct Settings {
     pub flush_check_interval: Duration,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
 }
@@ -56,7 +54,6 @@ impl From<&BrokerConfig> for Settings {
             high_watermark_checkpoint_interval: duty(config.replica_high_watermark_checkpoint_interval_ms()),
             flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
-            producer_id_expiration_ms: config.producer_id_expiration_ms(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
         }
     }

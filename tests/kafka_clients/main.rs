@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod admin_wire;
 mod readers;
 mod writers;
 
