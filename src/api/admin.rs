@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What a request gets that meets a broker on its way out: the client tries another, or again.
-const STOPPING: ErrorCode = ErrorCode::NotController;
+pub(super) const STOPPING: ErrorCode = ErrorCode::NotController;
 
 /// Topics whose configs are described in one go; each has some thirty.
 const MANY: usize = 16;

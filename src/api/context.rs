@@ -6,6 +6,7 @@ use crate::io::{Io, Turnstile};
 use crate::model::{BrokerId, Offset, TopicId};
 use crate::protocol::StrBytes;
 use crate::shard::Shards;
+use crate::telemetry::LogLevels;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ pub struct ApiContext {
     pub(super) config: Arc<BrokerConfig>,
     /// What clients are told to connect to, one for each listener.
     pub(super) advertised: Vec<Listener>,
+    /// What is logged.
+    pub(super) log_levels: LogLevels,
     topic_configs: RefCell<TopicConfigs>,
     /// Whose batch may be decompressed beyond its first step: what a codec holds grows with what comes out of it.
     pub(super) long_decompression: Turnstile,
@@ -33,7 +36,7 @@ pub struct ApiContext {
 impl ApiContext {
     /// The context of this core. `bound` are the addresses that the configured listeners have in fact, in their
     /// order; `hostname` stands in for listeners without a host.
-    pub fn new(shards: Shards, bound: &[SocketAddr], hostname: &str) -> Rc<Self> {
+    pub fn new(shards: Shards, bound: &[SocketAddr], hostname: &str, log_levels: LogLevels) -> Rc<Self> {
         let (io, config) = (shards.io().clone(), shards.config().clone());
         let ports: Vec<_> = config.listeners.iter().zip(bound).map(|(listener, at)| (listener.name.clone(), at.port())).collect();
         let port = |name: &str| ports.iter().find(|(listener, _)| listener == name).map(|(_, port)| *port);
@@ -44,6 +47,7 @@ impl ApiContext {
             shards,
             config,
             advertised,
+            log_levels,
             topic_configs: RefCell::default(),
             long_decompression: Turnstile::default(),
             long_requests: Turnstile::default(),

@@ -3,8 +3,8 @@
 use super::Call;
 use super::admin::source_code;
 use super::context::text;
-use crate::config::{BrokerConfig, ConfigEntry, DynamicConfigs, describe_broker, describe_topic};
-use crate::controller::MetadataImage;
+use crate::config::{BrokerConfig, ConfigEntry, ConfigSource, DynamicConfigs, describe_broker, describe_cluster, describe_topic};
+use crate::controller::{MetadataImage, Refusal};
 use crate::model::{BrokerId, ErrorCode, validate_topic_name};
 use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -16,8 +16,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Resource types on the wire.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
+
+/// "Unknown" as the type of a config.
+const NO_TYPE: i8 = 0;
 
 /// Resources that are described in one go; each has some fifty configs.
 const MANY: usize = 16;
@@ -25,8 +31,8 @@ const MANY: usize = 16;
 pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let context = &call.context;
     let (image, config, id) = (context.shards.image(), context.config.clone(), context.broker_id());
-    let dynamic = context.dynamic_configs(&image);
-    let known = Known { image, config, dynamic, id };
+    let (dynamic, loggers) = (context.dynamic_configs(&image), context.log_levels.all());
+    let known = Known { image, config, dynamic, id, loggers };
     call.compute(request.resources.len() > MANY, move || answer(&known, &request)).await
 }
 
@@ -36,6 +42,7 @@ struct Known {
     config: Arc<BrokerConfig>,
     dynamic: DynamicConfigs,
     id: BrokerId,
+    loggers: Vec<(&'static str, &'static str)>,
 }
 
 fn answer(known: &Known, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -45,14 +52,19 @@ fn answer(known: &Known, request: &DescribeConfigsRequest) -> DescribeConfigsRes
             resource_name: resource.resource_name.clone(),
             ..Default::default()
         };
-        match entries(known, resource) {
-            Ok(entries) => {
-                let chosen = choose(entries, resource.configuration_keys.as_deref());
-                result.configs = chosen.into_iter().map(|entry| describe(entry, request.include_synonyms)).collect();
-            }
-            Err((error, message)) => {
+        let keys = resource.configuration_keys.as_deref();
+        let described = match resource.resource_type {
+            BROKER_LOGGER => check_logger_resource(known, &resource.resource_name).map(|()| describe_loggers(known, keys)),
+            _ => entries(known, resource).map(|entries| {
+                let chosen = choose(entries, keys, |entry| entry.name);
+                chosen.into_iter().map(|entry| describe(entry, request.include_synonyms)).collect()
+            }),
+        };
+        match described {
+            Ok(configs) => result.configs = configs,
+            Err(Refusal(error, message)) => {
                 result.error_code = error.code();
-                result.error_message = Some(text(&message));
+                result.error_message = Some(text(message.as_deref().unwrap_or_default()));
             }
         }
         result
@@ -64,36 +76,70 @@ fn answer(known: &Known, request: &DescribeConfigsRequest) -> DescribeConfigsRes
 }
 
 /// The entries that are asked for; no list asks for all of them. The list is a client's and may be long, the entries are not.
-fn choose(mut entries: Vec<ConfigEntry>, keys: Option<&[StrBytes]>) -> Vec<ConfigEntry> {
+fn choose<T>(mut entries: Vec<T>, keys: Option<&[StrBytes]>, name: impl Fn(&T) -> &'static str) -> Vec<T> {
     let Some(keys) = keys else { return entries };
-    let names: BTreeSet<&'static str> = entries.iter().map(|entry| entry.name).collect();
+    let names: BTreeSet<&'static str> = entries.iter().map(&name).collect();
     let wanted: BTreeSet<&'static str> = keys.iter().filter_map(|key| names.get(&**key).copied()).collect();
-    entries.retain(|entry| wanted.contains(entry.name));
+    entries.retain(|entry| wanted.contains(name(entry)));
     entries
 }
 
-fn entries(known: &Known, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
-    let Known { image, config, dynamic, id } = known;
+fn invalid_request(text: String) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, text)
+}
+
+/// The number of a broker.
+fn number(name: &str) -> Result<BrokerId, Refusal> {
+    name.parse().map(BrokerId).map_err(|_| invalid_request(format!("Broker id must be an integer, but it is: {name}")))
+}
+
+fn entries(known: &Known, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, Refusal> {
+    let Known { image, config, dynamic, id, .. } = known;
     let name = &*resource.resource_name;
     match resource.resource_type {
         TOPIC => {
             if let Err(why) = validate_topic_name(name) {
-                return Err((ErrorCode::InvalidTopicException, format!("Topic name is invalid: {why}")));
+                return Err(Refusal::new(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {why}")));
             }
-            let topic = image
-                .topic_by_name(name)
-                .ok_or((ErrorCode::UnknownTopicOrPartition, "this broker has no such topic".to_owned()))?;
+            let topic = image.topic_by_name(name).ok_or(Refusal(ErrorCode::UnknownTopicOrPartition, None))?;
             Ok(describe_topic(config, dynamic, &image.topic_configs(&topic.name)))
         }
-        // No name is the default of all brokers: what was set for the cluster, and nothing can be yet.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name == id.to_string() => Ok(describe_broker(config, dynamic)),
+        // No name stands for all brokers: what was set for them at run time.
+        BROKER if name.is_empty() => Ok(describe_cluster(config, dynamic)),
+        BROKER if number(name)? == *id => Ok(describe_broker(config, dynamic)),
         BROKER => {
             let message = format!("Unexpected broker id, expected {id} or empty string, but received {name}");
-            Err((ErrorCode::InvalidRequest, message))
+            Err(invalid_request(message))
         }
-        other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
+        other => Err(invalid_request(format!("Unsupported resource type: {other}"))),
     }
+}
+
+/// Whether these are the loggers of this broker.
+fn check_logger_resource(known: &Known, name: &str) -> Result<(), Refusal> {
+    let id = known.id;
+    if name.is_empty() {
+        return Err(invalid_request("Broker id must not be empty".to_owned()));
+    }
+    match number(name)? == id {
+        true => Ok(()),
+        false => Err(invalid_request(format!("Unexpected broker id, expected {id} but received {name}"))),
+    }
+}
+
+fn describe_loggers(known: &Known, keys: Option<&[StrBytes]>) -> Vec<DescribeConfigsResourceResult> {
+    let chosen = choose(known.loggers.clone(), keys, |(logger, _)| *logger);
+    let described = |(logger, level): (&str, &str)| DescribeConfigsResourceResult {
+        name: text(logger),
+        value: Some(text(level)),
+        read_only: false,
+        config_source: source_code(ConfigSource::DynamicBrokerLogger),
+        is_sensitive: false,
+        synonyms: Vec::new(),
+        config_type: NO_TYPE,
+        documentation: None,
+    };
+    chosen.into_iter().map(described).collect()
 }
 
 fn describe(entry: ConfigEntry, include_synonyms: bool) -> DescribeConfigsResourceResult {

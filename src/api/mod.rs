@@ -12,22 +12,29 @@
 //! `protocol::api::SERVED`.
 
 mod admin;
+mod alter_configs;
 mod api_versions;
 mod call;
 mod context;
 mod delete_records;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod groups;
 mod init_producer_id;
 mod internal_topics;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod reassignments;
 
 pub use context::{ApiContext, Connection};
 
@@ -102,6 +109,15 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::OffsetForLeaderEpoch => call.run(offset_for_leader_epoch::handle),
         ApiKey::DescribeCluster => call.run(describe_cluster::handle),
         ApiKey::DescribeConfigs => call.run(describe_configs::handle),
+        ApiKey::AlterConfigs => call.run(alter_configs::legacy),
+        ApiKey::IncrementalAlterConfigs => call.run(alter_configs::incremental),
+        ApiKey::ListConfigResources => call.run(list_config_resources::handle),
+        ApiKey::DescribeLogDirs => call.run(describe_log_dirs::handle),
+        ApiKey::DescribeProducers => call.run(describe_producers::handle),
+        ApiKey::DescribeQuorum => call.run(describe_quorum::handle),
+        ApiKey::ElectLeaders => call.run(elect_leaders::handle),
+        ApiKey::AlterPartitionReassignments => call.run(reassignments::alter),
+        ApiKey::ListPartitionReassignments => call.run(reassignments::list),
         ApiKey::DescribeTopicPartitions => call.run(describe_topic_partitions::handle),
         other => close(format!("{} has no handler", other.name())),
     }

@@ -6,7 +6,7 @@
 use crate::config::BrokerConfig;
 use crate::io::{self, Finding, Severity};
 use crate::server;
-use crate::telemetry;
+use crate::telemetry::{self, LogLevels};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,9 +42,9 @@ struct ServerArguments {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init_log();
+    let log_levels = telemetry::init_log();
     match arguments.command {
-        Command::Server(arguments) => serve(&arguments),
+        Command::Server(arguments) => serve(&arguments, log_levels),
         Command::Check(arguments) => check(&arguments),
     }
 }
@@ -72,9 +72,9 @@ fn check(arguments: &ServerArguments) -> ExitCode {
     }
 }
 
-fn serve(arguments: &ServerArguments) -> ExitCode {
+fn serve(arguments: &ServerArguments, log_levels: LogLevels) -> ExitCode {
     match load(arguments) {
-        Ok(config) => match server::run(config) {
+        Ok(config) => match server::run(config, log_levels) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.to_string()),
         },

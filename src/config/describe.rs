@@ -1,6 +1,7 @@
 //! What DescribeConfigs shows of a key: the value in force, where it comes from, and everything that could have given it.
 
 use super::broker::BrokerConfig;
+use super::dynamic::{find_dynamic, is_dynamic};
 use super::key::{KeyDef, Kind};
 use super::keys::find;
 use super::topic::{DynamicConfigs, TOPIC_KEYS, TopicKeyDef};
@@ -20,6 +21,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Built in.
     Default = 5,
+    /// Level of a broker's logger.
+    DynamicBrokerLogger = 6,
 }
 
 /// A key that could give the value.
@@ -66,7 +69,8 @@ fn describe_topic_key(def: &TopicKeyDef, broker: &BrokerConfig, dynamic: &Dynami
     }
     if let Some(&(first, _)) = def.synonyms.first() {
         let names: Vec<&str> = def.synonyms.iter().map(|(name, _)| *name).collect();
-        synonyms.extend(broker_synonyms(first, &names, broker, dynamic));
+        let key = find(first).expect("a broker key");
+        synonyms.extend(broker_synonyms(key, &names, broker, dynamic));
     }
     ConfigEntry {
         name: def.key.name,
@@ -85,14 +89,27 @@ pub fn describe_broker(broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Vec<C
 }
 
 fn describe_broker_key(key: &'static KeyDef, broker: &BrokerConfig, dynamic: &DynamicConfigs) -> ConfigEntry {
-    let synonyms = broker_synonyms(key.name, unit_synonyms(key.name), broker, dynamic);
-    let dynamic_value = [&dynamic.broker, &dynamic.cluster].into_iter().find_map(|configs| configs.get(key.name));
-    let value = dynamic_value.and_then(|text| key.parse(text).ok()).or_else(|| broker.value(key.name));
+    let value = dynamic.get(key).or_else(|| broker.value(key.name));
     let value = match key.name {
         // Either name of the node's id answers for both, as in Kafka.
         "node.id" | "broker.id" => Some(broker.node_id().to_string()),
         _ => value.map(|value| value.to_string()),
     };
+    broker_entry(key, value, broker_synonyms(key, unit_synonyms(key.name), broker, dynamic))
+}
+
+/// What was set for all brokers at run time.
+pub fn describe_cluster(broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Vec<ConfigEntry> {
+    let set = dynamic.cluster.iter().filter_map(|(name, value)| Some((find_dynamic(name)?, value)));
+    let entry = |(key, value): (&'static KeyDef, &String)| {
+        let mut synonyms = broker_synonyms(key, unit_synonyms(key.name), broker, dynamic);
+        synonyms.retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);
+        broker_entry(key, Some(value.clone()), synonyms)
+    };
+    set.map(entry).collect()
+}
+
+fn broker_entry(key: &'static KeyDef, value: Option<String>, synonyms: Vec<ConfigSynonym>) -> ConfigEntry {
     ConfigEntry {
         name: key.name,
         value: value.filter(|_| !key.is_sensitive()),
@@ -100,8 +117,7 @@ fn describe_broker_key(key: &'static KeyDef, broker: &BrokerConfig, dynamic: &Dy
         synonyms,
         kind: key.kind,
         is_sensitive: key.is_sensitive(),
-        // Nothing changes broker configs at run time yet, whatever Kafka allows.
-        read_only: true,
+        read_only: !is_dynamic(key.name),
     }
 }
 
@@ -119,20 +135,22 @@ fn unit_synonyms(name: &'static str) -> &'static [&'static str] {
     }
 }
 
-/// What was set under any of `names`, strongest source first, and the default of `name`. (Kafka lists no other default.)
-fn broker_synonyms(name: &str, names: &[&str], broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Vec<ConfigSynonym> {
-    let names = if names.is_empty() { &[name] } else { names };
-    let key = find(name).expect("a broker key");
-    let shown = |text: &str| (!key.is_sensitive()).then(|| text.to_owned());
+/// What was set under any of `names`, and their defaults, strongest source first. As in Kafka, what stands before the first that has
+/// the name of `key` itself is left out.
+fn broker_synonyms(key: &KeyDef, names: &[&str], broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Vec<ConfigSynonym> {
+    let names = if names.is_empty() { &[key.name] } else { names };
+    let set = |configs: &BTreeMap<String, String>, name: &str| configs.get(name).cloned();
     let mut synonyms = vec![];
-    let mut add = |name: &str, text: Option<&str>, source: ConfigSource| {
-        if let Some(text) = text {
-            synonyms.push(ConfigSynonym { name: name.to_owned(), value: shown(text), source });
-        }
+    let mut add = |source: ConfigSource, value: &dyn Fn(&str) -> Option<String>| {
+        let synonym = |name: &&str| {
+            let value = value(name)?;
+            Some(ConfigSynonym { name: (*name).to_owned(), value: (!key.is_sensitive()).then_some(value), source })
+        };
+        synonyms.extend(names.iter().filter_map(synonym));
     };
-    names.iter().for_each(|n| add(n, dynamic.broker.get(*n).map(String::as_str), ConfigSource::DynamicBroker));
-    names.iter().for_each(|n| add(n, dynamic.cluster.get(*n).map(String::as_str), ConfigSource::DynamicDefaultBroker));
-    names.iter().for_each(|n| add(n, broker.explicit(n), ConfigSource::StaticBroker));
-    add(name, key.default, ConfigSource::Default);
-    synonyms
+    add(ConfigSource::DynamicBroker, &|name| set(&dynamic.broker, name));
+    add(ConfigSource::DynamicDefaultBroker, &|name| set(&dynamic.cluster, name));
+    add(ConfigSource::StaticBroker, &|name| broker.explicit(name).map(str::to_owned));
+    add(ConfigSource::Default, &|name| find(name).and_then(|key| key.default).map(str::to_owned));
+    synonyms.into_iter().skip_while(|synonym| synonym.name != key.name).collect()
 }

@@ -37,8 +37,10 @@ pub enum Rule {
     Between(i64, i64),
     /// A fraction in this range, both ends included.
     Ratio(f64, f64),
-    /// One of these; of a list, each item.
+    /// One of these; of a list, each item, and it has some.
     OneOf(&'static [&'static str]),
+    /// Some of these, or none; what comes twice counts once.
+    AnyOf(&'static [&'static str]),
     /// One of these in any case.
     OneOfIgnoreCase(&'static [&'static str]),
     /// 1 to 9, or -1 for the library's default.
@@ -161,10 +163,20 @@ impl KeyDef {
             Kind::Double => Value::Double(trimmed.parse().map_err(|_| wrong("Not a number of type DOUBLE".to_owned()))?),
             Kind::String | Kind::Class | Kind::Password => Value::Text(trimmed.to_owned()),
             Kind::List if trimmed.is_empty() => Value::List(vec![]),
-            Kind::List => Value::List(trimmed.split(',').map(|item| item.trim().to_owned()).collect()),
+            Kind::List => Value::List(self.items(trimmed)),
         };
         self.check(&value).map_err(|reason| InvalidValue::new(self.name, &value.to_string(), reason))?;
         Ok(value)
+    }
+
+    fn items(&self, text: &str) -> Vec<String> {
+        let mut items: Vec<String> = vec![];
+        for item in text.split(',').map(str::trim) {
+            if !matches!(self.rule, Rule::AnyOf(_)) || !items.iter().any(|other| other == item) {
+                items.push(item.to_owned());
+            }
+        }
+        items
     }
 
     fn check(&self, value: &Value) -> Result<(), String> {
@@ -181,7 +193,8 @@ impl KeyDef {
             (Rule::OneOf(allowed), Value::Text(v)) if !allowed.contains(&v.as_str()) => {
                 Err(format!("String must be one of: {}", allowed.join(", ")))
             }
-            (Rule::OneOf(allowed), Value::List(items)) => check_list(items, allowed),
+            (Rule::OneOf(_), Value::List(items)) if items.is_empty() => Err("Configuration must not be empty.".to_owned()),
+            (Rule::OneOf(allowed) | Rule::AnyOf(allowed), Value::List(items)) => check_list(items, allowed),
             (Rule::OneOfIgnoreCase(allowed), Value::Text(v)) if !allowed.iter().any(|a| a.eq_ignore_ascii_case(v)) => {
                 Err(format!("String must be one of (case insensitive): {}", allowed.join(", ")))
             }
@@ -199,9 +212,6 @@ fn short_double(value: f64) -> String {
 }
 
 fn check_list(items: &[String], allowed: &[&str]) -> Result<(), String> {
-    if items.is_empty() {
-        return Err("Configuration must not be empty.".to_owned());
-    }
     if items.iter().any(String::is_empty) {
         return Err("Configuration values must not be empty.".to_owned());
     }

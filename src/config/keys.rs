@@ -5,7 +5,7 @@
 //! wants to be told: roles, listener names of controllers, and node id.
 
 use super::key::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
-use super::key::Rule::{Any, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
+use super::key::Rule::{Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
 use super::key::Status::{Honoured, NoEffect, NotYet, Refused};
 use super::key::{KeyDef, Kind, Rule, Status};
 
@@ -140,7 +140,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio(0.0, 1.0), Honoured),
     key("log.cleaner.min.compaction.lag.ms", Long, Some("0"), Min(0), Honoured),
     key("log.cleaner.threads", Int, Some("1"), Min(0), NoEffect(THREADS)),
-    key("log.cleanup.policy", List, Some("delete"), OneOf(&["compact", "delete"]), Honoured),
+    key("log.cleanup.policy", List, Some("delete"), AnyOf(&["compact", "delete"]), Honoured),
     key("log.dir", List, Some("./flumen-data"), Any, Honoured),
     key("log.dir.failure.timeout.ms", Long, Some("30000"), Min(1), NotYet(CLUSTER)),
     key("log.dirs", List, None, Any, Honoured),

@@ -9,10 +9,12 @@
 //!   working single broker. Read values by its methods, once, at start: they look up a map.
 //! - [`TOPIC_KEYS`] are the topic configs with the broker keys that they inherit from; [`TopicConfig::resolve`] gives typed values,
 //!   [`validate_topic_configs`] judges what a client sets.
-//! - [`describe_broker`] and [`describe_topic`] give what DescribeConfigs shows: value, source, synonyms.
+//! - [`validate_dynamic`] judges what a client sets on a broker while it runs, [`LiveConfig`] is what of that is in force.
+//! - [`describe_broker`], [`describe_cluster`] and [`describe_topic`] give what DescribeConfigs shows: value, source, synonyms.
 
 mod broker;
 mod describe;
+mod dynamic;
 mod getters;
 mod key;
 mod keys;
@@ -23,7 +25,8 @@ mod tests;
 mod topic;
 
 pub use broker::{BrokerConfig, Warning};
-pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_topic};
+pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_cluster, describe_topic};
+pub use dynamic::{LiveConfig, broker_list_default, dynamic_config_warning, is_dynamic, topic_list_default, validate_dynamic};
 pub use key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 pub use keys::{BROKER_KEYS, HIDDEN_KEYS};
 pub use listener::{Listener, SecurityProtocol};

@@ -199,6 +199,9 @@ fn own_configs_win_then_dynamic_then_static() {
 fn topic_configs_are_judged_in_kafkas_words() {
     let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
     assert_eq!(judge(&[("retention.ms", Some("-1")), ("cleanup.policy", Some("compact,delete"))]), Ok(()));
+    assert_eq!(judge(&[("cleanup.policy", Some(""))]), Ok(()), "kept for ever");
+    let twice = find_topic_key("cleanup.policy").unwrap().key.parse("delete,delete").unwrap();
+    assert_eq!(twice.to_string(), "delete");
     for (name, value, text) in [
         ("retention.ms", Some("-2"), "Invalid value -2 for configuration retention.ms: Value must be at least -1"),
         ("retention.ms", Some("soon"), "Invalid value soon for configuration retention.ms: Not a number of type LONG"),
@@ -220,8 +223,7 @@ fn topic_configs_are_judged_in_kafkas_words() {
     for (name, value) in [
         ("segment.bytes", "1048575"),
         ("cleanup.policy", "compact,keep"),
-        ("cleanup.policy", ""),
-        ("cleanup.policy", "delete,delete"),
+        ("cleanup.policy", "delete,"),
         ("compression.type", "lzma"),
         ("compression.gzip.level", "0"),
         ("remote.storage.enable", "true"),
@@ -251,6 +253,28 @@ fn topic_configs_that_do_nothing_are_said() {
     assert_eq!(load("node.id=1\nlog.cleanup.policy=compact\nlog.cleaner.backoff.ms=1").unwrap().1, []);
 }
 
+#[test]
+fn what_was_set_for_all_brokers_is_described_by_itself() {
+    let broker = with("log.retention.ms=5");
+    let cluster = map(&[("log.retention.ms", "6"), ("of.the.future", "1")]);
+    let dynamic = DynamicConfigs { cluster, broker: map(&[("log.retention.ms", "7")]) };
+    let described = describe_cluster(&broker, &dynamic);
+    assert_eq!(described.len(), 1);
+    let synonym = |value: &str, source| ConfigSynonym { name: "log.retention.ms".into(), value: Some(value.into()), source };
+    assert_eq!(described[0].value.as_deref(), Some("6"));
+    assert_eq!(described[0].source, ConfigSource::DynamicDefaultBroker);
+    assert_eq!(described[0].synonyms, [synonym("6", ConfigSource::DynamicDefaultBroker)]);
+    assert!(!described[0].read_only);
+    let all = describe_broker(&broker, &dynamic);
+    let entry = all.iter().find(|entry| entry.name == "log.retention.ms").unwrap();
+    assert_eq!((entry.value.as_deref(), entry.source), (Some("7"), ConfigSource::DynamicBroker));
+    let hours = ConfigSynonym { name: "log.retention.hours".into(), value: Some("168".into()), source: ConfigSource::Default };
+    let of_all = ConfigSource::DynamicDefaultBroker;
+    let expected =
+        [synonym("7", ConfigSource::DynamicBroker), synonym("6", of_all), synonym("5", ConfigSource::StaticBroker), hours];
+    assert_eq!(entry.synonyms, expected);
+}
+
 /// Lines of `kafka-configs --describe --all` of a running Apache Kafka 4.2.0, whose file set the first three keys.
 #[test]
 fn described_as_kafka_describes() {
@@ -265,6 +289,7 @@ fn described_as_kafka_describes() {
             ConfigSource::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
             ConfigSource::Default => "DEFAULT_CONFIG",
+            ConfigSource::DynamicBrokerLogger => "DYNAMIC_BROKER_LOGGER_CONFIG",
         };
         let synonyms: Vec<String> =
             entry.synonyms.iter().map(|s| format!("{}:{}={}", source(s), s.name, s.value.as_deref().unwrap_or("null"))).collect();
@@ -295,5 +320,7 @@ fn described_as_kafka_describes() {
         assert!(lines.contains(&expected.to_owned()), "{expected}\n{}", lines.join("\n"));
     }
     assert_eq!(topic[0].source, ConfigSource::Default);
+    let read_only = |name: &str| broker.iter().find(|entry| entry.name == name).unwrap().read_only;
+    assert!(read_only("log.retention.hours") && !read_only("log.retention.ms") && !read_only("num.io.threads"));
     assert!(find_topic_key("segment.bytes").is_some() && find_topic_key("internal.segment.bytes").is_none());
 }

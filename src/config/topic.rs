@@ -1,7 +1,7 @@
 //! Topic configs: the table, how they inherit from the broker's keys, and their typed values.
 
 use super::key::Kind::{Boolean, Double, Int, List, Long, String as Text};
-use super::key::Rule::{Any, Between, GzipLevel, Min, OneOf, Ratio, ThrottledReplicas};
+use super::key::Rule::{Any, AnyOf, Between, GzipLevel, Min, OneOf, Ratio, ThrottledReplicas};
 use super::key::Status::{Honoured, NotYet, Refused};
 use super::key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 use super::keys::find;
@@ -42,7 +42,7 @@ const NEVER: &str = "9223372036854775807";
 /// All of Kafka 4.2's topic configs, by name.
 #[rustfmt::skip]
 pub static TOPIC_KEYS: &[TopicKeyDef] = &[
-    key("cleanup.policy", List, "delete", OneOf(&["compact", "delete"]), Honoured, &[("log.cleanup.policy", 1)]),
+    key("cleanup.policy", List, "delete", AnyOf(&["compact", "delete"]), Honoured, &[("log.cleanup.policy", 1)]),
     key("compression.gzip.level", Int, "-1", GzipLevel, Honoured, &[("compression.gzip.level", 1)]),
     key("compression.lz4.level", Int, "9", Between(1, 17), Honoured, &[("compression.lz4.level", 1)]),
     key("compression.type", Text, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Honoured, &[("compression.type", 1)]),
@@ -146,9 +146,7 @@ impl TopicKeyDef {
     pub(super) fn inherited(&self, broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Value {
         for &(name, factor) in self.synonyms {
             let key = find(name).expect("a synonym is a broker key");
-            let set = [&dynamic.broker, &dynamic.cluster].into_iter().find_map(|configs| configs.get(name));
-            // What another controller has accepted may be beyond us; the static value is a safe answer then.
-            let value = set.and_then(|text| key.parse(text).ok()).or_else(|| broker.value(name));
+            let value = dynamic.get(key).or_else(|| broker.value(name));
             match value {
                 // Kafka takes any negative retention for "for ever".
                 Some(Value::Int(number)) if self.key.name == "retention.ms" && number < 0 => return Value::Int(-1),

@@ -214,6 +214,11 @@ impl MetadataImage {
         self.configs.get(resource)
     }
 
+    /// The resources on which something was set.
+    pub fn configured(&self) -> impl Iterator<Item = &ConfigResource> {
+        self.configs.keys()
+    }
+
     /// What was set on a topic.
     pub fn topic_configs(&self, name: &str) -> Arc<BTreeMap<String, String>> {
         self.configs.get(&ConfigResource::Topic(Arc::from(name))).cloned().unwrap_or_default()

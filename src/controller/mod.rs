@@ -12,31 +12,39 @@
 //!
 //! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
 //!
-//! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics` and `brokers` the decisions; `placement`
-//! which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, reassignment), changing configs, access control, quotas.
+//! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics`,
+//! `configs` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, replicas
+//! that move), access control, quotas.
 
+#[cfg(test)]
+mod admin_tests;
 mod apply;
 mod brokers;
+mod configs;
 mod delete;
+mod elections;
 mod export;
 mod image;
 mod loader;
 mod partitions;
 mod placement;
+mod reassignment;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse, FeatureLevelRecord,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, FeatureLevelRecord,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
@@ -73,6 +81,17 @@ pub enum Command {
     DeleteTopics(DeleteTopicsRequest),
     /// Add partitions to topics.
     CreatePartitions(CreatePartitionsRequest),
+    /// Change what is set on resources.
+    AlterConfigs {
+        /// The resources, each once.
+        alterations: Vec<ConfigAlteration>,
+        /// Say only what would come of it.
+        validate_only: bool,
+    },
+    /// Give partitions their preferred leader, or any where there is none.
+    ElectLeaders(ElectLeadersRequest),
+    /// Give partitions other replicas, or stop doing so.
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
     /// Give a broker the next block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -95,12 +114,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// Topics that it names: what deciding on it takes grows with them.
-    pub fn topics(&self) -> usize {
+    /// Topics, or other things, that it names: what deciding on it takes grows with them.
+    pub fn size(&self) -> usize {
         match self {
             Self::CreateTopics(request) => request.topics.len(),
             Self::DeleteTopics(request) => request.topics.len() + request.topic_names.len(),
             Self::CreatePartitions(request) => request.topics.len(),
+            Self::AlterConfigs { alterations, .. } => alterations.iter().map(ConfigAlteration::size).sum(),
+            Self::ElectLeaders(request) => elections::size(request),
+            Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
             Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
         }
     }
@@ -115,6 +137,12 @@ pub enum Reply {
     DeleteTopics(DeleteTopicsResponse),
     /// To [`Command::CreatePartitions`].
     CreatePartitions(CreatePartitionsResponse),
+    /// To [`Command::AlterConfigs`]: what became of each resource.
+    AlterConfigs(Vec<Result<(), Refusal>>),
+    /// To [`Command::ElectLeaders`].
+    ElectLeaders(ElectLeadersResponse),
+    /// To [`Command::AlterPartitionReassignments`].
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
     /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
     ProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// To [`Command::RegisterBroker`]: the broker's epoch.
@@ -143,6 +171,8 @@ pub struct Context<'a> {
     pub default_replication_factor: i32,
     /// Rules of topic configs.
     pub judge_configs: JudgeConfigs<'a>,
+    /// Which keys are lists.
+    pub list_default: ListDefault<'a>,
     /// Gives 16 random bytes.
     pub random: &'a mut dyn FnMut() -> [u8; 16],
 }
@@ -163,6 +193,11 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         Command::CreateTopics(request) => topics::create_topics(image, request, context),
         Command::DeleteTopics(request) => delete::delete_topics(image, request),
         Command::CreatePartitions(request) => partitions::create_partitions(image, request, context),
+        Command::AlterConfigs { alterations, validate_only } => {
+            configs::alter_configs(image, alterations, *validate_only, context)
+        }
+        Command::ElectLeaders(request) => elections::elect_leaders(image, request),
+        Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
         Command::RegisterBroker(registration) => brokers::register(image, registration),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),
@@ -198,12 +233,13 @@ fn batches(records: Vec<MetadataRecord>) -> Vec<Vec<MetadataRecord>> {
     batches
 }
 
-/// An error code with its text, as it goes into the answer for one topic.
+/// An error code with its text, as it goes into the answer for one topic or other thing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Refusal(ErrorCode, Option<String>);
+pub struct Refusal(pub ErrorCode, pub Option<String>);
 
 impl Refusal {
-    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+    /// A refusal with a text.
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Self(code, Some(text.into()))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A controller with its log: commits each decision at once.
 #[derive(Default)]
-struct World {
+pub(super) struct World {
     loader: Loader,
     log: Vec<Vec<MetadataRecord>>,
     seed: u8,
@@ -25,7 +25,7 @@ fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
 
 impl World {
     /// Brokers 1 to `brokers`, registered and unfenced.
-    fn new(brokers: i32) -> Self {
+    pub(super) fn new(brokers: i32) -> Self {
         let mut world = Self::default();
         world.commit(bootstrap_records());
         for id in 1..=brokers {
@@ -34,35 +34,40 @@ impl World {
         world
     }
 
-    fn image(&self) -> &MetadataImage {
+    pub(super) fn image(&self) -> &MetadataImage {
         self.loader.image()
     }
 
-    fn commit(&mut self, batch: Vec<MetadataRecord>) -> MetadataDelta {
+    pub(super) fn commit(&mut self, batch: Vec<MetadataRecord>) -> MetadataDelta {
         let next = self.image().next_offset().plus(batch.len() as i64);
         let delta = self.loader.load(&batch, next, 1).unwrap();
         self.log.push(batch);
         delta
     }
 
-    fn decide(&mut self, command: &Command) -> Decision {
+    pub(super) fn decide(&mut self, command: &Command) -> Decision {
         let mut random = || {
             self.seed = self.seed.wrapping_add(1);
             [self.seed; 16]
         };
-        let mut context =
-            Context { num_partitions: 3, default_replication_factor: 1, judge_configs: &judge, random: &mut random };
+        let mut context = Context {
+            num_partitions: 3,
+            default_replication_factor: 1,
+            judge_configs: &judge,
+            list_default: &|_, name| (name == "list").then_some("a"),
+            random: &mut random,
+        };
         decide(self.loader.image(), command, &mut context)
     }
 
-    fn call(&mut self, command: Command) -> Reply {
+    pub(super) fn call(&mut self, command: Command) -> Reply {
         let decision = self.decide(&command);
         self.validated = decision.batches.is_empty();
         decision.batches.into_iter().for_each(|batch| drop(self.commit(batch)));
         decision.reply
     }
 
-    fn start(&mut self, id: i32, clean_restart: bool) -> i64 {
+    pub(super) fn start(&mut self, id: i32, clean_restart: bool) -> i64 {
         let registration = BrokerRegistration {
             broker: BrokerId(id),
             incarnation: TopicId([id as u8; 16]),
@@ -80,7 +85,7 @@ impl World {
         epoch
     }
 
-    fn create(&mut self, topics: Vec<CreatableTopic>) -> Vec<(i16, Option<String>)> {
+    pub(super) fn create(&mut self, topics: Vec<CreatableTopic>) -> Vec<(i16, Option<String>)> {
         let request = CreateTopicsRequest { topics, timeout_ms: 1, validate_only: false };
         let Reply::CreateTopics(response) = self.call(Command::CreateTopics(request)) else { panic!() };
         response.topics.iter().map(|t| (t.error_code, t.error_message.as_ref().map(ToString::to_string))).collect()
@@ -91,11 +96,11 @@ impl World {
     }
 }
 
-fn topic(name: &str, partitions: i32, factor: i16) -> CreatableTopic {
+pub(super) fn topic(name: &str, partitions: i32, factor: i16) -> CreatableTopic {
     CreatableTopic { name: name.into(), num_partitions: partitions, replication_factor: factor, ..CreatableTopic::default() }
 }
 
-fn assigned(name: &str, partitions: &[(i32, &[i32])]) -> CreatableTopic {
+pub(super) fn assigned(name: &str, partitions: &[(i32, &[i32])]) -> CreatableTopic {
     let assignment = |(index, ids): &(i32, &[i32])| CreatableReplicaAssignment {
         partition_index: *index,
         broker_ids: ids.to_vec(),

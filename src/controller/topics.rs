@@ -1,6 +1,7 @@
 //! CreateTopics: every rule for a new topic, and the records that make it.
 
-use super::image::MetadataImage;
+use super::configs;
+use super::image::{ConfigResource, MetadataImage};
 use super::partitions::{check_manual_assignment, partition_record};
 use super::placement::place;
 use super::{Context, Decision, MAX_PARTITIONS_PER_REQUEST, MAX_RECORDS_PER_BATCH, Refusal, Reply};
@@ -8,13 +9,11 @@ use crate::model::{BrokerId, ErrorCode, TopicId, validate_topic_name};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::create_topics_request::CreatableTopic;
 use crate::protocol::generated::create_topics_response::CreatableTopicResult;
-use crate::protocol::generated::{ConfigRecord, CreateTopicsRequest, CreateTopicsResponse, TopicRecord};
+use crate::protocol::generated::{CreateTopicsRequest, CreateTopicsResponse, TopicRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The log of the metadata themselves, which nobody creates.
 const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Resource type of a topic in config records.
-const TOPIC_RESOURCE: i8 = 2;
 
 /// Decides on CreateTopics. Each topic fails or succeeds by itself; all that succeed are one batch.
 pub(super) fn create_topics(image: &MetadataImage, request: &CreateTopicsRequest, context: &mut Context<'_>) -> Decision {
@@ -114,7 +113,8 @@ fn create_topic(
     let mut records = vec![topic_record(name, id)];
     // A config that is named twice has the last value; one record each, before the partitions.
     let configs: BTreeMap<&str, &str> = configs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    records.extend(configs.into_iter().map(|(key, value)| config_record(name, key, value)));
+    let resource = ConfigResource::Topic(name.into());
+    records.extend(configs.into_iter().map(|(key, value)| configs::record(&resource, key, Some(value)).into()));
     let result = CreatableTopicResult {
         name: topic.name.clone(),
         topic_id: id,
@@ -208,17 +208,6 @@ fn placed(image: &MetadataImage, topic: &CreatableTopic, context: &mut Context<'
 
 fn topic_record(name: &str, id: TopicId) -> MetadataRecord {
     TopicRecord { name: name.into(), topic_id: id, ..TopicRecord::default() }.into()
-}
-
-fn config_record(topic: &str, name: &str, value: &str) -> MetadataRecord {
-    let record = ConfigRecord {
-        resource_type: TOPIC_RESOURCE,
-        resource_name: topic.into(),
-        name: name.into(),
-        value: Some(value.into()),
-        ..ConfigRecord::default()
-    };
-    record.into()
 }
 
 fn refused(topic: &CreatableTopic, refusal: &Refusal) -> CreatableTopicResult {

@@ -1,7 +1,7 @@
 //! A core's handle to its devices.
 
 use super::real::{RealCore, RealRandomness};
-use super::{Counters, DirEntry, File, FileLock, Listener, OpenOptions, Socket, Stalls};
+use super::{Counters, DirEntry, DiskSpace, File, FileLock, Listener, OpenOptions, Socket, Stalls};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;
@@ -251,6 +251,11 @@ impl Io {
     /// Removes a directory and what is in it.
     pub async fn remove_dir_all(&self, path: &Path) -> Result<()> {
         each!(&self.kind, Kind, it => it.remove_dir_all(path).await)
+    }
+
+    /// How much room the file system of `path` has.
+    pub async fn disk_space(&self, path: &Path) -> Result<DiskSpace> {
+        each!(&self.kind, Kind, it => it.disk_space(path).await)
     }
 
     /// Makes creations, renames and removals in this directory durable.

@@ -38,6 +38,15 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// Room of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it.
+    pub total: u64,
+    /// What this process may still take.
+    pub usable: u64,
+}
+
 /// An open file. Clones share one descriptor, which is closed off the core when the last clone goes; may cross cores.
 #[derive(Clone)]
 pub struct File {

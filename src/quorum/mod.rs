@@ -26,8 +26,13 @@ mod voter;
 
 pub use crate::controller::{Command, Reply};
 
-use crate::config::{BrokerConfig, topic_config_warnings, validate_topic_configs};
-use crate::controller::{ApplyError, Context, Loader, MetadataDelta, MetadataImage, decide};
+use crate::config::{
+    BrokerConfig, broker_list_default, dynamic_config_warning, topic_config_warnings, topic_list_default, validate_topic_configs,
+};
+use crate::controller::{
+    ApplyError, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta, MetadataImage,
+    decide,
+};
 use crate::io::Io;
 use crate::log::LogError;
 use crate::model::BrokerId;
@@ -194,18 +199,23 @@ impl Quorum {
     pub async fn execute(&mut self, command: Command) -> Result<Executed, QuorumError> {
         let (image, randomness) = (self.image.clone(), self.io.randomness());
         let (num_partitions, default_replication_factor) = (self.num_partitions, self.default_replication_factor);
-        let is_long = command.topics() > MANY_TOPICS;
+        let is_long = command.size() > MANY_TOPICS;
         let decide_and_warn = move || {
             let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
             let mut context = Context {
                 num_partitions,
                 default_replication_factor,
                 judge_configs: &judge,
+                list_default: &list_default,
                 random: &mut || randomness.bytes::<16>(),
             };
             let decision = decide(&image, &command, &mut context);
-            if let Command::CreateTopics(request) = &command {
-                warn_of_configs(request);
+            match &command {
+                Command::CreateTopics(request) => warn_of_configs(request),
+                Command::AlterConfigs { alterations, .. } if !decision.batches.is_empty() => {
+                    alterations.iter().for_each(warn_of_change)
+                }
+                _ => {}
             }
             decision
         };
@@ -246,6 +256,42 @@ fn warn_of_configs(request: &CreateTopicsRequest) {
         for warning in topic_config_warnings(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref()))) {
             tracing::warn!(topic = &*topic.name, "{warning}");
         }
+    }
+}
+
+/// Logs what a change of configs will not do.
+fn warn_of_change(alteration: &ConfigAlteration) {
+    let warn = |name: &str, value: &str| match &alteration.resource {
+        ConfigResource::Topic(topic) => {
+            for warning in topic_config_warnings([(name, Some(value))].into_iter()) {
+                tracing::warn!(topic = &**topic, "{warning}");
+            }
+        }
+        ConfigResource::Broker(_) => {
+            if let Some(why) = dynamic_config_warning(name, value) {
+                tracing::warn!(key = name, "has no effect: {why}");
+            }
+        }
+        ConfigResource::Other(..) => {}
+    };
+    match &alteration.change {
+        ConfigChange::Replace(configs) => configs.iter().for_each(|(name, value)| warn(name, value)),
+        ConfigChange::Incremental(operations) => {
+            for (name, operation) in operations {
+                if let ConfigOperation::Set(value) | ConfigOperation::Append(value) = operation {
+                    warn(name, value);
+                }
+            }
+        }
+    }
+}
+
+/// The default of a key that is a list.
+fn list_default(resource: &ConfigResource, name: &str) -> Option<&'static str> {
+    match resource {
+        ConfigResource::Topic(_) => topic_list_default(name),
+        ConfigResource::Broker(_) => broker_list_default(name),
+        ConfigResource::Other(..) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::registry::Registry;
 use crate::io::{Accepted, Io, Listener, Sender};
+use crate::shard::Shards;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,19 +24,18 @@ pub(super) struct Handoff {
 /// Connections of each core; the only number that cores share, and only to choose by it.
 pub(super) struct Loads {
     per_core: Vec<AtomicUsize>,
-    max_connections: usize,
 }
 
 impl Loads {
-    /// `max_connections` is the broker-wide `max.connections`.
-    pub(super) fn new(cores: usize, max_connections: usize) -> Arc<Self> {
-        Arc::new(Self { per_core: (0..cores).map(|_| AtomicUsize::new(0)).collect(), max_connections })
+    pub(super) fn new(cores: usize) -> Arc<Self> {
+        Arc::new(Self { per_core: (0..cores).map(|_| AtomicUsize::new(0)).collect() })
     }
 
-    /// Counts a new connection for the least loaded core, the accepting one if it is among them; `None` at the limit.
-    fn place(&self, here: usize) -> Option<usize> {
+    /// Counts a new connection for the least loaded core, the accepting one if it is among them; `None` if the broker has
+    /// `max_connections` already.
+    fn place(&self, here: usize, max_connections: usize) -> Option<usize> {
         let loads: Vec<usize> = self.per_core.iter().map(|load| load.load(Ordering::Relaxed)).collect();
-        if loads.iter().sum::<usize>() >= self.max_connections {
+        if loads.iter().sum::<usize>() >= max_connections {
             return None;
         }
         let least = *loads.iter().min()?;
@@ -58,17 +58,19 @@ pub(super) struct Accepting {
     /// Name of the listener.
     pub(super) name: Arc<str>,
     pub(super) registry: Rc<Registry>,
+    /// Knows the limit of the moment.
+    pub(super) shards: Shards,
     pub(super) loads: Arc<Loads>,
     /// Where each core takes its connections.
     pub(super) cores: Vec<Sender<Handoff>>,
 }
 
 /// Accepts until the broker stops.
-pub(super) async fn accept(Accepting { io, listener, name, registry, loads, cores }: Accepting) {
+pub(super) async fn accept(Accepting { io, listener, name, registry, shards, loads, cores }: Accepting) {
     let mut failures = 0_u64;
     loop {
         match listener.accept().await {
-            Ok(accepted) => match loads.place(io.core()) {
+            Ok(accepted) => match loads.place(io.core(), shards.live_config().max_connections) {
                 Some(core) => cores[core].send(Handoff { accepted, listener: name.clone() }),
                 None => {
                     tracing::warn!(peer = %accepted.peer_addr(), "refusing a connection: max.connections is reached");
@@ -92,14 +94,15 @@ mod tests {
 
     #[test]
     fn new_connections_go_to_the_least_loaded_core() {
-        let loads = Loads::new(3, 5);
-        assert_eq!(loads.place(1), Some(1));
-        assert_eq!(loads.place(1), Some(0));
-        assert_eq!(loads.place(1), Some(2));
+        let loads = Loads::new(3);
+        assert_eq!(loads.place(1, 5), Some(1));
+        assert_eq!(loads.place(1, 5), Some(0));
+        assert_eq!(loads.place(1, 5), Some(2));
         loads.left(2);
-        assert_eq!(loads.place(0), Some(2));
-        assert_eq!(loads.place(2), Some(2), "among equals the accepting core");
-        assert_eq!(loads.place(0), Some(0));
-        assert_eq!(loads.place(0), None, "max.connections");
+        assert_eq!(loads.place(0, 5), Some(2));
+        assert_eq!(loads.place(2, 5), Some(2), "among equals the accepting core");
+        assert_eq!(loads.place(0, 5), Some(0));
+        assert_eq!(loads.place(0, 5), None, "max.connections");
+        assert_eq!(loads.place(0, 6), Some(1), "which may change");
     }
 }

@@ -9,6 +9,7 @@ use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
 use crate::io::{self, Finding, Handover, Io, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology, mailbox};
 use crate::shard::{OpenError, Seats, Shards};
+use crate::telemetry::LogLevels;
 use futures_util::future::{Either, select};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -75,14 +76,14 @@ fn judge_machine(topology: &Topology, config: &BrokerConfig) -> Result<(), Start
 ///
 /// # Errors
 /// What prevents the start; once it serves, it only ends by a signal.
-pub fn run(config: BrokerConfig) -> Result<(), RunError> {
+pub fn run(config: BrokerConfig, log_levels: LogLevels) -> Result<(), RunError> {
     if let Err(error) = io::raise_nofile() {
         tracing::warn!(%error, "cannot raise the limit on open files");
     }
     let topology = topology(&config);
     io::check_machine(&topology)?;
     judge_machine(&topology, &config)?;
-    let broker = Broker::new(config, topology.cores);
+    let broker = Broker { log_levels, ..Broker::new(config, topology.cores) };
     let (failed, mut failure) = mailbox();
     let cores = io::start(&topology, move |io| {
         let (broker, failed) = (broker.clone(), failed.clone());
@@ -114,6 +115,7 @@ struct Inbox {
 #[derive(Clone)]
 pub struct Broker {
     config: Arc<BrokerConfig>,
+    log_levels: LogLevels,
     seats: Seats,
     hostname: Arc<str>,
     loads: Arc<Loads>,
@@ -123,16 +125,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker of `cores` cores.
+    /// A broker of `cores` cores, whose loggers nobody may change.
     pub fn new(config: BrokerConfig, cores: usize) -> Self {
         let (orders, order_ends): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
         let (handoffs, handoff_ends): (Vec<_>, Vec<_>) = (0..cores).map(|_| mailbox()).unzip();
         let inboxes = order_ends.into_iter().zip(handoff_ends).map(|(orders, handoffs)| Inbox { orders, handoffs });
         Self {
             seats: Seats::new(cores),
-            loads: Loads::new(cores, config.max_connections()),
+            loads: Loads::new(cores),
             inboxes: Handover::new(inboxes),
             config: Arc::new(config),
+            log_levels: LogLevels::default(),
             hostname: io::hostname().into(),
             orders,
             handoffs,
@@ -169,7 +172,7 @@ impl Broker {
         let admin = Admin::new();
         let http = if io.core() == 0 { self.listen_to_http(&io, &admin)? } else { None };
         let shards = Shards::open(io.clone(), self.seats.clone(), self.config.clone(), &addresses).await?;
-        let api = ApiContext::new(shards.clone(), &addresses, &self.hostname);
+        let api = ApiContext::new(shards.clone(), &addresses, &self.hostname, self.log_levels.clone());
         let registry = Registry::new();
         let host = Rc::new(Host {
             io: io.clone(),
@@ -182,7 +185,7 @@ impl Broker {
         io.spawn(take_handoffs(host, handoffs, self.loads.clone()));
         let idle = Duration::from_millis(u64::try_from(self.config.connections_max_idle_ms()).unwrap_or(u64::MAX / 1_000_000));
         io.spawn(registry.clone().reap_idle(io.clone(), idle));
-        let listeners = self.listen(&io, listeners, &registry);
+        let listeners = self.listen(&shards, listeners, &registry);
         if io.core() == 0 {
             tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = io.cores(), "the broker serves");
             let supervisor = Rc::new(Supervisor::from_environment());
@@ -239,7 +242,8 @@ impl Broker {
     }
 
     /// Starts to accept.
-    fn listen(&self, io: &Io, listeners: Vec<(Listener, SocketAddr)>, registry: &Rc<Registry>) -> Vec<Rc<Listener>> {
+    fn listen(&self, shards: &Shards, listeners: Vec<(Listener, SocketAddr)>, registry: &Rc<Registry>) -> Vec<Rc<Listener>> {
+        let io = shards.io();
         let mut accepting = Vec::new();
         for ((listener, address), configured) in listeners.into_iter().zip(&self.config.listeners) {
             let listener = Rc::new(listener);
@@ -251,6 +255,7 @@ impl Broker {
                 listener: listener.clone(),
                 name: configured.name.as_str().into(),
                 registry: registry.clone(),
+                shards: shards.clone(),
                 loads: self.loads.clone(),
                 cores: self.handoffs.clone(),
             }));

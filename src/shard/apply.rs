@@ -80,7 +80,7 @@ impl Core {
         if self.index > 0 && !delta.deleted_topics.is_empty() && self.io.planted("deletion kept from other cores") {
             return;
         }
-        *self.image.borrow_mut() = image.clone();
+        self.show(image.clone());
         let touched = self.touched(&image, &delta);
         self.assign(&self.assigned_of(&image, touched.iter().copied()));
         let of_deleted = delta.deleted_topics.iter().flat_map(|(id, topic)| topic.partitions.keys().map(|index| (*id, *index)));

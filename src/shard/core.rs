@@ -12,7 +12,7 @@ use super::requests::ProduceSlice;
 use super::settings::Settings;
 use super::start::Seats;
 use super::watch::Watches;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, DynamicConfigs, LiveConfig};
 use crate::controller::MetadataImage;
 use crate::io::{Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) seats: Seats,
     pub(super) image: RefCell<Arc<MetadataImage>>,
+    /// The broker's settings that may change, as of that image.
+    pub(super) live: Cell<LiveConfig>,
     pub(super) partitions: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     /// Log dirs that are offline, by index.
     pub(super) offline: RefCell<BTreeMap<usize, String>>,
@@ -74,6 +76,7 @@ impl Core {
             index,
             cleaning: Cleaning::new(settings.cleaner_limits(io.cores())),
             settings,
+            live: Cell::new(LiveConfig::resolve(&config, &DynamicConfigs::default())),
             config,
             seats,
             image: RefCell::default(),
@@ -171,7 +174,10 @@ impl Core {
             Message::ListGroups { reply } => reply.send(self.listed_groups()),
             Message::Statistics { reply } => reply.send(self.statistics()),
             Message::GroupOffsetsOfAll { reply } => reply.send(self.offsets_of_all_groups()),
-            Message::LogSizes { reply } => reply.send(self.log_sizes()),
+            Message::LogSizes { reply } => self.answer(reply, |core| async move { core.log_sizes().await }),
+            Message::Producers { partitions, reply } => {
+                self.answer(reply, |core| async move { core.active_producers(partitions).await });
+            }
             Message::Controller { command, reply } => self.enqueue_command(command, reply),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
             Message::Prepare { image, delta, reply } => {

@@ -3,16 +3,18 @@
 use super::core::{Core, FIRST_CORE};
 use super::gather::Asker;
 use super::message::Message;
+use super::settings::Settings;
 use super::{
-    DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
-    ProduceResult, ProduceSlice, placement,
+    ActiveProducers, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset,
+    LogDirState, LogSize, ProduceResult, ProduceSlice, placement,
 };
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Command, MetadataImage, Reply};
 use crate::io::{Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
 use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -215,6 +217,30 @@ impl Shards {
             || DeletedRecords { error: ErrorCode::NotLeaderOrFollower, low_watermark: Offset(-1) },
         )
         .await
+    }
+
+    /// Who writes to partitions with a producer id; the results are in the order of `partitions`.
+    pub async fn active_producers(&self, partitions: Vec<TopicIdPartition>) -> Vec<ActiveProducers> {
+        self.ask_owners(
+            partitions,
+            |id| *id,
+            |core, partitions| async move { core.active_producers(partitions).await },
+            |partitions, reply| Message::Producers { partitions, reply },
+            || Err(ErrorCode::NotLeaderOrFollower),
+        )
+        .await
+    }
+
+    /// The log dirs that take partitions, in the order of `log.dirs`.
+    pub fn log_dirs(&self) -> Vec<LogDirState> {
+        let Settings { log_dirs, partition_dirs, .. } = &self.core.settings;
+        let state = |(dir, path): (usize, &PathBuf)| LogDirState { path: path.clone(), is_offline: self.core.is_offline(dir) };
+        log_dirs[..*partition_dirs].iter().enumerate().map(state).collect()
+    }
+
+    /// The broker's settings that may change while it runs, as they are.
+    pub fn live_config(&self) -> LiveConfig {
+        self.core.live.get()
     }
 
     /// Sizes of all logs of the broker.

@@ -47,7 +47,7 @@ impl Core {
             self.load_one(assigned, place.copied(), &dirs, any_offline, &progress)
         });
         futures_util::stream::iter(opens).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
-        *self.image.borrow_mut() = image;
+        self.show(image);
         self.assign(&assigned);
         // The homes can write checkpoints from here on.
         self.send_last_offsets();

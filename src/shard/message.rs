@@ -8,8 +8,8 @@ use super::dirs::{DirReport, OpenDirError, PartitionOffsets};
 use super::handle::Stopping;
 use super::load::LoadReport;
 use super::requests::{
-    DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
-    ProduceResult, ProduceSlice,
+    ActiveProducers, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset,
+    LogSize, ProduceResult, ProduceSlice,
 };
 use super::watch::{WatchId, WatchPartition};
 use crate::controller::{Command, MetadataDelta, MetadataImage, Reply};
@@ -33,6 +33,8 @@ pub(super) enum Message {
     EpochEnds { queries: Vec<EpochEnd>, reply: ReplySender<Vec<EpochEndOffset>> },
     /// Delete records. Lost: NOT_LEADER_OR_FOLLOWER; the records may be gone.
     DeleteRecords { partitions: Vec<(TopicIdPartition, Offset)>, reply: ReplySender<Vec<DeletedRecords>> },
+    /// Tell who writes to partitions of the receiver with a producer id. Lost: NOT_LEADER_OR_FOLLOWER.
+    Producers { partitions: Vec<TopicIdPartition>, reply: ReplySender<Vec<ActiveProducers>> },
     /// Tell the sizes of the receiver's logs. Lost: they are missing from the answer.
     LogSizes { reply: ReplySender<Vec<LogSize>> },
 

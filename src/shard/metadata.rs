@@ -1,12 +1,13 @@
 //! What a core reads out of the metadata: which partitions are on this broker, and how they are to be run.
 
 use super::core::Core;
-use crate::config::{DynamicConfigs, TopicConfig};
+use crate::config::{DynamicConfigs, LiveConfig, TopicConfig};
 use crate::controller::{self, ConfigResource, MetadataDelta, MetadataImage};
 use crate::log::{CleanupPolicy, LogConfig};
 use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
 use crate::replica::Assignment;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A partition that has a replica on this broker.
 #[derive(Clone, Debug)]
@@ -19,6 +20,12 @@ pub(super) struct Assigned {
 }
 
 impl Core {
+    /// From here on the image is what clients of this core see, and the broker's settings are those that it has.
+    pub(super) fn show(&self, image: Arc<MetadataImage>) {
+        self.live.set(LiveConfig::resolve(&self.config, &self.dynamic_configs(&image)));
+        *self.image.borrow_mut() = image;
+    }
+
     /// Every partition of the image that is this core's.
     pub(super) fn assigned(&self, image: &MetadataImage) -> Vec<Assigned> {
         let all = image.topics().flat_map(|topic| topic.partitions.keys().map(|index| (topic.id, *index)));

@@ -52,8 +52,9 @@ pub use crate::record::ValidatedBatch;
 pub use coordinator::{ListedGroup, OFFSETS_TOPIC, group_partition};
 pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use requests::{
-    AbortedTransaction, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead,
-    FetchResult, Isolation, ListOffset, ListedOffset, LogSize, ProduceResult, ProduceSlice,
+    AbortedTransaction, ActiveProducer, ActiveProducers, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,
+    FetchPartition, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogDirState, LogSize, ProduceResult,
+    ProduceSlice,
 };
 pub use settings::Settings;
 pub use start::{OpenError, Seats};

@@ -3,8 +3,8 @@
 use super::core::Core;
 use super::partition::Partition;
 use super::requests::{
-    AbortedTransaction, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset, FetchPartition, FetchRead, FetchResult,
-    Isolation, ListOffset, ListedOffset, LogSize,
+    AbortedTransaction, ActiveProducer, ActiveProducers, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,
+    FetchPartition, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
 };
 use crate::log::{AbortedTxn, LogError, ReadRequest};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
@@ -107,9 +107,26 @@ impl Core {
         }
     }
 
-    pub(super) fn log_sizes(&self) -> Vec<LogSize> {
-        let partitions = self.partitions.borrow();
-        partitions.values().map(|p| LogSize { id: p.id, log_dir: p.dir, bytes: p.log.size() }).collect()
+    pub(super) async fn log_sizes(&self) -> Vec<LogSize> {
+        let partitions = self.all_partitions();
+        let mut sizes = Vec::with_capacity(partitions.len());
+        for partition in partitions.into_iter().filter(|partition| !partition.is_closed()) {
+            sizes.push(LogSize { id: partition.id, log_dir: partition.dir, bytes: partition.log.size() });
+            self.yield_at_times(sizes.len()).await;
+        }
+        sizes
+    }
+
+    pub(super) async fn active_producers(&self, partitions: Vec<TopicIdPartition>) -> Vec<ActiveProducers> {
+        let mut results = Vec::with_capacity(partitions.len());
+        for id in partitions {
+            results.push(match self.partition(id) {
+                Some(partition) => Ok(partition.active_producers()),
+                None => Err(self.missing(id)),
+            });
+            self.yield_at_times(results.len()).await;
+        }
+        results
     }
 }
 
@@ -305,6 +322,19 @@ impl Partition {
                 }
             }
         }
+    }
+
+    fn active_producers(&self) -> Vec<ActiveProducer> {
+        let producers = self.log.producers().borrow();
+        let active = producers.iter().map(|(producer_id, entry)| ActiveProducer {
+            producer_id,
+            producer_epoch: entry.epoch(),
+            last_sequence: entry.last_sequence(),
+            last_timestamp: entry.last_timestamp(),
+            coordinator_epoch: entry.coordinator_epoch(),
+            current_txn_start_offset: entry.current_txn_first_offset().unwrap_or(Offset(-1)),
+        });
+        active.collect()
     }
 
     fn epoch_end(&self, query: &EpochEnd) -> EpochEndOffset {

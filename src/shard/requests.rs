@@ -3,6 +3,7 @@
 use crate::io::FileSlice;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 use crate::record::ValidatedBatch;
+use std::path::PathBuf;
 
 /// Who leads a partition, told to a client that asked the wrong broker (KIP-951).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -224,4 +225,33 @@ pub struct LogSize {
     pub log_dir: usize,
     /// Bytes of its segments.
     pub bytes: u64,
+}
+
+/// A log dir of this broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogDirState {
+    /// As configured.
+    pub path: PathBuf,
+    /// Whether its device has failed.
+    pub is_offline: bool,
+}
+
+/// Who writes to a partition with a producer id, or why that cannot be told.
+pub type ActiveProducers = Result<Vec<ActiveProducer>, ErrorCode>;
+
+/// A producer that a partition knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: ProducerId,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// Sequence of its last record, -1 before the first.
+    pub last_sequence: i32,
+    /// Timestamp of its last batch or marker.
+    pub last_timestamp: i64,
+    /// Epoch of the coordinator that wrote its last marker, -1 before the first.
+    pub coordinator_epoch: i32,
+    /// First offset of its open transaction, -1 without one.
+    pub current_txn_start_offset: Offset,
 }

@@ -39,8 +39,6 @@ pub struct Settings {
     pub cleaner_backoff: Duration,
     /// What compaction may take, on all cores together.
     pub cleaner: CleanerLimits,
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
     /// What group coordinators go by.
@@ -96,7 +94,6 @@ impl From<&BrokerConfig> for Settings {
                 chunk_bytes: config.log_cleaner_io_buffer_size(),
                 bytes_per_second: config.log_cleaner_io_max_bytes_per_second(),
             },
-            producer_id_expiration_ms: config.producer_id_expiration_ms(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
             groups: groups(config),
             offsets_retention_check_interval: duty(config.offsets_retention_check_interval_ms()),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::BrokerConfig;
-use crate::controller::{Command, Reply};
+use crate::controller::{Command, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Reply};
 use crate::io::{Io, Mono, Topology, start};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicIdPartition};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -370,5 +370,82 @@ fn producer_ids_are_given_once_over_all_cores() {
             assert!(ids.insert(shards.producer_id().await.expect("an id")));
         }
         assert_eq!(ids.first().unwrap().0, 0);
+    });
+}
+
+async fn alter(shards: &Shards, resource: ConfigResource, name: &str, operation: ConfigOperation) {
+    let change = ConfigChange::Incremental(vec![(name.to_owned(), operation)]);
+    let command = Command::AlterConfigs { alterations: vec![ConfigAlteration { resource, change }], validate_only: false };
+    match shards.controller(command).await {
+        Ok(Reply::AlterConfigs(results)) => assert_eq!(results, [Ok(())]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A log that is compacted only has no start that a client may move: every partition shows at once by which policy it goes.
+async fn refuse_deletion(shards: &Shards) -> Vec<bool> {
+    let all = (0..8).map(|partition| (id(shards, partition), Offset(0))).collect();
+    let results = shards.delete_records(all).await;
+    results.iter().map(|result| result.error == ErrorCode::PolicyViolation).collect()
+}
+
+#[test]
+fn changed_configs_are_in_force_on_every_core_before_they_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = config(dir.path(), &[]);
+    let compact = || ConfigOperation::Set("compact".to_owned());
+    run(2, settings.clone(), move |shards| async move {
+        with_topic(&shards, 8, &[]).await;
+        assert_eq!(refuse_deletion(&shards).await, [false; 8]);
+        let topic = || ConfigResource::Topic("events".into());
+        alter(&shards, topic(), "cleanup.policy", compact()).await;
+        assert_eq!(refuse_deletion(&shards).await, [true; 8]);
+        alter(&shards, topic(), "cleanup.policy", ConfigOperation::Delete).await;
+        assert_eq!(refuse_deletion(&shards).await, [false; 8]);
+        alter(&shards, ConfigResource::Broker(None), "log.cleanup.policy", compact()).await;
+        assert_eq!(refuse_deletion(&shards).await, [true; 8]);
+        let delete = ConfigOperation::Set("delete".to_owned());
+        alter(&shards, ConfigResource::Broker(Some(BrokerId(1))), "log.cleanup.policy", delete).await;
+        assert_eq!(refuse_deletion(&shards).await, [false; 8], "this broker's own default wins");
+        alter(&shards, ConfigResource::Broker(None), "max.connections", ConfigOperation::Set("3".to_owned())).await;
+        assert_eq!(shards.live_config().max_connections, 3);
+        alter(&shards, topic(), "cleanup.policy", compact()).await;
+    });
+    run(1, settings, |shards| async move {
+        assert_eq!(
+            (refuse_deletion(&shards).await, shards.live_config().max_connections),
+            (vec![true; 8], 3),
+            "also after a restart"
+        );
+    });
+}
+
+#[test]
+fn producers_and_log_dirs_of_all_cores_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    run(2, config(dir.path(), &[]), move |shards| {
+        let path = path.clone();
+        async move {
+            with_topic(&shards, 4, &[]).await;
+            for partition in 0..4 {
+                let produced = produce(&shards, partition, &["a", "b"], Some((7, 2, 0)), -1).await;
+                assert_eq!(produced.error, ErrorCode::None);
+            }
+            let unknown = TopicIdPartition { topic_id: topic_id(&shards), partition: PartitionIndex(4) };
+            let asked = (0..4).map(|partition| id(&shards, partition)).chain([unknown]).collect();
+            let told = shards.active_producers(asked).await;
+            for producers in &told[..4] {
+                let [producer] = producers.as_deref().unwrap() else { panic!("{producers:?}") };
+                assert_eq!((producer.producer_id.0, producer.producer_epoch, producer.last_sequence), (7, 2, 1));
+                assert_eq!((producer.coordinator_epoch, producer.current_txn_start_offset), (-1, Offset(-1)));
+            }
+            assert_eq!(told[4], Err(ErrorCode::UnknownTopicOrPartition));
+            assert_eq!(shards.log_dirs(), [LogDirState { path, is_offline: false }]);
+            let sizes = shards.log_sizes().await;
+            assert!(sizes.len() == 4 && sizes.iter().all(|size| size.bytes > 61 && size.log_dir == 0), "{sizes:?}");
+            let space = shards.io().disk_space(&shards.log_dirs()[0].path).await.unwrap();
+            assert!(space.total >= space.usable && space.usable > 0);
+        }
     });
 }

@@ -37,7 +37,7 @@ impl Core {
         self.every(OPEN_FILES_INTERVAL, async |core: Rc<Self>| core.bound_open_files().await);
         self.every(settings.offsets_retention_check_interval, async |core: Rc<Self>| core.expire_group_offsets().await);
         self.every(settings.producer_id_expiration_check_interval, async |core: Rc<Self>| {
-            let (now_ms, expiration) = (core.io.wall_clock_ms(), core.settings.producer_id_expiration_ms);
+            let (now_ms, expiration) = (core.io.wall_clock_ms(), core.live.get().producer_id_expiration_ms);
             for partition in core.all_partitions() {
                 partition.log.producers().borrow_mut().expire(now_ms, expiration);
                 core.io.yield_if_needed().await;

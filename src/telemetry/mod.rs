@@ -6,11 +6,24 @@ mod requests;
 pub use histogram::Histogram;
 pub use requests::{ApiStatistics, RequestStatistics};
 
-use tracing_subscriber::EnvFilter;
+mod levels;
+
+pub use levels::{LogLevels, ROOT_LOGGER, VALID_LEVELS};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Sends log lines to standard error, at `info` and above unless `FLUMEN_LOG` says otherwise (`FLUMEN_LOG=debug`,
-/// `FLUMEN_LOG=flumen::log=trace,info`). A second call does nothing.
-pub fn init_log() {
-    let filter = EnvFilter::try_from_env("FLUMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+/// `FLUMEN_LOG=flumen::log=trace,info`), until the levels are changed. A second call does nothing.
+pub fn init_log() -> LogLevels {
+    let wanted = std::env::var("FLUMEN_LOG").ok().and_then(|text| text.parse().ok());
+    let targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let (filter, handle) = reload::Layer::new(targets);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    match tracing_subscriber::registry().with(filter).with(lines).try_init() {
+        Ok(()) => LogLevels::of(handle),
+        Err(_) => LogLevels::default(),
+    }
 }

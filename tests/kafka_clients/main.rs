@@ -10,6 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod admin_wire;
 mod journeys;
 mod old_tools;
 mod readers;

@@ -60,6 +60,11 @@ impl Client {
         Ok(Client { socket, correlation: 0 })
     }
 
+    /// How long an answer may take from now on.
+    pub fn limit(&mut self, time: Duration) {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+    }
+
     /// The port that the broker knows this connection by.
     pub fn local_port(&self) -> u16 {
         self.socket.local_addr().unwrap().port()

@@ -1,13 +1,15 @@
 //! Names: opening, listing, renaming, removing, locking. All of it runs on a helper.
 
-use super::super::file::{DirEntry, OpenOptions};
+use super::super::file::{DirEntry, DiskSpace, OpenOptions};
 use super::check;
 use super::core::RealCore;
 use super::file::RealFile;
 use bytes::Bytes;
+use std::ffi::CString;
 use std::fs;
 use std::io::{Error, Result, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,6 +93,19 @@ impl RealCore {
     pub(in crate::io) async fn remove_dir_all(&self, path: &Path) -> Result<()> {
         let path = path.to_owned();
         self.toil(move || fs::remove_dir_all(path)).await
+    }
+
+    pub(in crate::io) async fn disk_space(&self, path: &Path) -> Result<DiskSpace> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        self.blocking(move || {
+            // SAFETY: plain data, filled by the call below.
+            let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+            // SAFETY: the path ends with a zero byte and both outlive the call.
+            check(unsafe { libc::statvfs(path.as_ptr(), &raw mut found) })?;
+            let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+            Ok(DiskSpace { total: bytes(found.f_blocks), usable: bytes(found.f_bavail) })
+        })
+        .await
     }
 
     pub(in crate::io) async fn sync_dir(&self, path: &Path) -> Result<()> {

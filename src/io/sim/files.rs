@@ -5,7 +5,7 @@ use super::disk::{Entry, errno};
 use super::options::DiskOp;
 use super::rng::{Happened, sum};
 use super::state::{HostId, Shared, State};
-use crate::io::file::{DirEntry, OpenOptions};
+use crate::io::file::{DirEntry, DiskSpace, OpenOptions};
 use bytes::Bytes;
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::ffi::OsStrExt;
@@ -160,6 +160,12 @@ impl SimCore {
         let children = disk.children(path)?;
         let is_dir = |entry| matches!(entry, Entry::Directory(_));
         Ok(children.map(|(name, entry)| DirEntry { name: name.to_owned(), is_dir: is_dir(entry) }).collect())
+    }
+
+    /// A simulated disk never fills up.
+    pub(in crate::io) async fn disk_space(&self, _path: &Path) -> Result<DiskSpace> {
+        self.delay(|state| State::draw(&mut state.disk_rng, state.options.disk.read)).await;
+        Ok(DiskSpace { total: 1 << 40, usable: 1 << 39 })
     }
 
     pub(in crate::io) async fn exists(&self, path: &Path) -> Result<bool> {
