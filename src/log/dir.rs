@@ -278,14 +278,18 @@ impl LogDir {
         self.io.replace_file(&file, Bytes::from(content)).await.map_err(failed(&file, "replace"))
     }
 
-    /// Partition directories, sorted by name; other entries are ignored, unparsable ones logged.
+    /// Partition directories, sorted by name, and what the cleaner checkpoint says, which is there once a topic was compacted. Other
+    /// entries are ignored, unparsable ones logged.
     ///
     /// # Errors
-    /// The device fails, or a `partition.metadata` is damaged.
-    pub async fn partitions(&self) -> Result<Vec<PartitionDir>, DirError> {
-        let mut found = Vec::new();
+    /// The device fails, or a `partition.metadata` or the checkpoint is damaged.
+    pub async fn partitions(&self) -> Result<(Vec<PartitionDir>, OffsetCheckpoint), DirError> {
+        let (mut found, mut cleaned) = (Vec::new(), OffsetCheckpoint::new());
         for entry in self.io.read_dir(&self.path).await.map_err(failed(&self.path, "read directory"))? {
             if !entry.is_dir {
+                if entry.name == CheckpointKind::Cleaner.file_name() {
+                    cleaned = self.read_checkpoint(CheckpointKind::Cleaner).await?;
+                }
                 continue;
             }
             let path = self.path.join(&entry.name);
@@ -302,7 +306,7 @@ impl LogDir {
             };
             found.push(PartitionDir { path, partition, kind, topic_id });
         }
-        Ok(found)
+        Ok((found, cleaned))
     }
 
     /// Where the log of `partition` lives.

@@ -323,14 +323,15 @@ impl Core {
 }
 
 async fn list(dir: &LogDir) -> Result<DirReport, DirError> {
+    let (partitions, cleaned) = dir.partitions().await?;
     Ok(DirReport {
         meta: dir.meta().clone(),
         clean_shutdown: dir.clean_shutdown(),
-        partitions: dir.partitions().await?,
+        partitions,
         recovery_points: dir.read_checkpoint(CheckpointKind::RecoveryPoint).await?,
         log_starts: dir.read_checkpoint(CheckpointKind::LogStart).await?,
         high_watermarks: dir.read_checkpoint(CheckpointKind::HighWatermark).await?,
-        cleaned: dir.read_checkpoint(CheckpointKind::Cleaner).await?,
+        cleaned,
     })
 }
 
