@@ -54,7 +54,9 @@ func member(bootstrap string, t task, in *bufio.Scanner) {
 	for ctx.Err() == nil {
 		fetches := client.PollRecords(ctx, 500)
 		fetches.EachError(func(_ string, _ int32, err error) {
-			if !errors.Is(err, context.Canceled) {
+			// It joins again by itself when the broker is back.
+			var outside *kgo.ErrGroupSession
+			if !errors.Is(err, context.Canceled) && !errors.As(err, &outside) {
 				must(err)
 			}
 		})
