@@ -25,6 +25,9 @@ pub(super) const GROUP: i8 = 32;
 /// "Unknown" as the type of a config.
 const NO_TYPE: i8 = 0;
 
+/// Every type of resource that Kafka 4.2 knows: topics, brokers, their loggers, client metrics, groups.
+const RESOURCE_TYPES: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, 16, 32];
+
 /// Resources that are described in one go; each has some fifty configs.
 const MANY: usize = 16;
 
@@ -72,12 +75,21 @@ fn answer(known: &Known, request: &DescribeConfigsRequest) -> DescribeConfigsRes
     // A resource that is named twice is described once: a short request must not have an answer without bounds.
     let mut seen = BTreeSet::new();
     let resources = request.resources.iter().filter(|r| seen.insert((r.resource_type, &*r.resource_name)));
-    DescribeConfigsResponse { results: resources.map(result).collect(), ..Default::default() }
+    let mut response = DescribeConfigsResponse { results: resources.map(result).collect(), ..Default::default() };
+    if request.resources.iter().any(|resource| !RESOURCE_TYPES.contains(&resource.resource_type)) {
+        // Kafka takes nothing of a request that names what no Kafka has.
+        for result in &mut response.results {
+            result.error_code = ErrorCode::InvalidRequest.code();
+            result.error_message = Some(text("the request names an unknown type of resource"));
+            result.configs.clear();
+        }
+    }
+    response
 }
 
-/// The entries that are asked for; no list asks for all of them. The list is a client's and may be long, the entries are not.
+/// The entries that are asked for; no list, or an empty one, asks for all of them. The list is a client's and may be long, the entries are not.
 fn choose<T>(mut entries: Vec<T>, keys: Option<&[StrBytes]>, name: impl Fn(&T) -> &'static str) -> Vec<T> {
-    let Some(keys) = keys else { return entries };
+    let Some(keys) = keys.filter(|keys| !keys.is_empty()) else { return entries };
     let names: BTreeSet<&'static str> = entries.iter().map(&name).collect();
     let wanted: BTreeSet<&'static str> = keys.iter().filter_map(|key| names.get(&**key).copied()).collect();
     entries.retain(|entry| wanted.contains(name(entry)));

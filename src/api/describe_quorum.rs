@@ -4,6 +4,7 @@
 use super::Call;
 use super::context::text;
 use crate::model::ErrorCode;
+use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_quorum_request::DescribeQuorumRequest;
 use crate::protocol::generated::describe_quorum_response::{
     DescribeQuorumResponse, Node, PartitionData, ReplicaState, TopicData,
@@ -47,7 +48,7 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeQuorumRequest) -> De
     // They are told since this version (KIP-853). No other node can reach this one's controller yet: it has no listener.
     let nodes = if call.version() < 2 { vec![] } else { vec![Node { node_id: id, listeners: Vec::new() }] };
     DescribeQuorumResponse {
-        error_message: None,
+        error_message: Some(StrBytes::EMPTY),
         topics: vec![TopicData { topic_name: text(METADATA_TOPIC), partitions: vec![partition] }],
         nodes,
         ..Default::default()
@@ -66,5 +67,5 @@ fn refuse(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
         });
         TopicData { topic_name: topic.topic_name, partitions: partitions.collect() }
     });
-    DescribeQuorumResponse { error_message: None, topics: topics.collect(), ..Default::default() }
+    DescribeQuorumResponse { error_message: Some(StrBytes::EMPTY), topics: topics.collect(), ..Default::default() }
 }

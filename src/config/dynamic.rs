@@ -268,7 +268,7 @@ mod tests {
             (true, "ssl.keystore.location", "/x", "These security configs can be dynamically updated only per-listener"),
             (false, "listeners", "A://:1", "Cannot update these configs at default cluster level"),
             (false, "listener.name.a.ssl.protocol", "TLSv1.3", "Cannot update these configs at default cluster level"),
-            (true, "listeners", "A://:1", "listeners are opened at its start"),
+            (true, "listeners", "A://:1", "it is taken into use at its start"),
             (true, "listener.name.a.ssl.protocol", "TLSv1.3", "single listeners"),
             (
                 true,

@@ -21,7 +21,8 @@ pub(super) fn size(request: &ElectLeadersRequest) -> usize {
 
 /// Decides on ElectLeaders. Each partition fails or succeeds by itself.
 pub(super) fn elect_leaders(image: &MetadataImage, request: &ElectLeadersRequest) -> Decision {
-    if !matches!(request.election_type, PREFERRED | UNCLEAN) {
+    let is_about_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if !is_about_nothing && !matches!(request.election_type, PREFERRED | UNCLEAN) {
         return Decision { batches: vec![], reply: Reply::ElectLeaders(refuse_all(request)) };
     }
     let mut records = vec![];

@@ -8,6 +8,7 @@ use super::partitions::check_manual_assignment;
 use super::{DIRECTORY_UNASSIGNED, Decision, Refusal, Reply, batches};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId};
 use crate::protocol::MetadataRecord;
+use crate::protocol::StrBytes;
 use crate::protocol::generated::alter_partition_reassignments_request::ReassignablePartition;
 use crate::protocol::generated::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
@@ -41,7 +42,8 @@ pub(super) fn alter_partition_reassignments(image: &MetadataImage, request: &Alt
     }
     let response = AlterPartitionReassignmentsResponse {
         allow_replication_factor_change: request.allow_replication_factor_change,
-        error_message: None,
+        // As in Kafka, which has words for nothing.
+        error_message: responses.is_empty().then_some(StrBytes::EMPTY),
         responses,
         ..AlterPartitionReassignmentsResponse::default()
     };

@@ -35,9 +35,8 @@ impl Work<'_> {
         }
         if is_new_group {
             // It is there also if nobody has become a member, as in Kafka, until offsets are looked at for their age.
-            let protocol_type = group.protocol_type.clone();
-            let empty = Group { protocol_type, ..Group::new(id.clone(), wall_ms) };
-            self.append(vec![records::group(&empty, |_, member| member.assignment.clone())], Waiting::NewGroup(id));
+            let empty = records::group(&Group::new(id.clone(), wall_ms), |_, member| member.assignment.clone());
+            self.append(vec![empty], Waiting::NewGroup(id));
         }
     }
 

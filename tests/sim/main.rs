@@ -2,7 +2,7 @@
 //! broken networks and jumping clocks in between; one seed decides all of it.
 //!
 //! What must hold is in `invariants/`, what is done to the broker in `nemesis.rs`, who uses it in `producers.rs`, `consumers.rs`,
-//! `sessions.rs` and `admin.rs`. That all of this can fail is shown by `bugs.rs`: bugs are planted one by one, each has to be found by a
+//! `groups.rs`, `sessions.rs` and `admin.rs`. That all of this can fail is shown by `bugs.rs`: bugs are planted one by one, each has to be found by a
 //! check (`verdict.rs`), and the seed that finds it has to hold without it.
 //!
 //! `SIM_SEEDS=100` runs more seeds, `SIM_FIRST=3 SIM_STEP=4` others, `SIM_SEED=17` one of them; `SIM_BUG=name` plants one of the bugs
@@ -17,6 +17,7 @@ mod admin;
 mod bugs;
 mod client;
 mod consumers;
+mod groups;
 mod history;
 mod invariants;
 mod nemesis;

@@ -7,7 +7,7 @@ use crate::nemesis::{Draw, Nemesis, strike};
 use crate::producers::{PARTITIONS, TOPIC, idempotent, plain, unanswered};
 use crate::requests::create_topic;
 use crate::verdict::violated;
-use crate::{admin, requests, sessions};
+use crate::{admin, groups, requests, sessions};
 use flumen::config::BrokerConfig;
 use flumen::io::Io;
 use flumen::io::sim::{HostId, Options, World};
@@ -22,6 +22,8 @@ const CLIENTS: usize = 3;
 const MOST_CORES: u64 = 3;
 /// A topic that is written to seldom, so that readers really wait.
 const QUIET: &str = "quiet";
+/// Members of a group, the last of them static.
+const MEMBERS: [(&str, Option<&str>); 3] = [("first", None), ("second", None), ("third", Some("static"))];
 const SETTINGS: &[(&str, &str)] = &[
     ("listeners", "PLAINTEXT://0.0.0.0:9092"),
     ("advertised.listeners", "PLAINTEXT://broker:9092"),
@@ -33,6 +35,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("replica.high.watermark.checkpoint.interval.ms", "700"),
     ("log.segment.delete.delay.ms", "1000"),
     ("log.retention.check.interval.ms", "3000"),
+    ("group.min.session.timeout.ms", "1000"),
+    ("group.initial.rebalance.delay.ms", "300"),
+    ("offsets.topic.num.partitions", "3"),
 ];
 
 /// The world of one seed.
@@ -66,9 +71,12 @@ impl Stage {
         let world = World::new(seed, Options { planted, ..Options::default() });
         let broker = world.add_host("broker", cores);
         let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
-        let settings: Vec<_> = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let config = BrokerConfig::load(None, &settings).expect("the settings are valid").0;
         let (mut draw, durable, storm) = (Draw::new(seed), seed % 2 == 1, seed % 4 >= 2);
+        // What groups say is in a topic that the broker creates.
+        let flushed = durable.then_some(("log.flush.interval.messages", "1"));
+        let settings: Vec<_> =
+            SETTINGS.iter().copied().chain(flushed).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let config = BrokerConfig::load(None, &settings).expect("the settings are valid").0;
         let nemesis = Nemesis::new(&mut draw);
         Self { seed, world, broker, clients, durable, storm, draw, nemesis, cores, config }
     }
@@ -175,7 +183,18 @@ impl Stage {
             1,
             Box::new(move |io| Box::pin(admin::administer(Client::new(io.clone(), address), Client::new(io, address), history))),
         );
+        for (number, (name, instance)) in MEMBERS.into_iter().enumerate() {
+            let history = h();
+            start(number, Box::new(move |io| Box::pin(groups::take_part(Client::new(io, address), history, name, instance))));
+        }
         started
+    }
+
+    /// Nothing is done to the broker any more: whoever shares partitions agrees on them soon, and stays a while.
+    fn wait_until_groups_settle(&mut self, history: &Shared) {
+        let settled = || history.borrow().invariants.groups.is_settled(MEMBERS.len(), PARTITIONS);
+        let in_time = self.world.run_until(Duration::from_secs(90), settled);
+        hold!(in_time, "seed {}: the group does not come to rest", self.seed);
     }
 
     fn judge(&mut self, history: &Shared) {
@@ -211,6 +230,7 @@ pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome 
         strike(&mut stage, &history);
     }
     stage.world.run_for(Duration::from_secs(1));
+    stage.wait_until_groups_settle(&history);
     history.borrow_mut().over = true;
     let all_ended = stage.world.run_until(Duration::from_secs(60), || *ended.borrow() == started);
     hold!(all_ended, "seed {seed}: a client hangs");

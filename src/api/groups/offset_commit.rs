@@ -4,7 +4,7 @@ use super::caller;
 use crate::api::Call;
 use crate::controller::{MetadataImage, Topic};
 use crate::group::{Answer, CommitOffsets, CommitPartition, Request};
-use crate::model::{ErrorCode, PartitionIndex, TopicPartition};
+use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicPartition};
 use crate::protocol::generated::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -81,7 +81,8 @@ fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Pl
             places.push(add(&mut response, topic, one.partition_index, ErrorCode::None));
             partitions.push(CommitPartition {
                 partition: TopicPartition::new(known.name.clone(), PartitionIndex(one.partition_index)),
-                topic_id: known.id,
+                // As in Kafka: who names a topic may mean the next one of that name as well.
+                topic_id: if version >= TOPIC_IDS { known.id } else { TopicId::ZERO },
                 offset: one.committed_offset,
                 leader_epoch: one.committed_leader_epoch,
                 metadata: Arc::from(one.committed_metadata.as_deref().unwrap_or_default()),

@@ -33,7 +33,6 @@ pub(super) fn batch(records: &[Record], wall_ms: i64, compression: Compression) 
 fn version(value: &ConsumerOffsetsValue) -> i16 {
     match value {
         ConsumerOffsetsValue::OffsetCommit(value) if value.expire_timestamp >= 0 => EXPIRING_OFFSET_VERSION,
-        ConsumerOffsetsValue::OffsetCommit(value) if value.topic_id.is_zero() => OFFSET_VERSION - 1,
         ConsumerOffsetsValue::OffsetCommit(_) => OFFSET_VERSION,
         _ => GROUP_VERSION,
     }

@@ -1,6 +1,7 @@
 //! What must hold whatever happens: one small file each, checked whenever a client learns something.
 
 mod acked_is_kept;
+mod groups;
 mod high_watermark;
 mod log_start;
 mod once;
@@ -11,6 +12,7 @@ mod topics;
 mod wakes;
 
 pub use acked_is_kept::AckedIsKept;
+pub use groups::Groups;
 pub use high_watermark::HighWatermark;
 pub use log_start::LogStart;
 pub use once::Once;
@@ -23,6 +25,7 @@ pub use wakes::Wakes;
 #[derive(Default)]
 pub struct Invariants {
     pub acked: AckedIsKept,
+    pub groups: Groups,
     pub high_watermark: HighWatermark,
     pub log_start: LogStart,
     pub once: Once,
