@@ -15,6 +15,7 @@ pub mod record; // record batch v2: header, records, builder, checks of a produc
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
 pub mod group; // group coordinator: members, generations, committed offsets
+pub mod quota; // rates and buckets: how long a client has to wait
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
 

@@ -15,6 +15,7 @@ mod admin;
 mod alter_configs;
 mod api_versions;
 mod call;
+mod client_quotas;
 mod context;
 mod delete_records;
 mod describe_cluster;
@@ -107,6 +108,8 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::OffsetDelete => call.run(groups::offset_delete::handle),
         ApiKey::FindCoordinator => call.run(find_coordinator::handle),
         ApiKey::OffsetForLeaderEpoch => call.run(offset_for_leader_epoch::handle),
+        ApiKey::DescribeClientQuotas => call.run(client_quotas::describe),
+        ApiKey::AlterClientQuotas => call.run(client_quotas::alter),
         ApiKey::DescribeCluster => call.run(describe_cluster::handle),
         ApiKey::DescribeConfigs => call.run(describe_configs::handle),
         ApiKey::AlterConfigs => call.run(alter_configs::legacy),

@@ -23,6 +23,8 @@ pub struct MetadataDelta {
     pub brokers: BTreeSet<BrokerId>,
     /// Whether a finalized feature has changed.
     pub features: bool,
+    /// Whether a client quota has changed.
+    pub quotas: bool,
 }
 
 impl MetadataDelta {
@@ -39,6 +41,7 @@ impl MetadataDelta {
         self.configs.extend(later.configs);
         self.brokers.extend(later.brokers);
         self.features |= later.features;
+        self.quotas |= later.quotas;
     }
 }
 
@@ -99,6 +102,11 @@ impl MetadataImage {
             MetadataRecord::UnfenceBroker(unfence) => self.set_fenced(BrokerId(unfence.id), unfence.epoch, false, delta),
             MetadataRecord::FeatureLevel(level) => {
                 self.apply_feature_level(level, delta);
+                Ok(())
+            }
+            MetadataRecord::ClientQuota(quota) => {
+                self.apply_quota(quota);
+                delta.quotas = true;
                 Ok(())
             }
             MetadataRecord::ProducerIds(block) => self.apply_producer_ids(block),
@@ -343,7 +351,6 @@ fn kind_of(record: &MetadataRecord) -> &'static str {
         MetadataRecord::AccessControlEntry(_) | MetadataRecord::RemoveAccessControlEntry(_) => "access control entries",
         MetadataRecord::UserScramCredential(_) | MetadataRecord::RemoveUserScramCredential(_) => "SCRAM credentials",
         MetadataRecord::DelegationToken(_) | MetadataRecord::RemoveDelegationToken(_) => "delegation tokens",
-        MetadataRecord::ClientQuota(_) => "client quotas",
         MetadataRecord::RegisterController(_) => "controller registrations",
         _ => "other records",
     }

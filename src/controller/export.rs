@@ -35,6 +35,7 @@ impl MetadataImage {
         for (resource, values) in &*self.configs {
             records.extend(values.iter().map(|(name, value)| config_record(resource, name, value).into()));
         }
+        records.extend(self.quota_records().map(MetadataRecord::from));
         if self.next_producer_id > 0 {
             let next_producer_id = self.next_producer_id;
             let nobody =

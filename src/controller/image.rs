@@ -114,6 +114,7 @@ pub struct MetadataImage {
     pub(super) topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     pub(super) names: Arc<BTreeMap<Arc<str>, TopicId>>,
     pub(super) configs: Arc<BTreeMap<ConfigResource, Arc<BTreeMap<String, String>>>>,
+    pub(super) quotas: Arc<BTreeMap<super::QuotaEntity, Arc<super::QuotaValues>>>,
     pub(super) next_producer_id: i64,
     /// Kinds of records that were read but are not understood yet, with their number: access control, quotas, credentials.
     pub(super) not_understood: Arc<BTreeMap<&'static str, usize>>,
@@ -129,6 +130,7 @@ impl Default for MetadataImage {
             topics: Arc::default(),
             names: Arc::default(),
             configs: Arc::default(),
+            quotas: Arc::default(),
             next_producer_id: 0,
             not_understood: Arc::default(),
         }

@@ -28,6 +28,7 @@ mod image;
 mod loader;
 mod partitions;
 mod placement;
+mod quotas;
 mod reassignment;
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,12 @@ pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
 pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
+pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
 
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
+    AlterClientQuotasRequest,
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
     ElectLeadersResponse, FeatureLevelRecord,
@@ -88,6 +91,8 @@ pub enum Command {
         /// Say only what would come of it.
         validate_only: bool,
     },
+    /// Change what users, client ids and addresses may do in a second.
+    AlterClientQuotas(AlterClientQuotasRequest),
     /// Give partitions their preferred leader, or any where there is none.
     ElectLeaders(ElectLeadersRequest),
     /// Give partitions other replicas, or stop doing so.
@@ -120,6 +125,7 @@ impl Command {
             Self::CreateTopics(request) => request.topics.len(),
             Self::DeleteTopics(request) => request.topics.len() + request.topic_names.len(),
             Self::CreatePartitions(request) => request.topics.len(),
+            Self::AlterClientQuotas(request) => request.entries.iter().map(|entry| 1 + entry.ops.len()).sum(),
             Self::AlterConfigs { alterations, .. } => alterations.iter().map(ConfigAlteration::size).sum(),
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
@@ -139,6 +145,8 @@ pub enum Reply {
     CreatePartitions(CreatePartitionsResponse),
     /// To [`Command::AlterConfigs`]: what became of each resource.
     AlterConfigs(Vec<Result<(), Refusal>>),
+    /// To [`Command::AlterClientQuotas`]: what became of each entry.
+    AlterClientQuotas(Vec<crate::protocol::generated::alter_client_quotas_response::EntryData>),
     /// To [`Command::ElectLeaders`].
     ElectLeaders(ElectLeadersResponse),
     /// To [`Command::AlterPartitionReassignments`].
@@ -196,6 +204,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         Command::AlterConfigs { alterations, validate_only } => {
             configs::alter_configs(image, alterations, *validate_only, context)
         }
+        Command::AlterClientQuotas(request) => quotas::alter_client_quotas(image, request),
         Command::ElectLeaders(request) => elections::elect_leaders(image, request),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),

@@ -1,0 +1,177 @@
+//! Client quotas (KIP-546): what is set for users, client ids and addresses, and how it is changed.
+
+use super::image::MetadataImage;
+use super::{Decision, MAX_RECORDS_PER_BATCH, Refusal, Reply};
+use crate::model::ErrorCode;
+use crate::protocol::generated::alter_client_quotas_request::{AlterClientQuotasRequest, EntityData, EntryData, OpData};
+use crate::protocol::generated::client_quota_record::EntityData as RecordEntity;
+use crate::protocol::generated::{ClientQuotaRecord, alter_client_quotas_response as told};
+use crate::protocol::{MetadataRecord, StrBytes};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Types of entities.
+pub const USER: &str = "user";
+/// See above.
+pub const CLIENT_ID: &str = "client-id";
+/// See above.
+pub const IP: &str = "ip";
+
+/// Whom a quota is for: of each type that counts a name, or none for the default of all that have no quota of their own.
+pub type QuotaEntity = BTreeMap<Arc<str>, Option<Arc<str>>>;
+
+/// What is set for an entity, by key.
+pub type QuotaValues = BTreeMap<Arc<str>, f64>;
+
+/// Keys of users and client ids, and whether their values are whole numbers.
+const CLIENT_KEYS: &[(&str, bool)] =
+    &[("consumer_byte_rate", true), ("controller_mutation_rate", false), ("producer_byte_rate", true), ("request_percentage", false)];
+/// Keys of addresses.
+const IP_KEYS: &[(&str, bool)] = &[("connection_creation_rate", true)];
+
+/// Decides on AlterClientQuotas. Each entry fails or succeeds by itself and as a whole.
+pub(super) fn alter_client_quotas(image: &MetadataImage, request: &AlterClientQuotasRequest) -> Decision {
+    let mut records: Vec<MetadataRecord> = vec![];
+    let mut results = Vec::with_capacity(request.entries.len());
+    let mut seen: Vec<QuotaEntity> = Vec::with_capacity(request.entries.len());
+    for entry in &request.entries {
+        let altered = entity_of(&entry.entity).and_then(|entity| {
+            if seen.contains(&entity) {
+                return Err(Refusal::new(ErrorCode::InvalidRequest, "the entity is named twice"));
+            }
+            seen.push(entity.clone());
+            alter(image, &entity, entry)
+        });
+        results.push(altered.map(|altered| records.extend(altered.into_iter().map(MetadataRecord::from))));
+    }
+    if records.len() > MAX_RECORDS_PER_BATCH {
+        let refusal = Refusal::new(ErrorCode::PolicyViolation, "Unable to perform excessively large batch operation.");
+        results = vec![Err(refusal); request.entries.len()];
+        records.clear();
+    }
+    let nothing = request.validate_only || records.is_empty();
+    let reply = Reply::AlterClientQuotas(request.entries.iter().zip(results).map(|(entry, result)| tell(entry, result)).collect());
+    Decision { batches: if nothing { vec![] } else { vec![records] }, reply }
+}
+
+fn invalid(text: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, text)
+}
+
+fn entity_of(parts: &[EntityData]) -> Result<QuotaEntity, Refusal> {
+    if parts.is_empty() {
+        return Err(invalid("Invalid empty client quota entity"));
+    }
+    let mut entity = QuotaEntity::new();
+    for part in parts {
+        if ![USER, CLIENT_ID, IP].contains(&&*part.entity_type) {
+            return Err(invalid(format!("Unhandled client quota entity type: {}", part.entity_type)));
+        }
+        if part.entity_name.as_deref() == Some("") {
+            return Err(invalid(format!("Empty {} not supported", part.entity_type)));
+        }
+        let before = entity.insert(Arc::from(&*part.entity_type), part.entity_name.as_deref().map(Arc::from));
+        if before.is_some() {
+            return Err(invalid(format!("Invalid client quota entity, contains duplicate entity type: {}", part.entity_type)));
+        }
+    }
+    if entity.contains_key(IP) && entity.len() > 1 {
+        return Err(invalid("Invalid quota entity combination, IP entity should not be used with User or ClientId"));
+    }
+    Ok(entity)
+}
+
+fn alter(image: &MetadataImage, entity: &QuotaEntity, entry: &EntryData) -> Result<Vec<ClientQuotaRecord>, Refusal> {
+    let keys = if entity.contains_key(IP) { IP_KEYS } else { CLIENT_KEYS };
+    if let Some(Some(address)) = entity.get(IP)
+        && address.parse::<std::net::IpAddr>().is_err()
+    {
+        return Err(invalid(format!("{address} is not a valid IP or resolvable host.")));
+    }
+    let current = image.quotas().get(entity);
+    let mut changes: BTreeMap<&str, Option<f64>> = BTreeMap::new();
+    for OpData { key, value, remove, .. } in &entry.ops {
+        if changes.contains_key(&**key) {
+            return Err(invalid(format!("Duplicate quota key {key}")));
+        }
+        let change = if *remove { None } else { Some(judged(keys, key, *value)?) };
+        changes.insert(key, change);
+    }
+    let is_new = |(key, value): &(&str, Option<f64>)| current.and_then(|values| values.get(*key)).copied() != *value;
+    let record = |(key, value): (&str, Option<f64>)| ClientQuotaRecord {
+        entity: entity.iter().map(|(kind, name)| record_entity(kind, name.as_deref())).collect(),
+        key: StrBytes::from(key),
+        value: value.unwrap_or(0.0),
+        remove: value.is_none(),
+        ..ClientQuotaRecord::default()
+    };
+    Ok(changes.into_iter().filter(is_new).map(record).collect())
+}
+
+fn record_entity(kind: &str, name: Option<&str>) -> RecordEntity {
+    RecordEntity { entity_type: StrBytes::from(kind), entity_name: name.map(StrBytes::from), ..RecordEntity::default() }
+}
+
+fn judged(keys: &[(&str, bool)], key: &str, value: f64) -> Result<f64, Refusal> {
+    let Some((_, is_whole)) = keys.iter().find(|(known, _)| *known == key) else {
+        return Err(invalid(format!("Invalid configuration key {key}")));
+    };
+    if value <= 0.0 || value.is_nan() {
+        return Err(invalid(format!("Quota {key} must be greater than 0")));
+    }
+    if *is_whole && (value.fract().abs() > 1e-6 || value > i64::MAX as f64) {
+        return Err(invalid(format!("Quota {key} must be a whole number")));
+    }
+    Ok(value)
+}
+
+fn tell(entry: &EntryData, result: Result<(), Refusal>) -> told::EntryData {
+    let part = |part: &EntityData| told::EntityData {
+        entity_type: part.entity_type.clone(),
+        entity_name: part.entity_name.clone(),
+        ..told::EntityData::default()
+    };
+    let (code, message) = match result {
+        Ok(()) => (ErrorCode::None, None),
+        Err(Refusal(code, message)) => (code, message),
+    };
+    told::EntryData {
+        error_code: code.code(),
+        error_message: message.as_deref().map(StrBytes::from),
+        entity: entry.entity.iter().map(part).collect(),
+        ..told::EntryData::default()
+    }
+}
+
+impl MetadataImage {
+    /// Quotas by entity.
+    pub fn quotas(&self) -> &BTreeMap<QuotaEntity, Arc<QuotaValues>> {
+        &self.quotas
+    }
+
+    pub(super) fn apply_quota(&mut self, record: &ClientQuotaRecord) {
+        let part = |part: &RecordEntity| (Arc::from(&*part.entity_type), part.entity_name.as_deref().map(Arc::from));
+        let entity: QuotaEntity = record.entity.iter().map(part).collect();
+        let all = Arc::make_mut(&mut self.quotas);
+        let values = Arc::make_mut(all.entry(entity.clone()).or_default());
+        match record.remove {
+            true => drop(values.remove(&*record.key)),
+            false => drop(values.insert(Arc::from(&*record.key), record.value)),
+        }
+        if values.is_empty() {
+            all.remove(&entity);
+        }
+    }
+
+    /// The records that give the quotas again.
+    pub(super) fn quota_records(&self) -> impl Iterator<Item = ClientQuotaRecord> {
+        self.quotas.iter().flat_map(|(entity, values)| {
+            values.iter().map(move |(key, value)| ClientQuotaRecord {
+                entity: entity.iter().map(|(kind, name)| record_entity(kind, name.as_deref())).collect(),
+                key: StrBytes::from(&**key),
+                value: *value,
+                ..ClientQuotaRecord::default()
+            })
+        })
+    }
+}
