@@ -36,7 +36,7 @@ const WORST: Duration = Duration::from_secs(20);
 
 /// Codes that the answers give.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+const NONE: i16 = 0;
 const INVALID_PARTITIONS: i16 = 37;
 
 /// The largest array of these that is decoded, if a million are too many.
@@ -58,7 +58,8 @@ fn attack<R: Request>(version: i16, request: R, expected: (usize, i16), errors: 
     ResponseHeader::decode(&mut reader, R::API_KEY.response_header_version(version)).expect("a header");
     let errors = errors(R::Response::decode(&mut reader, version).expect("a well-formed answer"));
     assert_eq!(errors.len(), expected.0, "{}: what is named is answered", R::NAME);
-    assert!(errors.iter().all(|&code| code == expected.1), "{}: {} {errors:?}", R::NAME, errors.len());
+    let other = errors.iter().find(|&&code| code != expected.1);
+    assert_eq!(other, None, "{}: the first error that is not {}", R::NAME, expected.1);
 }
 
 /// What a broker says to a frame: an answer, or the connection is closed and the log says so.
@@ -115,7 +116,7 @@ fn a_million_topics_described() {
     let request = FindCoordinatorRequest { coordinator_keys, ..Default::default() };
     let errors =
         |answer: <FindCoordinatorRequest as Request>::Response| answer.coordinators.iter().map(|one| one.error_code).collect();
-    attack(4, request, (MANY, COORDINATOR_NOT_AVAILABLE), errors);
+    attack(4, request, (MANY, NONE), errors);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! JoinGroup (11), versions 0 to 9: becoming a member, or staying one in the next generation.
 
-use super::{client_host, instance_id};
+use super::{MANY, client_host, instance_id};
 use crate::api::Call;
 use crate::api::context::text;
 use crate::group::{Answer, JoinGroup, Joined, JoinedMember, MemberId, Protocol, Request};
@@ -21,6 +21,10 @@ const SKIP_ASSIGNMENT: i16 = 9;
 
 pub(in crate::api) async fn handle(call: Rc<Call>, request: JoinGroupRequest) -> JoinGroupResponse {
     let (group, member) = (request.group_id.clone(), request.member_id.clone());
+    if request.protocols.len() > MANY {
+        // Whom all support is looked for in one go.
+        return respond(call.version(), refused(&member, ErrorCode::InconsistentGroupProtocol));
+    }
     let join = join(&call, request);
     call.rest();
     let joined = match call.context.shards.ask_group(&group, Request::Join(join)).await {
