@@ -1,6 +1,6 @@
 //! LeaveGroup (13), versions 0 to 5: members go, or are removed by an administrator.
 
-use super::{MANY, instance_id};
+use super::{instance_id, parts};
 use crate::api::Call;
 use crate::group::{Answer, GroupId, Leaving, Request};
 use crate::model::ErrorCode;
@@ -25,8 +25,7 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: LeaveGroupRequest) -
         instance: instance_id(one.group_instance_id.as_ref()),
     };
     let mut errors = Vec::with_capacity(members.len());
-    // At least once: a group that is not there is told also to nobody.
-    for part in members.chunks(MANY).chain(members.is_empty().then_some(&[][..])) {
+    for part in parts(&members) {
         let request = Request::Leave { group: GroupId::from(&*group_id), members: part.iter().map(leaving).collect() };
         match call.context.shards.ask_group(&group_id, request).await {
             Ok(Answer::Left(Ok(more))) => errors.extend(more),

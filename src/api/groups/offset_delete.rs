@@ -1,6 +1,6 @@
 //! OffsetDelete (47), version 0: an administrator lets a group forget offsets of topics that it does not read.
 
-use super::MANY;
+use super::parts;
 use crate::api::Call;
 use crate::controller::MetadataImage;
 use crate::group::{Answer, GroupId, Request};
@@ -18,7 +18,7 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetDeleteRequest)
         return OffsetDeleteResponse { error_code: ErrorCode::InvalidGroupId.code(), ..Default::default() };
     }
     let mut errors = Vec::with_capacity(partitions.len());
-    for part in partitions.chunks(MANY).chain(partitions.is_empty().then_some(&[][..])) {
+    for part in parts(&partitions) {
         let request = Request::DeleteOffsets { group: group.clone(), partitions: part.to_vec() };
         match call.context.shards.ask_group(&group, request).await {
             Ok(Answer::OffsetsDeleted(Ok(more))) => errors.extend(more),

@@ -2,7 +2,7 @@
 //!
 //! There are no transactions yet, so no offset waits for the end of one, and `require_stable` asks for nothing more.
 
-use super::{BETWEEN_YIELDS, MANY};
+use super::{BETWEEN_YIELDS, parts};
 use crate::api::Call;
 use crate::api::context::text;
 use crate::controller::MetadataImage;
@@ -50,12 +50,9 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetFetchRequest) 
 /// What a group has committed for `wanted`, or all of it.
 async fn find(call: &Call, group: &str, wanted: Option<Vec<TopicPartition>>) -> Result<Found, ErrorCode> {
     let (shards, group) = (&call.context.shards, GroupId::from(group));
-    let wanted = match wanted {
-        Some(wanted) if wanted.len() > MANY => wanted,
-        few => return shards.group_offsets(&group, few).await,
-    };
+    let Some(wanted) = wanted else { return shards.group_offsets(&group, None).await };
     let mut found = Found::with_capacity(wanted.len());
-    for part in wanted.chunks(MANY) {
+    for part in parts(&wanted) {
         found.extend(shards.group_offsets(&group, Some(part.to_vec())).await?);
     }
     Ok(found)
