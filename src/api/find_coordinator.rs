@@ -4,7 +4,7 @@
 use super::Call;
 use super::context::text;
 use super::internal_topics::with_offsets_topic;
-use crate::controller::MetadataImage;
+use crate::controller::{MetadataImage, Partition};
 use crate::model::ErrorCode;
 use crate::protocol::StrBytes;
 use crate::protocol::generated::find_coordinator_request::FindCoordinatorRequest;
@@ -29,22 +29,32 @@ pub(super) async fn handle(call: Rc<Call>, request: FindCoordinatorRequest) -> F
     let keys = if version < BATCH_VERSION { vec![request.key] } else { request.coordinator_keys };
     let found: Vec<Coordinator> = if kind == GROUP {
         let image = with_offsets_topic(&call.context).await;
-        keys.into_iter().map(|key| find(&call, &image, key)).collect()
+        let places = places(&call, &image);
+        call.compute(false, move || keys.into_iter().map(|key| find(&places, key)).collect()).await
     } else {
         let is_known = (GROUP..=SHARE).contains(&kind) && (kind < SHARE || version >= SHARE_VERSION);
         let error = if is_known { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest };
-        keys.into_iter().map(|key| nobody(key, error)).collect()
+        call.compute(false, move || keys.into_iter().map(|key| nobody(key, error)).collect()).await
     };
     respond(version, found)
 }
 
-fn find(call: &Call, image: &MetadataImage, group: StrBytes) -> Coordinator {
-    let topic = image.topic_by_name(OFFSETS_TOPIC);
-    let partition = topic.and_then(|topic| topic.partitions.get(&group_partition(&group, topic.partitions.len())));
-    let leader =
-        partition.and_then(|partition| partition.leader).filter(|id| image.broker(*id).is_some_and(|broker| !broker.fenced));
-    match leader.and_then(|leader| call.context.node(image, leader, &call.connection)) {
-        Some(node) => Coordinator { key: group, node_id: node.id.0, host: node.host, port: node.port, ..Default::default() },
+/// Who leads each partition of the topic of groups: node id, host and port, if somebody does.
+type Places = Vec<Option<(i32, StrBytes, i32)>>;
+
+fn places(call: &Call, image: &MetadataImage) -> Places {
+    let Some(topic) = image.topic_by_name(OFFSETS_TOPIC) else { return Places::new() };
+    let place = |partition: &Partition| {
+        let leader = partition.leader.filter(|id| image.broker(*id).is_some_and(|broker| !broker.fenced))?;
+        call.context.node(image, leader, &call.connection).map(|node| (node.id.0, node.host, node.port))
+    };
+    topic.partitions.values().map(place).collect()
+}
+
+fn find(places: &Places, group: StrBytes) -> Coordinator {
+    let partition = group_partition(&group, places.len()).0 as usize;
+    match places.get(partition).cloned().flatten() {
+        Some((node_id, host, port)) => Coordinator { key: group, node_id, host, port, ..Default::default() },
         None => nobody(group, ErrorCode::CoordinatorNotAvailable),
     }
 }

@@ -41,7 +41,7 @@ impl Work<'_> {
     }
 
     fn refuse(&mut self, ticket: Ticket, member: MemberId, error: ErrorCode) {
-        self.answer(ticket, Answer::Joined(refused(member, error)));
+        self.answer(ticket, Answer::Joined(Joined::refused(member, error)));
     }
 
     /// The group is full.
@@ -206,17 +206,4 @@ fn new_member_id(request: &JoinGroup) -> MemberId {
     let name = request.instance.as_deref().unwrap_or(&request.client_id);
     let hex = format!("{:032x}", request.unique);
     MemberId::from(&*format!("{name}-{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
-}
-
-fn refused(member: MemberId, error: ErrorCode) -> Joined {
-    Joined {
-        error,
-        generation: -1,
-        protocol_type: None,
-        protocol: None,
-        leader: Arc::from(""),
-        member,
-        skip_assignment: false,
-        members: Vec::new(),
-    }
 }

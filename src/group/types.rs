@@ -161,6 +161,22 @@ pub struct Joined {
     pub members: Vec<JoinedMember>,
 }
 
+impl Joined {
+    /// What a member is told that does not get in.
+    pub fn refused(member: MemberId, error: ErrorCode) -> Self {
+        Self {
+            error,
+            generation: -1,
+            protocol_type: None,
+            protocol: None,
+            leader: Arc::from(""),
+            member,
+            skip_assignment: false,
+            members: Vec::new(),
+        }
+    }
+}
+
 /// One member, as the leader sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JoinedMember {

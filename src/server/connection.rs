@@ -224,8 +224,9 @@ impl Pipe {
             if let Some(begun) = begun {
                 self.pending.borrow_mut().push_front(begun);
             }
+            let now = self.host.io.now();
             for request in &answered {
-                self.host.requests.answered(request.api, self.micros_since(request.begun));
+                self.host.requests.answered(request.api, now.since(request.begun).as_micros() as u64);
             }
             self.entry.unanswered.set(self.entry.unanswered.get() - answered.len());
             answered.clear();

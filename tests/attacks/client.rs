@@ -4,8 +4,11 @@ use bytes::Bytes;
 use flumen::protocol::frame::{decode_response, encode_request};
 use flumen::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use flumen::protocol::generated::fetch_request::{FetchPartition, FetchTopic};
+use flumen::protocol::generated::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use flumen::protocol::generated::produce_request::{PartitionProduceData, TopicProduceData};
-use flumen::protocol::generated::{CreateTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest};
+use flumen::protocol::generated::{
+    CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, ProduceRequest,
+};
 use flumen::protocol::{Records, Request};
 use flumen::record::{BatchBuilder, Compression};
 use std::io::{ErrorKind, Read, Result, Write};
@@ -159,6 +162,27 @@ impl Client {
     }
 
     /// Error code and base offset.
+    /// Lets a group without members commit offset 0 of partition 1, once its coordinator is there.
+    pub fn commit(&mut self, group: &str, topic: &str) {
+        let find = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
+        let partition =
+            OffsetCommitRequestPartition { partition_index: 1, committed_metadata: Some("".into()), ..Default::default() };
+        let topics = vec![OffsetCommitRequestTopic { name: topic.into(), partitions: vec![partition], ..Default::default() }];
+        let commit =
+            OffsetCommitRequest { group_id: group.into(), generation_id_or_member_epoch: -1, topics, ..Default::default() };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.call(4, &find).expect("an answer");
+            let answer = self.call(9, &commit).expect("an answer");
+            let error = answer.topics[0].partitions[0].error_code;
+            if error == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "a commit is refused with {error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn produce(&mut self, topic: &str, partition: i32, records: Bytes) -> Result<(i16, i64)> {
         let answer = self.call(PRODUCE, &produce_request(topic, partition, -1, records))?;
         let partition = &answer.responses[0].partition_responses[0];

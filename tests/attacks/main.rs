@@ -17,6 +17,7 @@ mod client;
 mod corpus;
 mod devices;
 mod frames;
+mod groups;
 mod idle;
 #[path = "../fuzz/mutate.rs"]
 mod mutate;

@@ -1,15 +1,15 @@
 //! Compaction against a model: for random histories with tombstones, idempotent producers and crashes at every step, a reader from the
 //! start ends with the model's map, records keep their offsets, and nothing that is newest is lost.
 
-use super::support::{DIR, EPOCH_MS, LOG_DIR, Random, enter_producers, how, partition, small, to_append};
+use super::support::{DIR, EPOCH_MS, Random, enter_producers, how, open_dir, partition, small, to_append};
 use bytes::Bytes;
 use flumen::io::Io;
 use flumen::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
 use flumen::log::{
-    CheckpointKind, CleanReport, Cleaner, CleanerLimits, CleanupPolicy, Log, LogConfig, LogDir, LogError, MetaProperties,
-    OffsetCheckpoint, OpenLog, ReadRequest,
+    CheckpointKind, CleanReport, Cleaner, CleanerLimits, CleanupPolicy, Log, LogConfig, LogDir, LogError, OffsetCheckpoint,
+    OpenLog, ReadRequest,
 };
-use flumen::model::{LeaderEpoch, Offset, ProducerId, TopicId};
+use flumen::model::{LeaderEpoch, Offset, ProducerId};
 use flumen::producer::{Origin, ProducerBatch, Verdict};
 use flumen::record::{BatchBuilder, BatchHeader, Batches, Codec, Compression, EndTransactionMarker, NO_SEQUENCE, Records};
 use std::cell::{Cell, RefCell};
@@ -181,15 +181,6 @@ fn new_run(seed: u64) -> Shared {
         recoveries: 0,
         truncations: 0,
     }))
-}
-
-async fn open_dir(io: &Io) -> LogDir {
-    let path = Path::new(LOG_DIR);
-    if LogDir::read_meta(io, path).await.unwrap().is_none() {
-        let meta = MetaProperties { cluster_id: "c".into(), node_id: 1, directory_id: TopicId([3; 16]) };
-        LogDir::format(io, path, &meta).await.unwrap();
-    }
-    LogDir::open(io.clone(), path, 1, Some("c")).await.unwrap()
 }
 
 async fn checkpoint(dir: &LogDir, log: &Log) {

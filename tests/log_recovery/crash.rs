@@ -1,14 +1,13 @@
 //! Random work, crashes at random moments, and what is left.
 
-use super::support::{LOG_DIR, Model, Random, batch, check, enter_producers, how, partition, small, to_append};
+use super::support::{Model, Random, batch, check, enter_producers, how, open_dir, partition, small, to_append};
 use bytes::Bytes;
 use flumen::io::Io;
 use flumen::io::sim::{Crash, HostId, Options, World};
-use flumen::log::{CheckpointKind, Log, LogConfig, LogDir, MetaProperties, OffsetCheckpoint};
-use flumen::model::{LeaderEpoch, Offset, ProducerId, TopicId};
+use flumen::log::{CheckpointKind, Log, LogConfig, LogDir, OffsetCheckpoint};
+use flumen::model::{LeaderEpoch, Offset, ProducerId};
 use flumen::record::{BatchHeader, Codec};
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,15 +23,6 @@ struct Run {
 }
 
 type Shared = Rc<RefCell<Run>>;
-
-async fn open_dir(io: &Io) -> LogDir {
-    let path = Path::new(LOG_DIR);
-    if LogDir::read_meta(io, path).await.unwrap().is_none() {
-        let meta = MetaProperties { cluster_id: "c".into(), node_id: 1, directory_id: TopicId([3; 16]) };
-        LogDir::format(io, path, &meta).await.unwrap();
-    }
-    LogDir::open(io.clone(), path, 1, Some("c")).await.unwrap()
-}
 
 async fn checkpoint(dir: &LogDir, log: &Log) {
     let one = |offset| OffsetCheckpoint::from([(partition(), offset)]);

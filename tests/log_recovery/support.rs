@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use flumen::io::Io;
-use flumen::log::{AppendBatch, Log, LogConfig, LogError, OpenLog, ReadRequest};
+use flumen::log::{AppendBatch, Log, LogConfig, LogDir, LogError, MetaProperties, OpenLog, ReadRequest};
 use flumen::model::{LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId, TopicPartition};
 use flumen::producer::ProducerBatch;
 use flumen::record::{BatchBuilder, BatchHeader, Batches, Codec, Compression, numbered_head};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the log lives on the simulated disk.
 pub const LOG_DIR: &str = "/data";
@@ -208,4 +208,14 @@ pub async fn check(io: &Io, log: &Log, model: &Model) -> Result<BTreeMap<i64, By
         assert_eq!(log.epoch_for_offset(Offset(*base)), header.partition_leader_epoch, "epoch at offset {base}");
     }
     Ok(all)
+}
+
+/// The log directory, formatted if it was not yet.
+pub async fn open_dir(io: &Io) -> LogDir {
+    let path = Path::new(LOG_DIR);
+    if LogDir::read_meta(io, path).await.unwrap().is_none() {
+        let meta = MetaProperties { cluster_id: "c".into(), node_id: 1, directory_id: TopicId([3; 16]) };
+        LogDir::format(io, path, &meta).await.unwrap();
+    }
+    LogDir::open(io.clone(), path, 1, Some("c")).await.unwrap()
 }

@@ -1,6 +1,6 @@
 //! DeleteGroups (42), versions 0 to 2: groups without members go, with their offsets.
 
-use super::done;
+use super::{BETWEEN_YIELDS, done};
 use crate::api::Call;
 use crate::group::{GroupId, Request};
 use crate::protocol::generated::delete_groups_request::DeleteGroupsRequest;
@@ -10,14 +10,18 @@ use std::rc::Rc;
 
 pub(in crate::api) async fn handle(call: Rc<Call>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let shards = &call.context.shards;
-    let ask = |group: &crate::protocol::StrBytes| shards.ask_group(group, Request::DeleteGroup(GroupId::from(&**group)));
     // Each group once, as in Kafka.
     let mut seen = BTreeSet::new();
-    let groups: Vec<_> = request.groups_names.into_iter().filter(|group| seen.insert(group.clone())).collect();
-    let asked: Vec<_> = groups.iter().map(ask).collect();
-    let mut results = Vec::with_capacity(asked.len());
-    for (group_id, answer) in groups.into_iter().zip(asked) {
-        results.push(DeletableGroupResult { group_id, error_code: done(answer.await).code(), ..Default::default() });
+    let names = request.groups_names;
+    let unique = move || names.into_iter().filter(|group| seen.insert(group.clone())).collect::<Vec<_>>();
+    let groups = call.compute(false, unique).await;
+    let mut results = Vec::with_capacity(groups.len());
+    for (index, group_id) in groups.into_iter().enumerate() {
+        let answer = shards.ask_group(&group_id, Request::DeleteGroup(GroupId::from(&*group_id))).await;
+        results.push(DeletableGroupResult { group_id, error_code: done(answer).code(), ..Default::default() });
+        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
+            call.context.io.yield_if_needed().await;
+        }
     }
     DeleteGroupsResponse { results, ..Default::default() }
 }

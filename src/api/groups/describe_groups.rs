@@ -1,5 +1,6 @@
 //! DescribeGroups (15), versions 0 to 6: the state and the members of groups.
 
+use super::BETWEEN_YIELDS;
 use crate::api::Call;
 use crate::api::context::text;
 use crate::api::metadata::NO_OPERATIONS;
@@ -21,10 +22,13 @@ const DEAD: &str = "Dead";
 pub(in crate::api) async fn handle(call: Rc<Call>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let version = call.version();
     let shards = &call.context.shards;
-    let asked: Vec<_> = request.groups.iter().map(|group| shards.describe_group(&GroupId::from(&**group))).collect();
-    let mut groups = Vec::with_capacity(asked.len());
-    for (group, found) in request.groups.into_iter().zip(asked) {
-        let mut told = tell(version, group, found.await);
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for (index, group) in request.groups.into_iter().enumerate() {
+        let found = shards.describe_group(&GroupId::from(&*group)).await;
+        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
+            call.context.io.yield_if_needed().await;
+        }
+        let mut told = tell(version, group, found);
         if request.include_authorized_operations && told.error_code == ErrorCode::None.code() {
             told.authorized_operations = GROUP_OPERATIONS;
         }

@@ -1,6 +1,6 @@
 //! JoinGroup (11), versions 0 to 9: becoming a member, or staying one in the next generation.
 
-use super::{client_host, instance_id};
+use super::{MANY, client_host, instance_id};
 use crate::api::Call;
 use crate::api::context::text;
 use crate::group::{Answer, JoinGroup, Joined, JoinedMember, MemberId, Protocol, Request};
@@ -21,12 +21,16 @@ const SKIP_ASSIGNMENT: i16 = 9;
 
 pub(in crate::api) async fn handle(call: Rc<Call>, request: JoinGroupRequest) -> JoinGroupResponse {
     let (group, member) = (request.group_id.clone(), request.member_id.clone());
+    if request.protocols.len() > MANY {
+        // Whom all support is looked for in one go.
+        return respond(call.version(), Joined::refused(MemberId::from(&*member), ErrorCode::InconsistentGroupProtocol));
+    }
     let join = join(&call, request);
     call.rest();
     let joined = match call.context.shards.ask_group(&group, Request::Join(join)).await {
         Ok(Answer::Joined(joined)) => joined,
         Ok(other) => unreachable!("a join was answered with {other:?}"),
-        Err(error) => refused(&member, error),
+        Err(error) => Joined::refused(MemberId::from(&*member), error),
     };
     respond(call.version(), joined)
 }
@@ -51,19 +55,6 @@ fn join(call: &Call, request: JoinGroupRequest) -> JoinGroup {
         needs_member_id: version >= MEMBER_ID_FIRST,
         can_skip_assignment: version >= SKIP_ASSIGNMENT,
         unique: u128::from_be_bytes(call.context.io.random()),
-    }
-}
-
-fn refused(member: &str, error: ErrorCode) -> Joined {
-    Joined {
-        error,
-        generation: -1,
-        protocol_type: None,
-        protocol: None,
-        leader: Arc::from(""),
-        member: MemberId::from(member),
-        skip_assignment: false,
-        members: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! LeaveGroup (13), versions 0 to 5: members go, or are removed by an administrator.
 
-use super::instance_id;
+use super::{instance_id, parts};
 use crate::api::Call;
 use crate::group::{Answer, GroupId, Leaving, Request};
 use crate::model::ErrorCode;
@@ -24,12 +24,15 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: LeaveGroupRequest) -
         member: (&*one.member_id).into(),
         instance: instance_id(one.group_instance_id.as_ref()),
     };
-    let request = Request::Leave { group: GroupId::from(&*group_id), members: members.iter().map(leaving).collect() };
-    let errors = match call.context.shards.ask_group(&group_id, request).await {
-        Ok(Answer::Left(Ok(errors))) => errors,
-        Ok(Answer::Left(Err(error))) | Err(error) => return refused(error),
-        Ok(other) => unreachable!("a leave was answered with {other:?}"),
-    };
+    let mut errors = Vec::with_capacity(members.len());
+    for part in parts(&members) {
+        let request = Request::Leave { group: GroupId::from(&*group_id), members: part.iter().map(leaving).collect() };
+        match call.context.shards.ask_group(&group_id, request).await {
+            Ok(Answer::Left(Ok(more))) => errors.extend(more),
+            Ok(Answer::Left(Err(error))) | Err(error) => return refused(error),
+            Ok(other) => unreachable!("a leave was answered with {other:?}"),
+        }
+    }
     if call.version() < SEVERAL {
         return refused(errors.first().copied().unwrap_or(ErrorCode::None));
     }

@@ -20,6 +20,17 @@ use crate::protocol::StrBytes;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+/// Things that one message asks of a coordinator; more are asked for one message after the other, so that nobody waits for all of them.
+const MANY: usize = 1000;
+/// Requests that are made in one go.
+const BETWEEN_YIELDS: usize = 64;
+
+/// What is asked for, as one message after the other may ask for it. At least one: whether there is a group is told also to those who
+/// name nothing in it.
+fn parts<T>(all: &[T]) -> impl Iterator<Item = &[T]> {
+    all.chunks(MANY).chain(all.is_empty().then_some(&[][..]))
+}
+
 /// Who a member says it is.
 fn caller(group: &str, member: &str, instance: Option<&StrBytes>, generation: i32) -> Caller {
     Caller { group: GroupId::from(group), member: member.into(), instance: instance_id(instance), generation }

@@ -1,6 +1,6 @@
 //! OffsetCommit (8), versions 2 to 10: how far a group has read.
 
-use super::caller;
+use super::{MANY, caller};
 use crate::api::Call;
 use crate::controller::{MetadataImage, Topic};
 use crate::group::{Answer, CommitOffsets, CommitPartition, Request};
@@ -16,6 +16,10 @@ use std::sync::Arc;
 
 /// Topics are named by their ids from this version on (KIP-848).
 const TOPIC_IDS: i16 = 10;
+/// Bytes of the records of one commit, and of a record beside its texts: it is one batch, which is no larger than others may be.
+const MAX_BYTES: usize = 1 << 20;
+/// See above.
+const RECORD_BYTES: usize = 60;
 /// What a member of a group that is not there is told differs from this version on.
 const GROUP_NOT_FOUND: i16 = 9;
 
@@ -29,6 +33,16 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetCommitRequest)
         return response;
     }
     let error_without_group = if version >= GROUP_NOT_FOUND { ErrorCode::GroupIdNotFound } else { ErrorCode::IllegalGeneration };
+    let bytes = |one: &CommitPartition| RECORD_BYTES + group.len() + one.partition.topic.len() + one.metadata.len();
+    if partitions.len() > MANY && partitions.iter().map(bytes).sum::<usize>() > MAX_BYTES {
+        let fill = move || {
+            for (topic, partition) in places {
+                response.topics[topic].partitions[partition].error_code = ErrorCode::InvalidCommitOffsetSize.code();
+            }
+            response
+        };
+        return call.compute(false, fill).await;
+    }
     let request = Request::Commit(CommitOffsets { caller, partitions, error_without_group, retention_ms });
     let errors = match call.context.shards.ask_group(&group, request).await {
         Ok(Answer::Committed(errors)) => errors,

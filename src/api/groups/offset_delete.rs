@@ -1,5 +1,6 @@
 //! OffsetDelete (47), version 0: an administrator lets a group forget offsets of topics that it does not read.
 
+use super::parts;
 use crate::api::Call;
 use crate::controller::MetadataImage;
 use crate::group::{Answer, GroupId, Request};
@@ -16,18 +17,24 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetDeleteRequest)
     if group.is_empty() {
         return OffsetDeleteResponse { error_code: ErrorCode::InvalidGroupId.code(), ..Default::default() };
     }
-    let request = Request::DeleteOffsets { group: group.clone(), partitions };
-    let errors = match call.context.shards.ask_group(&group, request).await {
-        Ok(Answer::OffsetsDeleted(Ok(errors))) => errors,
-        Ok(Answer::OffsetsDeleted(Err(error))) | Err(error) => {
-            return OffsetDeleteResponse { error_code: error.code(), ..Default::default() };
+    let mut errors = Vec::with_capacity(partitions.len());
+    for part in parts(&partitions) {
+        let request = Request::DeleteOffsets { group: group.clone(), partitions: part.to_vec() };
+        match call.context.shards.ask_group(&group, request).await {
+            Ok(Answer::OffsetsDeleted(Ok(more))) => errors.extend(more),
+            Ok(Answer::OffsetsDeleted(Err(error))) | Err(error) => {
+                return OffsetDeleteResponse { error_code: error.code(), ..Default::default() };
+            }
+            Ok(other) => unreachable!("a deletion of offsets was answered with {other:?}"),
         }
-        Ok(other) => unreachable!("a deletion of offsets was answered with {other:?}"),
-    };
-    for ((topic, partition), error) in places.into_iter().zip(errors) {
-        response.topics[topic].partitions[partition].error_code = error.code();
     }
-    response
+    let fill = move || {
+        for ((topic, partition), error) in places.into_iter().zip(errors) {
+            response.topics[topic].partitions[partition].error_code = error.code();
+        }
+        response
+    };
+    call.compute(false, fill).await
 }
 
 /// What to forget, and where in the response each result belongs: topic and partition.

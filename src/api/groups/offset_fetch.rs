@@ -2,6 +2,7 @@
 //!
 //! There are no transactions yet, so no offset waits for the end of one, and `require_stable` asks for nothing more.
 
+use super::{BETWEEN_YIELDS, parts};
 use crate::api::Call;
 use crate::api::context::text;
 use crate::controller::MetadataImage;
@@ -29,21 +30,32 @@ type Found = Vec<(TopicPartition, Option<Committed>)>;
 
 pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let (version, image) = (call.version(), call.context.shards.image());
-    let groups = groups_of(version, request);
-    let mut asked = Vec::with_capacity(groups.len());
-    for group in groups {
-        let plan = Plan::new(version, &image, group);
-        let found = call.context.shards.group_offsets(&GroupId::from(&*plan.group), plan.wanted.clone());
-        asked.push((plan, found));
-    }
-    let mut groups = Vec::with_capacity(asked.len());
-    for (plan, found) in asked {
-        groups.push(plan.tell(version, &image, found.await));
+    let mut groups = Vec::new();
+    for (index, group) in groups_of(version, request).into_iter().enumerate() {
+        let known = image.clone();
+        let (plan, wanted) = call.compute(false, move || Plan::new(version, &known, group)).await;
+        let found = find(&call, &plan.group, wanted).await;
+        let known = image.clone();
+        groups.push(call.compute(false, move || plan.tell(version, &known, found)).await);
+        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
+            call.context.io.yield_if_needed().await;
+        }
     }
     match version < SEVERAL_GROUPS {
         true => single(version, groups.pop().expect("old versions ask for one group")),
         false => OffsetFetchResponse { groups, ..Default::default() },
     }
+}
+
+/// What a group has committed for `wanted`, or all of it.
+async fn find(call: &Call, group: &str, wanted: Option<Vec<TopicPartition>>) -> Result<Found, ErrorCode> {
+    let (shards, group) = (&call.context.shards, GroupId::from(group));
+    let Some(wanted) = wanted else { return shards.group_offsets(&group, None).await };
+    let mut found = Found::with_capacity(wanted.len());
+    for part in parts(&wanted) {
+        found.extend(shards.group_offsets(&group, Some(part.to_vec())).await?);
+    }
+    Ok(found)
 }
 
 /// The groups that are asked for, as the newer versions have them.
@@ -65,12 +77,11 @@ fn groups_of(version: i16, request: OffsetFetchRequest) -> Vec<OffsetFetchReques
 struct Plan {
     group: StrBytes,
     topics: Option<Vec<OffsetFetchRequestTopics>>,
-    /// Every partition of `topics` whose topic is known.
-    wanted: Option<Vec<TopicPartition>>,
 }
 
 impl Plan {
-    fn new(version: i16, image: &MetadataImage, asked: OffsetFetchRequestGroup) -> Self {
+    /// And every partition of `topics` whose topic is known.
+    fn new(version: i16, image: &MetadataImage, asked: OffsetFetchRequestGroup) -> (Self, Option<Vec<TopicPartition>>) {
         let wanted = asked.topics.as_ref().map(|topics| {
             let mut wanted = Vec::new();
             for topic in topics {
@@ -79,7 +90,7 @@ impl Plan {
             }
             wanted
         });
-        Self { group: asked.group_id, topics: asked.topics, wanted }
+        (Self { group: asked.group_id, topics: asked.topics }, wanted)
     }
 
     fn tell(self, version: i16, image: &MetadataImage, found: Result<Found, ErrorCode>) -> OffsetFetchResponseGroup {

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Members that an assignment may name.
+const MOST_MEMBERS: usize = 20_000;
 /// The protocol must be named from this version on (KIP-559).
 const NAMES_PROTOCOL: i16 = 5;
 
@@ -20,6 +22,9 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: SyncGroupRequest) ->
     }
     if request.group_id.is_empty() {
         return refused(ErrorCode::InvalidGroupId);
+    }
+    if request.assignments.len() > MOST_MEMBERS {
+        return refused(ErrorCode::InvalidRequest);
     }
     let group = request.group_id.clone();
     let sync = sync(request);
