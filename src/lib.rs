@@ -13,9 +13,9 @@ pub mod protocol; // frames, header versions, which APIs and versions we serve, 
 pub mod record; // record batch v2: header, records, builder, checks of a produced batch, compression -> model
 
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
+pub mod access; // quotas: how much a client may do
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
 pub mod group; // group coordinator: members, generations, committed offsets
-pub mod quota; // rates and buckets: how long a client has to wait
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
 

@@ -26,7 +26,7 @@ const MAX_FUNCTION_LINES: usize = 100;
 /// Open to every room: the words, which have no I/O, no clock and no randomness.
 const WORDS: &[&str] = &["model", "record", "protocol"];
 /// Pure state machines. They never see each other; the shard joins them.
-const MACHINES: &[&str] = &["access", "controller", "group", "producer", "quota", "replica", "transaction"];
+const MACHINES: &[&str] = &["access", "controller", "group", "producer", "replica", "transaction"];
 
 /// Each room and the rooms that it may name, beside itself. Rooms that do not exist yet are listed with the design's edges.
 const TABLE: &[(&str, &[&[&str]])] = &[
@@ -37,7 +37,6 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("controller", &[WORDS]),
     ("group", &[WORDS]),
     ("producer", &[WORDS]),
-    ("quota", &[WORDS]),
     ("replica", &[WORDS]),
     ("transaction", &[WORDS]),
     ("io", &[&["model"]]),

@@ -7,6 +7,7 @@ use crate::config::{BrokerConfig, ConfigSource, DynamicConfigs, describe_topic};
 use crate::controller::{Command, Reply};
 use crate::model::{ErrorCode, TopicId};
 use crate::protocol::StrBytes;
+use crate::shard::Stopping;
 use crate::protocol::generated::create_partitions_request::CreatePartitionsRequest;
 use crate::protocol::generated::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -22,6 +23,17 @@ pub(super) const STOPPING: ErrorCode = ErrorCode::NotController;
 /// Topics whose configs are described in one go; each has some thirty.
 const MANY: usize = 16;
 
+impl Call {
+    /// Lets the controller create or delete partitions, as far as the client's quota allows. Since version `strict_since` what is too
+    /// much is refused (KIP-599); before, it is done, and the client waits.
+    async fn controller(&self, strict_since: i16, command: Command) -> Result<Reply, Stopping> {
+        let is_strict = self.version() >= strict_since;
+        let reply = self.context.shards.controller_for(self.client_id(), is_strict, command).await?;
+        self.hold_off(u64::try_from(reply.throttle_time_ms()).unwrap_or(0));
+        Ok(reply)
+    }
+}
+
 /// Configs that a client wants of each new topic.
 type WantedConfigs = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -34,7 +46,7 @@ pub(super) async fn create_topics(call: Rc<Call>, request: CreateTopicsRequest) 
         })
         .await;
     let context = &call.context;
-    match context.shards.controller(Command::CreateTopics(request)).await {
+    match call.controller(6, Command::CreateTopics(request)).await {
         Ok(Reply::CreateTopics(mut response)) => {
             // Clients learn of configs since this version (KIP-525).
             let tells_configs = call.version() >= 5;
@@ -106,7 +118,7 @@ pub(super) async fn delete_topics(call: Rc<Call>, request: DeleteTopicsRequest) 
         };
         return call.compute(false, refuse).await;
     }
-    match call.context.shards.controller(Command::DeleteTopics(request)).await {
+    match call.controller(5, Command::DeleteTopics(request)).await {
         Ok(Reply::DeleteTopics(response)) => {
             call.compute(false, move || drop(wanted)).await;
             response
@@ -137,7 +149,7 @@ pub(super) async fn create_partitions(call: Rc<Call>, request: CreatePartitionsR
             (request, names)
         })
         .await;
-    match call.context.shards.controller(Command::CreatePartitions(request)).await {
+    match call.controller(3, Command::CreatePartitions(request)).await {
         Ok(Reply::CreatePartitions(response)) => {
             call.compute(false, move || drop(names)).await;
             response

@@ -11,10 +11,13 @@
 
 use super::{Answer, ApiContext, Connection, Finish};
 use crate::io::{Piece, Turn};
+use crate::shard::{QuotaKind, in_field};
 use crate::protocol::{Chunk, DecodeError, EncodeError, Message, Request, RequestFrame};
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Who asks, what, and the means to answer.
 pub(super) struct Call {
@@ -23,6 +26,10 @@ pub(super) struct Call {
     pub(super) request: RequestFrame,
     /// The message is not a short one.
     is_long: Cell<bool>,
+    /// What it took of this core, where anybody has a quota.
+    spent: Cell<Duration>,
+    /// For how long its client is held off.
+    wait_ms: Cell<u64>,
     /// Its turn among the long requests, or answers, of this core while it has it. Whoever has it is polled on whatever happens.
     turn: RefCell<Option<Turn>>,
 }
@@ -30,7 +37,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(context: &Rc<ApiContext>, connection: &Rc<Connection>, request: RequestFrame) -> Self {
         let (context, connection) = (context.clone(), connection.clone());
-        Self { context, connection, request, is_long: Cell::new(false), turn: RefCell::new(None) }
+        Self { context, connection, request, is_long: Cell::new(false), spent: Cell::default(), wait_ms: Cell::new(0), turn: RefCell::new(None) }
     }
 
     /// Version of the request.
@@ -46,9 +53,10 @@ impl Call {
     {
         let call = Rc::new(self);
         Box::pin(async move {
-            let answer = match call.decode::<R>().await {
+            let answer = match call.measured(call.decode::<R>()).await {
                 Ok(message) => {
-                    let response = handle(call.clone(), message).await;
+                    let mut response = call.measured(handle(call.clone(), message)).await;
+                    call.throttle(&mut response).await;
                     call.respond(response).await
                 }
                 Err(answer) => answer,
@@ -56,6 +64,58 @@ impl Call {
             call.end();
             answer
         })
+    }
+
+    /// Works, and notes what it takes of this core if anybody has a quota of that.
+    pub(super) async fn measured<T>(&self, work: impl Future<Output = T>) -> T {
+        if !self.context.shards.has_quotas() {
+            return work.await;
+        }
+        let (mut work, io) = (pin!(work), &self.context.io);
+        poll_fn(|context| {
+            let begun = io.now();
+            let polled = work.as_mut().poll(context);
+            self.spent.set(self.spent.get() + io.now().since(begun));
+            polled
+        })
+        .await
+    }
+
+    /// Counts the time that the request took, and says in the answer if its client has to wait.
+    async fn throttle(&self, response: &mut impl Message) {
+        let wait_ms = self.charge_time().await;
+        if wait_ms > 0 && self.hold_off(wait_ms) {
+            response.set_throttle_time_ms(in_field(wait_ms));
+        }
+    }
+
+    /// Counts the time that the request took; milliseconds that its client has to wait.
+    pub(super) async fn charge_time(&self) -> u64 {
+        // Percents of one processor.
+        self.charge(QuotaKind::Request, self.spent.get().as_secs_f64() * 100.0).await
+    }
+
+    /// Counts what the request took of its client's quota; milliseconds that the client has to wait.
+    pub(super) async fn charge(&self, kind: QuotaKind, amount: f64) -> u64 {
+        match self.context.shards.has_quotas() {
+            true => self.context.shards.charge(kind, self.client_id(), amount).await,
+            false => 0,
+        }
+    }
+
+    /// Nothing more is taken from the client for so long (KIP-219). Whether that is more than was said of this request before.
+    pub(super) fn hold_off(&self, wait_ms: u64) -> bool {
+        let is_more = wait_ms > self.wait_ms.get();
+        if is_more {
+            self.wait_ms.set(wait_ms);
+            self.connection.hold_off(self.context.io.now().after(Duration::from_millis(wait_ms)));
+        }
+        is_more
+    }
+
+    /// `client.id`; empty of a client that has none.
+    pub(super) fn client_id(&self) -> &str {
+        self.request.client_id.as_deref().unwrap_or_default()
     }
 
     /// The message; a malformed one ends the connection, as in Kafka.

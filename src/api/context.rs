@@ -2,12 +2,12 @@
 
 use crate::config::{BrokerConfig, DynamicConfigs, Listener, TopicConfig};
 use crate::controller::{ConfigResource, MetadataImage, Topic};
-use crate::io::{Io, Turnstile};
+use crate::io::{Io, Mono, Turnstile};
 use crate::model::{BrokerId, Offset, TopicId};
 use crate::protocol::StrBytes;
 use crate::shard::Shards;
 use crate::telemetry::LogLevels;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -128,11 +128,23 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Name of the listener that it came in by.
     pub listener: Arc<str>,
+    /// Its client has used up a quota: nothing more is taken from it until then.
+    held_off_until: Cell<Option<Mono>>,
 }
 
 impl Connection {
     /// A new connection.
     pub fn new(peer: SocketAddr, listener: &Arc<str>) -> Self {
-        Self { peer, listener: listener.clone() }
+        Self { peer, listener: listener.clone(), held_off_until: Cell::new(None) }
+    }
+
+    /// Nothing more is to be taken from the client until `until`, or later if that was said before.
+    pub(super) fn hold_off(&self, until: Mono) {
+        self.held_off_until.set(self.held_off_until.get().max(Some(until)));
+    }
+
+    /// Until when nothing is to be taken from the client, if that was ever said; it may be over.
+    pub fn held_off_until(&self) -> Option<Mono> {
+        self.held_off_until.get()
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::generated::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use crate::record::{BatchHeader, Codec, Compression, RecordsError, ValidateOptions, ValidatedBatch, Validator};
-use crate::shard::{MAX_SLICES, ProduceResult, ProduceSlice};
+use crate::shard::{MAX_SLICES, ProduceResult, ProduceSlice, QuotaKind, in_field};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::Future;
@@ -69,7 +69,7 @@ impl HandOver<'_> {
 }
 
 pub(super) async fn dispatch(call: Call) -> Finish {
-    let request = match call.decode::<ProduceRequest>().await {
+    let request = match call.measured(call.decode::<ProduceRequest>()).await {
         Ok(request) => request,
         Err(answer) => {
             call.end();
@@ -82,7 +82,7 @@ pub(super) async fn dispatch(call: Call) -> Finish {
     let topics = call.compute(false, move || without_repetitions(topic_data)).await;
     let (slices, places, before) = Default::default();
     let mut hand_over = HandOver { call: &call, acks, timeout, slices, places, before };
-    let mut response = check_all(&mut hand_over, &image, topics, transactional_id.is_some()).await;
+    let mut response = call.measured(check_all(&mut hand_over, &image, topics, transactional_id.is_some())).await;
     let slices = std::mem::take(&mut hand_over.slices);
     let last = hand_over.hand_over(slices);
     let HandOver { places, before, .. } = hand_over;
@@ -97,6 +97,7 @@ pub(super) async fn dispatch(call: Call) -> Finish {
         for (place, result) in places.into_iter().zip(last.await) {
             tell_result(&call, &image, result, &mut response, place);
         }
+        throttle(&call, acks, &mut response).await;
         let answer = answer(&call, acks, response).await;
         call.end();
         answer
@@ -173,6 +174,16 @@ fn without_repetitions(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
         }
     }
     merged
+}
+
+/// Counts what the request took; its client is held off, and told so, if it was too much.
+async fn throttle(call: &Call, acks: i16, response: &mut ProduceResponse) {
+    let of_bytes = call.charge(QuotaKind::Produce, call.request.size as f64).await;
+    // As in Kafka, whose clients do not wait for an answer to acks=0.
+    let of_time = if acks == 0 { 0 } else { call.charge_time().await };
+    let wait_ms = of_bytes.max(of_time);
+    call.hold_off(wait_ms);
+    response.throttle_time_ms = in_field(wait_ms);
 }
 
 /// With acks=0 there is no answer; an error is told by closing the connection, as Kafka does, so that the client looks for

@@ -73,6 +73,10 @@ getters! {
     connections_max_idle_ms: I64 = "connections.max.idle.ms";
     /// Not positive: no limit.
     queued_max_request_bytes: I64 = "queued.max.request.bytes";
+    quota_window_num: Count = "quota.window.num";
+    quota_window_size_seconds: I32 = "quota.window.size.seconds";
+    controller_quota_window_num: Count = "controller.quota.window.num";
+    controller_quota_window_size_seconds: I32 = "controller.quota.window.size.seconds";
     fetch_max_bytes: I32 = "fetch.max.bytes";
     max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
     max_request_partition_size_limit: Count = "max.request.partition.size.limit";

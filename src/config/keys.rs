@@ -20,7 +20,8 @@ const TIERED: &str = "tiered storage is not supported";
 const GROUPS: &str = "only groups of the classic protocol are served yet";
 const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
-const QUOTAS: &str = "quotas are not enforced yet";
+const QUOTAS: &str = "replication is not throttled yet";
+const CREATION: &str = "the rate of new connections has no bound yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const PER_IP: &str = "connections are counted for the broker, not for each address";
@@ -68,8 +69,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("controller.quorum.request.timeout.ms", Int, Some("2000"), Min(0), NotYet(CLUSTER)),
     key("controller.quorum.retry.backoff.ms", Int, Some("20"), Min(0), NotYet(CLUSTER)),
     key("controller.quorum.voters", List, Some(""), Any, Honoured),
-    key("controller.quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
-    key("controller.quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
+    key("controller.quota.window.num", Int, Some("11"), Min(1), Honoured),
+    key("controller.quota.window.size.seconds", Int, Some("1"), Min(1), Honoured),
     key("controller.socket.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
     key("create.topic.policy.class.name", Class, None, Any, Refused(JAVA)),
     key("default.replication.factor", Int, Some("1"), Any, Honoured),
@@ -168,7 +169,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("log.roll.ms", Long, None, Any, Honoured),
     key("log.segment.bytes", Int, Some("1073741824"), Min(1048576), Honoured),
     key("log.segment.delete.delay.ms", Long, Some("60000"), Min(0), Honoured),
-    key("max.connection.creation.rate", Int, Some("2147483647"), Min(0), NotYet(QUOTAS)),
+    key("max.connection.creation.rate", Int, Some("2147483647"), Min(0), NotYet(CREATION)),
     key("max.connections", Int, Some("2147483647"), Min(0), Honoured),
     key("max.connections.per.ip", Int, Some("2147483647"), Min(0), NotYet(PER_IP)),
     key("max.connections.per.ip.overrides", String, Some(""), Any, NotYet(PER_IP)),
@@ -210,8 +211,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
     key("queued.max.request.bytes", Long, Some("-1"), Any, Honoured),
     key("queued.max.requests", Int, Some("500"), Min(1), NoEffect("queued.max.request.bytes bounds what waits, by its bytes")),
-    key("quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
-    key("quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
+    key("quota.window.num", Int, Some("11"), Min(1), Honoured),
+    key("quota.window.size.seconds", Int, Some("1"), Min(1), Honoured),
     key("remote.fetch.max.wait.ms", Int, Some("500"), Min(1), NotYet(TIERED)),
     key("remote.list.offsets.request.timeout.ms", Long, Some("30000"), Min(1), NotYet(TIERED)),
     key("remote.log.index.file.cache.total.size.bytes", Long, Some("1073741824"), Min(1), NotYet(TIERED)),

@@ -1,15 +1,15 @@
 //! DeleteTopics. Whether deletion is allowed at all (`delete.topic.enable`) is checked at the edge, with the request's version.
 
 use super::image::{MetadataImage, Topic};
-use super::{Decision, Reply, batches};
+use super::{Context, Decision, Refusal, Reply, batches};
 use crate::model::{ErrorCode, TopicId};
-use crate::protocol::MetadataRecord;
+use crate::protocol::{MetadataRecord, StrBytes};
 use crate::protocol::generated::delete_topics_response::DeletableTopicResult;
 use crate::protocol::generated::{DeleteTopicsRequest, DeleteTopicsResponse, RemoveTopicRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Decides on DeleteTopics. Topics are named in `topic_names` (up to version 5) or, each by name or id, in `topics`.
-pub(super) fn delete_topics(image: &MetadataImage, request: &DeleteTopicsRequest) -> Decision {
+pub(super) fn delete_topics(image: &MetadataImage, request: &DeleteTopicsRequest, context: &mut Context<'_>) -> Decision {
     let (mut names, mut ids): (BTreeMap<&str, usize>, BTreeMap<TopicId, usize>) = Default::default();
     let mut responses = vec![];
     request.topic_names.iter().for_each(|name| *names.entry(name).or_default() += 1);
@@ -24,8 +24,20 @@ pub(super) fn delete_topics(image: &MetadataImage, request: &DeleteTopicsRequest
     // The same topic may have been asked for by name and by id: it goes once.
     let mut doomed: BTreeSet<TopicId> = BTreeSet::new();
     let mut found = |topic: &Topic| {
-        doomed.insert(topic.id);
-        DeletableTopicResult { name: Some((&*topic.name).into()), topic_id: topic.id, error_code: 0, error_message: None }
+        let name: StrBytes = (&*topic.name).into();
+        let partitions = if doomed.contains(&topic.id) { 0 } else { topic.partitions.len() };
+        match context.allowance.take(partitions) {
+            Ok(()) => {
+                doomed.insert(topic.id);
+                DeletableTopicResult { name: Some(name), topic_id: topic.id, error_code: 0, error_message: None }
+            }
+            Err(Refusal(error, text)) => DeletableTopicResult {
+                name: Some(name),
+                topic_id: topic.id,
+                error_code: error.code(),
+                error_message: text.map(StrBytes::from),
+            },
+        }
     };
     for (name, count) in names {
         responses.push(match image.topic_by_name(name) {
@@ -54,6 +66,6 @@ const UNKNOWN_NAME: &str = "This server does not host this topic-partition.";
 const UNKNOWN_ID: &str = "This server does not host this topic ID.";
 
 fn refused(name: Option<&str>, topic_id: TopicId, error: ErrorCode, text: &'static str) -> DeletableTopicResult {
-    let error_message = Some(crate::protocol::StrBytes::from_static(text));
+    let error_message = Some(StrBytes::from_static(text));
     DeletableTopicResult { name: name.map(Into::into), topic_id, error_code: error.code(), error_message }
 }

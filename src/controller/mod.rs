@@ -17,6 +17,7 @@
 //! that move), access control, quotas.
 
 #[cfg(test)]
+mod allowance;
 mod admin_tests;
 mod apply;
 mod brokers;
@@ -37,6 +38,7 @@ mod topics;
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
 pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
+pub use allowance::Allowance;
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
@@ -159,6 +161,28 @@ pub enum Reply {
     Unfenced(Result<(), ErrorCode>),
 }
 
+impl Reply {
+    /// Says for how long the client is held off that changed partitions.
+    pub fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        match self {
+            Self::CreateTopics(response) => response.throttle_time_ms = milliseconds,
+            Self::DeleteTopics(response) => response.throttle_time_ms = milliseconds,
+            Self::CreatePartitions(response) => response.throttle_time_ms = milliseconds,
+            _ => {}
+        }
+    }
+
+    /// For how long the client is held off that changed partitions.
+    pub fn throttle_time_ms(&self) -> i32 {
+        match self {
+            Self::CreateTopics(response) => response.throttle_time_ms,
+            Self::DeleteTopics(response) => response.throttle_time_ms,
+            Self::CreatePartitions(response) => response.throttle_time_ms,
+            _ => 0,
+        }
+    }
+}
+
 /// What to commit, and then to answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Decision {
@@ -183,6 +207,8 @@ pub struct Context<'a> {
     pub list_default: ListDefault<'a>,
     /// Gives 16 random bytes.
     pub random: &'a mut dyn FnMut() -> [u8; 16],
+    /// How many partitions may be created and deleted.
+    pub allowance: Allowance,
 }
 
 impl Context<'_> {
@@ -199,7 +225,7 @@ impl Context<'_> {
 pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_>) -> Decision {
     let decision = match command {
         Command::CreateTopics(request) => topics::create_topics(image, request, context),
-        Command::DeleteTopics(request) => delete::delete_topics(image, request),
+        Command::DeleteTopics(request) => delete::delete_topics(image, request, context),
         Command::CreatePartitions(request) => partitions::create_partitions(image, request, context),
         Command::AlterConfigs { alterations, validate_only } => {
             configs::alter_configs(image, alterations, *validate_only, context)

@@ -64,14 +64,15 @@ fn add_partitions(
         let text = "Unable to perform excessively large batch operation.";
         return Err(Refusal::new(ErrorCode::PolicyViolation, text));
     }
+    if let Some(assignments) = request.assignments.as_ref().filter(|assignments| assignments.len() != added) {
+        let text = format!(
+            "Attempted to add {added} additional partition(s), but only {} assignment(s) were specified.",
+            assignments.len()
+        );
+        return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
+    }
+    context.allowance.take(added)?;
     let replicas = match &request.assignments {
-        Some(assignments) if assignments.len() != added => {
-            let text = format!(
-                "Attempted to add {added} additional partition(s), but only {} assignment(s) were specified.",
-                assignments.len()
-            );
-            return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
-        }
         Some(assignments) => {
             let factor = Some(replication_factor(topic));
             let check = |(index, ids): (i32, &Vec<i32>)| check_manual_assignment(image, ids, factor, index);

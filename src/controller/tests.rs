@@ -14,6 +14,7 @@ pub(super) struct World {
     log: Vec<Vec<MetadataRecord>>,
     seed: u8,
     validated: bool,
+    pub(super) allowance: Allowance,
 }
 
 fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
@@ -56,8 +57,11 @@ impl World {
             judge_configs: &judge,
             list_default: &|_, name| (name == "list").then_some("a"),
             random: &mut random,
+            allowance: self.allowance,
         };
-        decide(self.loader.image(), command, &mut context)
+        let decision = decide(self.loader.image(), command, &mut context);
+        self.allowance = context.allowance;
+        decision
     }
 
     pub(super) fn call(&mut self, command: Command) -> Reply {

@@ -109,6 +109,7 @@ fn create_topic(
         true => placed(image, topic, context)?,
         false => assigned(image, topic)?,
     };
+    context.allowance.take(partitions.len())?;
     let id = context.topic_id();
     let mut records = vec![topic_record(name, id)];
     // A config that is named twice has the last value; one record each, before the partitions.

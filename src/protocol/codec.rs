@@ -39,6 +39,9 @@ pub trait Message: Sized + Default {
     /// Appends the message in `version`. After an error the writer holds a torn message and is to be dropped.
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
+    /// Says in an answer for how long its client is held off (`throttle_time_ms`); an answer without that field stays as it is.
+    fn set_throttle_time_ms(&mut self, _milliseconds: i32) {}
+
     /// Reads the message from the start of `frame`, whose record data and strings it then shares.
     fn from_bytes(frame: Bytes, version: i16) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::new(frame), version)

@@ -35,6 +35,8 @@ pub struct RequestFrame {
     pub correlation_id: i32,
     /// `client.id`; null from some clients.
     pub client_id: Option<StrBytes>,
+    /// Bytes of the frame, header included, its length prefix not.
+    pub size: usize,
     body: Reader,
 }
 
@@ -53,10 +55,11 @@ impl RequestFrame {
     }
 
     fn read(mut body: Reader) -> Result<Self, FrameError> {
+        let size = body.remaining();
         let (code, version) = body.peek_i16s()?;
         let api_key = ApiKey::from_code(code).ok_or(FrameError::UnknownApi(code))?;
         let header = RequestHeader::decode(&mut body, api_key.request_header_version(version))?;
-        let request = Self { api_key, version, correlation_id: header.correlation_id, client_id: header.client_id, body };
+        let request = Self { api_key, version, correlation_id: header.correlation_id, client_id: header.client_id, size, body };
         if request.is_version_served() || api_key == ApiKey::ApiVersions {
             Ok(request)
         } else {

@@ -30,7 +30,7 @@ use crate::config::{
     BrokerConfig, broker_list_default, dynamic_config_warning, topic_config_warnings, topic_list_default, validate_topic_configs,
 };
 use crate::controller::{
-    ApplyError, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta, MetadataImage,
+    Allowance, ApplyError, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta, MetadataImage,
     decide,
 };
 use crate::io::Io;
@@ -136,6 +136,8 @@ pub struct Executed {
     pub image: Arc<MetadataImage>,
     /// What the decision changed; empty if it committed nothing.
     pub delta: MetadataDelta,
+    /// What is left of the allowance that it was decided with.
+    pub allowance: Allowance,
 }
 
 /// The controller of this cluster, on its core.
@@ -197,6 +199,14 @@ impl Quorum {
     /// # Errors
     /// See [`QuorumError`].
     pub async fn execute(&mut self, command: Command) -> Result<Executed, QuorumError> {
+        self.execute_within(command, Allowance::default()).await
+    }
+
+    /// As [`Quorum::execute`], with an allowance of partitions that may change.
+    ///
+    /// # Errors
+    /// See [`QuorumError`].
+    pub async fn execute_within(&mut self, command: Command, allowance: Allowance) -> Result<Executed, QuorumError> {
         let (image, randomness) = (self.image.clone(), self.io.randomness());
         let (num_partitions, default_replication_factor) = (self.num_partitions, self.default_replication_factor);
         let is_long = command.size() > MANY_TOPICS;
@@ -208,6 +218,7 @@ impl Quorum {
                 judge_configs: &judge,
                 list_default: &list_default,
                 random: &mut || randomness.bytes::<16>(),
+                allowance,
             };
             let decision = decide(&image, &command, &mut context);
             match &command {
@@ -217,14 +228,14 @@ impl Quorum {
                 }
                 _ => {}
             }
-            decision
+            (decision, context.allowance)
         };
-        let decision = self.io.compute(is_long, decide_and_warn).await;
+        let (decision, allowance) = self.io.compute(is_long, decide_and_warn).await;
         let mut delta = MetadataDelta::default();
         for records in decision.batches {
             delta.merge(self.commit(&records).await?);
         }
-        Ok(Executed { reply: decision.reply, image: Arc::clone(&self.image), delta })
+        Ok(Executed { reply: decision.reply, image: Arc::clone(&self.image), delta, allowance })
     }
 
     async fn commit(&mut self, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {

@@ -24,6 +24,9 @@ const MAX_GATHERED_PIECES: usize = 256;
 /// How often a reader that found no memory asks again.
 const MEMORY_RETRY: Duration = Duration::from_millis(20);
 
+/// How often a reader that is held off looks whether its connection is still wanted.
+const HELD_OFF_STEP: Duration = Duration::from_millis(100);
+
 /// What the connections of a core share.
 pub(super) struct Host {
     pub(super) io: Io,
@@ -109,6 +112,8 @@ impl Pipe {
         let (host, entry) = (&self.host, &self.entry);
         let mut frames = Frames::new(&host.budget, host.max_frame);
         while !host.registry.is_stopping() {
+            // Before reading: what is held off is to hold little meanwhile.
+            self.let_go(connection).await;
             match frames.next() {
                 Next::Frame(frame) => {
                     entry.inside_frame_since.set(None);
@@ -155,6 +160,17 @@ impl Pipe {
         }
     }
 
+    /// Waits until the client has paid for what it took beyond its quotas (KIP-219), or nobody waits for it any more.
+    async fn let_go(&self, connection: &Connection) {
+        while let Some(until) = connection.held_off_until() {
+            let left = until.since(self.host.io.now());
+            if left.is_zero() || self.host.registry.is_stopping() || self.entry.is_closed() {
+                return;
+            }
+            self.host.io.sleep(left.min(HELD_OFF_STEP)).await;
+        }
+    }
+
     /// Dispatches one request when its turn has come.
     async fn take(&self, frame: Frame, connection: &Rc<Connection>) {
         let overlaps = api::may_overlap(&frame.bytes);
@@ -164,6 +180,11 @@ impl Pipe {
                 break;
             }
             self.changed.notified().await;
+        }
+        // What came with an earlier request waits for what that one used up.
+        self.let_go(connection).await;
+        if self.entry.is_closed() {
+            return;
         }
         let (api, begun) = (api::number_of(&frame.bytes), self.host.io.now());
         self.host.requests.taken(api, frame.bytes.len());

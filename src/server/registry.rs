@@ -21,6 +21,7 @@ pub(super) struct Entry {
     pub(super) sending_since: Cell<Option<Mono>>,
     /// Requests that were dispatched and not answered yet: a connection with some is never idle.
     pub(super) unanswered: Cell<usize>,
+    closed: Cell<bool>,
 }
 
 /// All connections of a core.
@@ -33,6 +34,17 @@ pub(super) struct Registry {
 }
 
 impl Entry {
+    /// Ends the connection from this side, whatever its tasks wait for.
+    fn close(&self) {
+        self.closed.set(true);
+        self.socket.shutdown();
+    }
+
+    /// Whether it was closed from this side.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Whether nothing has moved for `limit`: no request under way, or an answer that the client does not take.
     fn is_idle(&self, now: Mono, limit: Duration) -> bool {
         match self.sending_since.get() {
@@ -61,6 +73,7 @@ impl Registry {
             inside_frame_since: Cell::new(None),
             sending_since: Cell::new(None),
             unanswered: Cell::new(0),
+            closed: Cell::new(false),
         });
         self.entries.borrow_mut().insert(id, entry.clone());
         Some(entry)
@@ -92,7 +105,7 @@ impl Registry {
             "closing a connection that holds memory with an unfinished request while others wait for memory"
         );
         entry.inside_frame_since.set(None);
-        entry.socket.shutdown();
+        entry.close();
         true
     }
 
@@ -105,7 +118,7 @@ impl Registry {
             let idle: Vec<_> = self.entries.borrow().values().filter(|entry| entry.is_idle(now, limit)).cloned().collect();
             for entry in idle {
                 tracing::debug!(peer = %entry.socket.peer_addr(), "closing an idle connection");
-                entry.socket.shutdown();
+                entry.close();
             }
         }
     }
@@ -127,7 +140,7 @@ impl Registry {
             let late = io.now() >= deadline;
             for entry in entries {
                 if late || entry.unanswered.get() == 0 {
-                    entry.socket.shutdown();
+                    entry.close();
                 }
             }
             if late {

@@ -7,6 +7,7 @@ use super::core::{Core, FIRST_CORE};
 use super::dirs::DirReport;
 use super::handle::Stopping;
 use super::message::Message;
+use super::quota::Mutations;
 use crate::controller::{BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
@@ -27,7 +28,7 @@ const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 
 /// What waits for the controller.
 enum Waiting {
-    Command(Command, ReplySender<Result<Reply, Stopping>>),
+    Command(Command, Option<Mutations>, ReplySender<Result<Reply, Stopping>>),
     ProducerIds(ReplySender<Result<Range<ProducerId>, Stopping>>),
 }
 
@@ -105,8 +106,12 @@ impl Control {
     pub(super) async fn run(mut self) {
         let core = self.core.clone();
         while let Some(waiting) = core.next_decision().await {
-            let (command, asker) = waiting.into_command(&core);
-            match self.quorum.execute(command).await {
+            let (command, mutations, asker) = waiting.into_command(&core);
+            let mut decided = self.quorum.execute_within(command, core.allowance(mutations)).await;
+            if let Ok(executed) = &mut decided {
+                core.take_mutations(mutations, executed);
+            }
+            match decided {
                 Ok(executed) if core.io.planted("topic told before it is there") => {
                     asker.answer(executed.reply);
                     core.io.sleep(std::time::Duration::from_millis(5)).await;
@@ -148,12 +153,12 @@ enum Answering {
 }
 
 impl Waiting {
-    fn into_command(self, core: &Core) -> (Command, Answering) {
+    fn into_command(self, core: &Core) -> (Command, Option<Mutations>, Answering) {
         match self {
-            Self::Command(command, to) => (command, Answering::Command(to)),
+            Self::Command(command, mutations, to) => (command, mutations, Answering::Command(to)),
             Self::ProducerIds(to) => {
                 let (broker, epoch) = (core.broker_id(), core.broker_epoch.get());
-                (Command::AllocateProducerIds { broker, epoch }, Answering::ProducerIds(to))
+                (Command::AllocateProducerIds { broker, epoch }, None, Answering::ProducerIds(to))
             }
         }
     }
@@ -192,8 +197,13 @@ async fn endpoints(core: &Core, bound: &[SocketAddr]) -> Vec<Endpoint> {
 }
 
 impl Core {
-    pub(super) fn enqueue_command(&self, command: Command, reply: ReplySender<Result<Reply, Stopping>>) {
-        self.enqueue(Waiting::Command(command, reply));
+    pub(super) fn enqueue_command(
+        &self,
+        command: Command,
+        mutations: Option<Mutations>,
+        reply: ReplySender<Result<Reply, Stopping>>,
+    ) {
+        self.enqueue(Waiting::Command(command, mutations, reply));
     }
 
     pub(super) fn enqueue_producer_ids(&self, reply: ReplySender<Result<Range<ProducerId>, Stopping>>) {

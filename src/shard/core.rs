@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
     pub(super) requests: Rc<RequestStatistics>,
+    /// What clients with a quota took.
+    pub(super) rates: super::quota::Rates,
     pub(super) coordinations: RefCell<BTreeMap<TopicIdPartition, Rc<Coordination>>>,
     /// No coordinator begins any more.
     pub(super) coordinations_over: Cell<bool>,
@@ -86,6 +88,7 @@ impl Core {
             watches: RefCell::default(),
             next_watch: Cell::new(0),
             requests: Rc::default(),
+            rates: super::quota::Rates::default(),
             coordinations: RefCell::default(),
             coordinations_over: Cell::new(false),
             deadlines: RefCell::default(),
@@ -178,7 +181,8 @@ impl Core {
             Message::Producers { partitions, reply } => {
                 self.answer(reply, |core| async move { core.active_producers(partitions).await });
             }
-            Message::Controller { command, reply } => self.enqueue_command(command, reply),
+            Message::Controller { command, mutations, reply } => self.enqueue_command(command, mutations, reply),
+            Message::Charge { charge, reply } => reply.send(self.take_charge(charge)),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
             Message::Prepare { image, delta, reply } => {
                 self.answer(reply, |core| async move { core.prepare(image, delta).await });

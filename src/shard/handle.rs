@@ -266,7 +266,7 @@ impl Shards {
     /// partitions take records.
     pub fn controller(&self, command: Command) -> impl Future<Output = Result<Reply, Stopping>> + 'static {
         let (reply, answer) = reply();
-        self.core.send(FIRST_CORE, Message::Controller { command, reply });
+        self.core.send(FIRST_CORE, Message::Controller { command, mutations: None, reply });
         async move { answer.await.unwrap_or(Err(Stopping)) }
     }
 

@@ -7,6 +7,7 @@ use super::coordinator::Said;
 use super::dirs::{DirReport, OpenDirError, PartitionOffsets};
 use super::handle::Stopping;
 use super::load::LoadReport;
+use super::quota::{Charge, Mutations};
 use super::requests::{
     ActiveProducers, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset,
     LogSize, ProduceResult, ProduceSlice,
@@ -38,6 +39,9 @@ pub(super) enum Message {
     /// Tell the sizes of the receiver's logs. Lost: they are missing from the answer.
     LogSizes { reply: ReplySender<Vec<LogSize>> },
 
+    /// A client with a quota took something; for how many milliseconds is it to wait? To the home of its rate. Lost: it need not.
+    Charge { charge: Charge, reply: ReplySender<u64> },
+
     // ---- groups ----
     /// Ask the coordinator in a partition of the receiver. Lost: NOT_COORDINATOR.
     Group { id: TopicIdPartition, request: group::Request, reply: ReplySender<Said<group::Answer>> },
@@ -68,7 +72,8 @@ pub(super) enum Message {
 
     // ---- metadata ----
     /// Decide and commit; to the controller's core. Lost: the asker gets [`Stopping`].
-    Controller { command: Command, reply: ReplySender<Result<Reply, Stopping>> },
+    /// With `mutations`, as far as the client's quota allows.
+    Controller { command: Command, mutations: Option<Mutations>, reply: ReplySender<Result<Reply, Stopping>> },
     /// Give out a block of producer ids; to the controller's core. Lost: the asker gets [`Stopping`].
     ProducerIds { reply: ReplySender<Result<Range<ProducerId>, Stopping>> },
     /// Create the logs of partitions that are new in an image. Lost: the receiver is stopping and needs it no more.

@@ -18,7 +18,8 @@
 //! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log
 //! dirs, checkpoints and failed devices; `control` the controller's queue, `metadata` and `apply` what a core makes of an image;
 //! `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens without anybody asking,
-//! `clean` of it the compaction of logs; `settings` what of the configuration matters here.
+//! `clean` of it the compaction of logs; `quota` what
+//! clients may take; `settings` what of the configuration matters here.
 
 mod apply;
 mod clean;
@@ -35,6 +36,7 @@ mod message;
 mod metadata;
 mod partition;
 pub mod placement;
+mod quota;
 mod read;
 mod requests;
 mod settings;
@@ -50,6 +52,7 @@ mod write;
 pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
 pub use coordinator::{ListedGroup, OFFSETS_TOPIC, group_partition};
+pub use quota::{QuotaKind, in_field};
 pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use requests::{
     AbortedTransaction, ActiveProducer, ActiveProducers, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,

@@ -1,5 +1,6 @@
 //! What a core takes from the broker's configuration, as plain values.
 
+use crate::access::quota::Windows;
 use crate::config::BrokerConfig;
 use crate::group;
 use crate::log::CleanerLimits;
@@ -41,6 +42,10 @@ pub struct Settings {
     pub cleaner: CleanerLimits,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
+    /// `quota.window.num` and `quota.window.size.seconds`.
+    pub quota_windows: Windows,
+    /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
+    pub mutation_windows: Windows,
     /// What group coordinators go by.
     pub groups: group::Config,
     /// `offsets.retention.check.interval.ms`.
@@ -95,6 +100,8 @@ impl From<&BrokerConfig> for Settings {
                 bytes_per_second: config.log_cleaner_io_max_bytes_per_second(),
             },
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
+            quota_windows: windows(config.quota_window_num(), config.quota_window_size_seconds()),
+            mutation_windows: windows(config.controller_quota_window_num(), config.controller_quota_window_size_seconds()),
             groups: groups(config),
             offsets_retention_check_interval: duty(config.offsets_retention_check_interval_ms()),
             offsets_commit_timeout: duty(config.offsets_commit_timeout_ms()),
@@ -102,6 +109,10 @@ impl From<&BrokerConfig> for Settings {
             offsets_compression: offsets_compression(config),
         }
     }
+}
+
+fn windows(count: usize, seconds: i32) -> Windows {
+    Windows { count, length_ms: u64::try_from(seconds).unwrap_or(0).max(1) * 1_000 }
 }
 
 fn groups(config: &BrokerConfig) -> group::Config {

@@ -86,13 +86,18 @@ fn message_impl(message: &Message, response: Option<&str>) -> String {
             "if !(Self::MIN_VERSION..=Self::MAX_VERSION).contains(&v) {{ return Err({error}::UnsupportedVersion {{ message: Self::NAME, version: v }}); }}"
         )
     };
+    let is_throttled = |top: &Struct| top.fields.iter().any(|field| field.name == "ThrottleTimeMs");
+    let throttled = match message.structs.first().is_some_and(is_throttled) {
+        true => "\nfn set_throttle_time_ms(&mut self, milliseconds: i32) { self.throttle_time_ms = milliseconds; }",
+        false => "",
+    };
     let mut out = format!(
         "impl Message for {name} {{
             const NAME: &'static str = \"{name}\";
             const MIN_VERSION: i16 = {low};
             const MAX_VERSION: i16 = {high};
             fn decode(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {{ {} Self::read(r, v) }}
-            fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {{ {} self.write(w, v) }}
+            fn encode(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {{ {} self.write(w, v) }}{throttled}
         }}\n",
         check("DecodeError"),
         check("EncodeError"),

@@ -30,7 +30,7 @@ use crate::protocol::generated::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use crate::protocol::{Records, StrBytes};
-use crate::shard::{FetchPartition, FetchResult};
+use crate::shard::{FetchPartition, FetchResult, QuotaKind, in_field};
 use bytes::Bytes;
 use cache::{SessionContext, SessionRequest};
 use read::{Asked, Limits};
@@ -74,17 +74,38 @@ async fn answer_request(call: &Call, request: FetchRequest) -> Answer {
     let (is_long, known) = (wanted.len() > MANY, image.clone());
     let (asked, partitions) = call.compute(is_long, move || look_up(&known, wanted, replica_id)).await;
     let some_missing = partitions.len() < asked.len();
-    let results = read::read(call, partitions, some_missing, &limits).await;
+    let results = call.measured(read::read(call, partitions, some_missing, &limits)).await;
+    let wait_ms = throttle(call, &results).await;
     let telling = match begin_telling(context, &session, asked.len()) {
         Ok(telling) => telling,
         Err(error) => return call.respond(FetchResponse { error_code: error.code(), ..Default::default() }).await,
     };
+    if wait_ms > 0 {
+        // The client gets nothing now, and asks for the same again.
+        let telling = match telling {
+            Telling::News { .. } => telling,
+            Telling::First(_) | Telling::All => Telling::All,
+        };
+        call.compute(is_long, move || drop((asked, results))).await;
+        let session_id = end_telling(context, session, telling);
+        return call.respond(FetchResponse { throttle_time_ms: in_field(wait_ms), session_id, ..Default::default() }).await;
+    }
     let (mut response, telling) = call.compute(is_long, move || Response::tell(version, asked, results, telling)).await;
     response.message.session_id = end_telling(context, session, telling);
     response.add_nodes(call, &image);
     assert!(response.message.session_id >= NO_SESSION, "session ids are positive");
     let mut gaps = response.gaps;
     call.respond_with(response.message, |pieces, index| pieces.extend(gaps[index].drain(..).map(Piece::File))).await
+}
+
+/// Counts what the answer takes; milliseconds for which the client is held off if that is too much.
+async fn throttle(call: &Call, results: &[FetchResult]) -> u64 {
+    let of_time = call.charge_time().await;
+    let bytes: u64 = results.iter().map(|result| result.bytes).sum();
+    let of_bytes = if of_time > 0 || bytes == 0 { 0 } else { call.charge(QuotaKind::Fetch, bytes as f64).await };
+    let wait_ms = of_time.max(of_bytes);
+    call.hold_off(wait_ms);
+    wait_ms
 }
 
 /// What is to be asked and told, and what is to be read of it; what cannot be read stands last in the answer, as from Kafka.

@@ -53,4 +53,7 @@ impl Message for AddRaftVoterResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }

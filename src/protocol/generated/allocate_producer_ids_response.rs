@@ -51,4 +51,7 @@ impl Message for AllocateProducerIdsResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }

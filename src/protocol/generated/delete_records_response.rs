@@ -115,4 +115,7 @@ impl Message for DeleteRecordsResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }

@@ -147,4 +147,7 @@ impl Message for DescribeAclsResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }

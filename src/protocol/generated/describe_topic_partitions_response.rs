@@ -195,4 +195,7 @@ impl Message for DescribeTopicPartitionsResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }

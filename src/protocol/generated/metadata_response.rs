@@ -302,4 +302,7 @@ impl Message for MetadataResponse {
         }
         self.write(w, v)
     }
+    fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+        self.throttle_time_ms = milliseconds;
+    }
 }
