@@ -14,6 +14,7 @@ mod admin;
 mod admin_wire;
 mod journeys;
 mod old_tools;
+mod quotas;
 mod readers;
 mod writers;
 

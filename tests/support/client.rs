@@ -29,6 +29,7 @@ const CREATE_TOPICS_VERSION: i16 = 7;
 pub struct Client {
     socket: TcpStream,
     correlation: i32,
+    client_id: String,
 }
 
 /// A partition's answer to a fetch.
@@ -57,7 +58,13 @@ impl Client {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
         socket.set_write_timeout(Some(ANSWER_LIMIT))?;
-        Ok(Client { socket, correlation: 0 })
+        Ok(Client { socket, correlation: 0, client_id: "tests".to_owned() })
+    }
+
+    /// Calls itself otherwise from now on (`client.id`).
+    pub fn named(mut self, client_id: &str) -> Client {
+        client_id.clone_into(&mut self.client_id);
+        self
     }
 
     /// How long an answer may take from now on.
@@ -78,8 +85,8 @@ impl Client {
         writer.i16(R::API_KEY as i16);
         writer.i16(version);
         writer.i32(self.correlation);
-        writer.i16(5);
-        writer.raw(b"tests");
+        writer.i16(self.client_id.len() as i16);
+        writer.raw(self.client_id.as_bytes());
         if flexible {
             writer.uvarint(0);
         }

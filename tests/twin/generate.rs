@@ -116,6 +116,20 @@ impl Generator<'_> {
             (_, "CreatableTopicConfig" | "CreateableTopicConfig", "Value") => {
                 texts(&["1048576", "-1", "compact", "compact,delete", "words", "", "gzip"])
             }
+            // Addresses are described, but none is given a quota: Flumen refuses that. And nobody gets one that the test would feel.
+            ("AlterClientQuotasRequest", _, "EntityType") => texts(&["user", "user", "client-id", "client-id", "", "planet"]),
+            (_, _, "EntityType") => texts(&["user", "client-id", "ip", "", "planet"]),
+            (_, _, "EntityName" | "Match") => texts(&["alice", "alice", "bob", ""]),
+            ("AlterClientQuotasRequest", _, "Key") => texts(&[
+                "producer_byte_rate",
+                "consumer_byte_rate",
+                "request_percentage",
+                "controller_mutation_rate",
+                "connection_creation_rate",
+                "no_such_rate",
+            ]),
+            ("AlterClientQuotasRequest", _, "Value") => [1e9, 2e9, 1e9 + 0.5, 0.0, -1.0].map(Tree::Float).to_vec(),
+            (_, _, "MatchType") => numbers(&[0, 0, 1, 2, 2, 3, -1]),
             // Neither loggers, which are ours, nor what cannot be described yet; and of a broker not all its settings, which are the test's.
             ("DescribeConfigsRequest", _, "ResourceType") => numbers(&[2, 2, 2, 4, 0, 3, 127]),
             // What all brokers share has a rule of its own where there are eligible leader replicas (KIP-966).
