@@ -68,7 +68,9 @@ impl Rate {
     /// The time that the average is over.
     fn elapsed_ms(&self, windows: Windows, now_ms: u64) -> u64 {
         let begun = self.windows.front().map_or(now_ms, |first| first.begun_ms);
-        (now_ms - begun.min(now_ms)).max(windows.whole_ms())
+        let elapsed_ms = now_ms - begun.min(now_ms);
+        // Whole windows are missing, not parts of them: so it is in Kafka.
+        elapsed_ms + windows.whole_ms().saturating_sub(elapsed_ms / windows.length_ms * windows.length_ms)
     }
 
     /// Milliseconds that the client has to wait until the average is back at `bound` a second; 0 if it is not above.

@@ -1,6 +1,6 @@
 //! Quotas of clients: set with Kafka's own tool, and felt as with Apache Kafka (`FLUMEN_TEST_TARGET=kafka`).
 
-use crate::admin::{alter, complaint, configs, has};
+use crate::admin::{alter, complaint, configs};
 use crate::support::broker::{Broker, Kind};
 use crate::support::client::{Client, produce_request};
 use bytes::Bytes;
@@ -75,23 +75,33 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 #[test]
 fn quotas_are_set_described_and_taken_back() {
     let broker = broker();
-    let of = |entity: &[&str]| configs(broker, entity, &["--describe"]);
+    // The tool prints them in no order.
+    let of = |entity: &[&str]| {
+        let lines = configs(broker, entity, &["--describe"]);
+        let (whose, quotas) = lines.first()?.split_once(" are ")?;
+        let mut quotas: Vec<_> = quotas.split(", ").map(str::to_owned).collect();
+        quotas.sort_unstable();
+        Some(format!("{whose}: {}", quotas.join(" ")))
+    };
     let client = ["--entity-type", "clients", "--entity-name", "quick"];
     alter(broker, &client, &["--add-config", "producer_byte_rate=1024,consumer_byte_rate=2048"]);
-    has(&of(&client), "Quota configs for client-id 'quick' are consumer_byte_rate=2048.0, producer_byte_rate=1024.0");
+    let told = of(&client).unwrap();
+    assert_eq!(told, "Quota configs for client-id 'quick': consumer_byte_rate=2048.0 producer_byte_rate=1024.0");
     alter(broker, &client, &["--add-config", "request_percentage=12.5", "--delete-config", "consumer_byte_rate"]);
-    has(&of(&client), "Quota configs for client-id 'quick' are producer_byte_rate=1024.0, request_percentage=12.5");
+    let told = of(&client).unwrap();
+    assert_eq!(told, "Quota configs for client-id 'quick': producer_byte_rate=1024.0 request_percentage=12.5");
 
     let both = ["--entity-type", "users", "--entity-name", "alice", "--entity-type", "clients", "--entity-default"];
     alter(broker, &both, &["--add-config", "controller_mutation_rate=0.5"]);
-    has(&of(&both), "Quota configs for user-principal 'alice', the default client-id are controller_mutation_rate=0.5");
+    let told = of(&both).unwrap();
+    assert_eq!(told, "Quota configs for user-principal 'alice', the default client-id: controller_mutation_rate=0.5");
     alter(broker, &both, &["--delete-config", "controller_mutation_rate"]);
-    assert_eq!(of(&both).concat(), "");
+    assert_eq!(of(&both), None);
 
     let refused = complaint(broker, "kafka.admin.ConfigCommand", &[&client[..], &["--alter", "--add-config", "no_such_rate=1"]].concat());
     assert!(refused.contains("no_such_rate"), "{refused}");
     alter(broker, &client, &["--delete-config", "producer_byte_rate,request_percentage"]);
-    assert_eq!(of(&client).concat(), "");
+    assert_eq!(of(&client), None);
 }
 
 #[test]
@@ -107,7 +117,8 @@ fn who_writes_too_much_is_told_and_held_off() {
     assert!(others < Duration::from_secs(2), "nobody else waits, not even {others:?}");
     let (again, waited) = timed(|| produce(&mut client, "produced", 10));
     assert!(waited > Duration::from_millis(held_off as u64 - 500), "the next was taken after {waited:?}, not {held_off} ms");
-    assert!(again < 1_000, "nearly all of it is paid for: {again}");
+    // It counts for eleven seconds, and by then it is over little more than ten.
+    assert!((2_000..=4_500).contains(&again), "{again}");
 }
 
 #[test]
@@ -121,8 +132,8 @@ fn one_client_has_one_quota_whatever_its_connections() {
 #[test]
 fn who_reads_too_much_gets_nothing_for_a_while() {
     let mut writer = connect("nobody");
-    for _ in 0..30 {
-        produce(&mut writer, "fetched", 9_000);
+    for _ in 0..40 {
+        produce(&mut writer, "fetched", 8_000);
     }
     let topic_id = writer.topic_id("fetched").unwrap().unwrap();
     let mut client = connect("fetching");
@@ -133,12 +144,12 @@ fn who_reads_too_much_gets_nothing_for_a_while() {
         let answer: FetchResponse = client.call(&request, FETCH_VERSION, true).unwrap();
         assert_eq!(answer.error_code, 0);
         let bytes: usize = answer.responses.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.records.len()).sum();
-        let next = answer.responses.first().map_or(fetch_offset, |topic| fetch_offset + (bytes / 9_000) as i64 + i64::from(topic.partitions.is_empty()));
-        (answer.throttle_time_ms, bytes, next)
+        // Each batch has one record.
+        (answer.throttle_time_ms, bytes, fetch_offset + (bytes / 8_000) as i64)
     };
     let (held_off, bytes, next) = fetch(0);
     assert_eq!(held_off, 0);
-    assert!((50_000..=109_200).contains(&bytes), "one answer has what the quota allows in ten seconds, not {bytes}");
+    assert!((50_000..=100_000).contains(&bytes), "one answer has what the quota allows in ten seconds, not {bytes}");
     let mut total = bytes;
     let (mut place, mut pauses, begun) = (next, 0, Instant::now());
     while total < 170_000 {
