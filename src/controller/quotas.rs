@@ -173,3 +173,110 @@ impl MetadataImage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{World, topic};
+    use super::super::{Allowance, Command};
+    use super::*;
+    use crate::protocol::generated::CreateTopicsRequest;
+
+    /// One operation a key; `None` removes it.
+    fn change(entity: &[(&str, Option<&str>)], ops: &[(&str, Option<f64>)]) -> EntryData {
+        let part = |(kind, name): &(&str, Option<&str>)| EntityData {
+            entity_type: (*kind).into(),
+            entity_name: name.map(Into::into),
+            ..EntityData::default()
+        };
+        let op = |(key, value): &(&str, Option<f64>)| OpData {
+            key: (*key).into(),
+            value: value.unwrap_or(0.0),
+            remove: value.is_none(),
+            ..OpData::default()
+        };
+        EntryData { entity: entity.iter().map(part).collect(), ops: ops.iter().map(op).collect(), ..EntryData::default() }
+    }
+
+    /// Error codes by entry, and how many records were committed.
+    fn alter(world: &mut World, entries: Vec<EntryData>) -> (Vec<i16>, usize) {
+        let request = AlterClientQuotasRequest { entries, validate_only: false, ..Default::default() };
+        let decision = world.decide(&Command::AlterClientQuotas(request));
+        let records = decision.batches.iter().map(Vec::len).sum();
+        decision.batches.into_iter().for_each(|batch| drop(world.commit(batch)));
+        let Reply::AlterClientQuotas(entries) = decision.reply else { panic!() };
+        (entries.iter().map(|entry| entry.error_code).collect(), records)
+    }
+
+    fn told(world: &World) -> Vec<String> {
+        world.image().quotas().iter().map(|(entity, values)| format!("{entity:?} {values:?}")).collect()
+    }
+
+    #[test]
+    fn quotas_are_set_changed_and_removed_by_records_that_give_them_again() {
+        let mut world = World::new(1);
+        let (rate, percent) = ("producer_byte_rate", "request_percentage");
+        let alice = [(USER, Some("alice"))];
+        let (codes, records) = alter(
+            &mut world,
+            vec![
+                change(&alice, &[(rate, Some(1024.0)), (percent, Some(12.5))]),
+                change(&[(USER, None), (CLIENT_ID, Some("c"))], &[(rate, Some(7.0))]),
+            ],
+        );
+        assert_eq!((codes, records), (vec![0, 0], 3));
+        let expected = [
+            r#"{"client-id": Some("c"), "user": None} {"producer_byte_rate": 7.0}"#,
+            r#"{"user": Some("alice")} {"producer_byte_rate": 1024.0, "request_percentage": 12.5}"#,
+        ];
+        assert_eq!(told(&world), expected);
+        assert_eq!(alter(&mut world, vec![change(&alice, &[(rate, Some(1024.0))])]), (vec![0], 0), "nothing is new");
+        let again: Vec<MetadataRecord> = world.image().quota_records().map(MetadataRecord::from).collect();
+        let mut other = World::new(1);
+        other.commit(again);
+        assert_eq!(told(&other), expected);
+        assert_eq!(alter(&mut world, vec![change(&alice, &[(rate, None), (percent, None), ("consumer_byte_rate", None)])]), (vec![0], 2));
+        assert_eq!(told(&world), expected[..1]);
+    }
+
+    #[test]
+    fn an_entry_fails_as_a_whole_and_by_itself() {
+        let mut world = World::new(1);
+        let invalid = ErrorCode::InvalidRequest.code();
+        let alice = [(USER, Some("alice"))];
+        let rate = "producer_byte_rate";
+        let wrong = [
+            change(&[], &[(rate, Some(1.0))]),
+            change(&[("planet", Some("mars"))], &[(rate, Some(1.0))]),
+            change(&[(USER, Some(""))], &[(rate, Some(1.0))]),
+            change(&[(USER, Some("a")), (IP, Some("1.1.1.1"))], &[("connection_creation_rate", Some(1.0))]),
+            change(&[(IP, Some("1.1.1.1"))], &[("connection_creation_rate", Some(1.0))]),
+            change(&alice, &[(rate, Some(1.0)), ("no_such_rate", Some(1.0))]),
+            change(&alice, &[(rate, Some(0.0))]),
+            change(&alice, &[(rate, Some(f64::NAN))]),
+            change(&alice, &[(rate, Some(1.5))]),
+            change(&alice, &[(rate, Some(1.0)), (rate, Some(2.0))]),
+        ];
+        for entry in wrong {
+            let bob = change(&[(USER, Some("bob"))], &[(rate, None)]);
+            assert_eq!(alter(&mut world, vec![entry.clone(), bob]), (vec![invalid, 0], 0), "{entry:?}");
+        }
+        assert_eq!(told(&world), [""; 0]);
+    }
+
+    #[test]
+    fn topics_are_created_and_deleted_as_far_as_the_allowance_goes() {
+        let mut world = World::new(1);
+        world.allowance = Allowance::new(3.0, true);
+        let codes = |world: &mut World, names: &[&str]| -> Vec<i16> {
+            world.create(names.iter().map(|name| topic(name, 2, 1)).collect()).into_iter().map(|(code, _)| code).collect()
+        };
+        assert_eq!(codes(&mut world, &["a", "b", "c"]), [0, 0, ErrorCode::ThrottlingQuotaExceeded.code()]);
+        assert_eq!((world.allowance.spent(), world.allowance.is_to_wait()), (4, true));
+        assert!(world.image().topic_by_name("b").is_some() && world.image().topic_by_name("c").is_none());
+        world.allowance = Allowance::new(-1.0, false);
+        assert_eq!(codes(&mut world, &["c"]), [0]);
+        let request = CreateTopicsRequest { topics: vec![topic("bad/name", 2, 1)], ..Default::default() };
+        world.decide(&Command::CreateTopics(request));
+        assert_eq!(world.allowance.spent(), 2, "what is refused takes nothing");
+    }
+}
