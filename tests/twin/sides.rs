@@ -6,7 +6,7 @@ use crate::support::broker::{Broker, Kind};
 use flumen::protocol::ApiKey;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(12);
@@ -15,20 +15,71 @@ pub const CLOSED: &str = "<the connection was closed>";
 /// There was none in time.
 pub const NO_ANSWER: &str = "<no answer>";
 
-pub struct Side {
-    pub broker: Broker,
+/// One request: in which version, by which schemas, with which content.
+pub struct Question<'a> {
+    pub api: ApiKey,
+    pub version: i16,
+    pub request: &'a Message,
+    pub response: &'a Message,
+    pub tree: &'a Tree,
+}
+
+/// A connection, opened when it is first needed.
+#[derive(Default)]
+struct Link {
     socket: Option<TcpStream>,
     correlation: i32,
+}
+
+pub struct Side {
+    pub broker: Broker,
+    links: Vec<Link>,
     /// Topic ids, by what they are called on both sides.
     ids: BTreeMap<[u8; 16], String>,
     /// Values of this side that requests name: `<member>`.
     values: BTreeMap<String, Tree>,
 }
 
+impl Link {
+    fn send(&mut self, address: SocketAddr, question: &Question<'_>, body: &[u8]) -> std::io::Result<()> {
+        if self.socket.is_none() {
+            let socket = TcpStream::connect(address)?;
+            socket.set_nodelay(true)?;
+            socket.set_read_timeout(Some(ANSWER_LIMIT))?;
+            self.socket = Some(socket);
+        }
+        self.correlation += 1;
+        let mut frame = vec![0; 4];
+        frame.extend((question.api as i16).to_be_bytes());
+        frame.extend(question.version.to_be_bytes());
+        frame.extend(self.correlation.to_be_bytes());
+        frame.extend(4i16.to_be_bytes());
+        frame.extend(b"twin");
+        if question.api.is_flexible(question.version) {
+            frame.push(0);
+        }
+        frame.extend(body);
+        let length = i32::try_from(frame.len() - 4).expect("a short request");
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        self.socket.as_mut().expect("it was opened").write_all(&frame)
+    }
+
+    fn receive(&mut self, question: &Question<'_>) -> std::io::Result<Vec<u8>> {
+        let socket = self.socket.as_mut().expect("something was sent");
+        let mut length = [0; 4];
+        socket.read_exact(&mut length)?;
+        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("a length")];
+        socket.read_exact(&mut answer)?;
+        assert_eq!(answer[..4], self.correlation.to_be_bytes(), "the answer to this request");
+        let header = 4 + usize::from(question.api.response_header_version(question.version) > 0);
+        Ok(answer.split_off(header))
+    }
+}
+
 impl Side {
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Side {
         let broker = Broker::start_kind(kind, settings);
-        Side { broker, socket: None, correlation: 0, ids: BTreeMap::new(), values: BTreeMap::new() }
+        Side { broker, links: Vec::new(), ids: BTreeMap::new(), values: BTreeMap::new() }
     }
 
     /// What a symbol stands for from now on.
@@ -36,50 +87,32 @@ impl Side {
         self.values.insert(symbol.to_owned(), value);
     }
 
-    /// One request and its answer, as a tree; with symbols for what is this side's own.
-    pub fn ask(&mut self, api: ApiKey, version: i16, request: &Message, response: &Message, tree: &Tree) -> Result<Tree, String> {
-        let body = tree::write(request, version, &self.resolved(tree));
-        match self.exchange(api, version, &body) {
-            Ok(answer) => tree::read(response, version, &answer),
-            Err(error) => {
-                self.socket = None;
-                match error.kind() {
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Ok(Tree::text(NO_ANSWER)),
-                    _ => Ok(Tree::text(CLOSED)),
-                }
-            }
-        }
+    /// One request and its answer, as a tree.
+    pub fn ask(&mut self, question: &Question<'_>) -> Result<Tree, String> {
+        self.ask_at_once(std::slice::from_ref(question)).remove(0)
     }
 
-    fn exchange(&mut self, api: ApiKey, version: i16, body: &[u8]) -> std::io::Result<Vec<u8>> {
-        if self.socket.is_none() {
-            let socket = TcpStream::connect(self.broker.address())?;
-            socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(ANSWER_LIMIT))?;
-            self.socket = Some(socket);
+    /// Requests that are all on their way, each on a connection of its own, before the first answer is awaited.
+    pub fn ask_at_once(&mut self, questions: &[Question<'_>]) -> Vec<Result<Tree, String>> {
+        let address = self.broker.address();
+        let bodies: Vec<_> = questions.iter().map(|one| tree::write(one.request, one.version, &self.resolved(one.tree))).collect();
+        while self.links.len() < questions.len() {
+            self.links.push(Link::default());
         }
-        let socket = self.socket.as_mut().expect("it was opened");
-        self.correlation += 1;
-        let mut frame = vec![0; 4];
-        frame.extend((api as i16).to_be_bytes());
-        frame.extend(version.to_be_bytes());
-        frame.extend(self.correlation.to_be_bytes());
-        frame.extend(4i16.to_be_bytes());
-        frame.extend(b"twin");
-        if api.is_flexible(version) {
-            frame.push(0);
-        }
-        frame.extend(body);
-        let length = i32::try_from(frame.len() - 4).expect("a short request");
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        socket.write_all(&frame)?;
-        let mut length = [0; 4];
-        socket.read_exact(&mut length)?;
-        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("a length")];
-        socket.read_exact(&mut answer)?;
-        assert_eq!(answer[..4], self.correlation.to_be_bytes(), "the answer to this request");
-        let header = 4 + usize::from(api.response_header_version(version) > 0);
-        Ok(answer.split_off(header))
+        let sent: Vec<_> = self.links.iter_mut().zip(questions).zip(&bodies).map(|((link, one), body)| link.send(address, one, body)).collect();
+        let answers = self.links.iter_mut().zip(questions).zip(sent);
+        answers
+            .map(|((link, one), sent)| match sent.and_then(|()| link.receive(one)) {
+                Ok(answer) => tree::read(one.response, one.version, &answer),
+                Err(error) => {
+                    link.socket = None;
+                    match error.kind() {
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Ok(Tree::text(NO_ANSWER)),
+                        _ => Ok(Tree::text(CLOSED)),
+                    }
+                }
+            })
+            .collect()
     }
 
     /// The request as this side understands it.
