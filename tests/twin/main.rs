@@ -3,9 +3,9 @@
 //! Requests are generated from Kafka's schemas (`generate`), for every API and version that is served, with values that mean something,
 //! null, boundary and invalid ones. They are written and read by a codec that knows only the schemas (`tree`), so that no error of ours is
 //! on both sides. What belongs to one side, such as a topic's id, has a symbol (`sides`). What may differ is in `differences`, with
-//! the reason; everything else must not.
+//! the reason; everything else must not. After single requests come whole stories, and requests at the same time (`sequences`).
 //!
-//! `TWIN_ROUNDS=100` asks more, `TWIN_API=Metadata` only one API.
+//! `TWIN_ROUNDS=100` asks more, `TWIN_API=Metadata` only one API, `TWIN_API=sequences` only the stories.
 
 #[path = "../codegen/maven.rs"]
 mod maven;
@@ -20,6 +20,7 @@ mod wire;
 
 mod differences;
 mod generate;
+mod sequences;
 mod sides;
 mod tree;
 
@@ -28,7 +29,7 @@ use flumen::protocol::ApiKey;
 use flumen::protocol::api::{SERVED, ServedApi};
 use generate::Generator;
 use schema::{Kind as MessageKind, Message};
-use sides::Side;
+use sides::{Question, Side};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use support::broker::Kind;
@@ -90,16 +91,43 @@ impl Twins {
     }
 
     fn ask_once(&mut self, api: ApiKey, version: i16, tree: &Tree) -> (Tree, Tree) {
+        let (flumen, kafka) = self.answers(api, version, std::slice::from_ref(tree));
+        let only = |mut answers: Vec<Tree>| answers.remove(0);
+        (only(flumen), only(kafka))
+    }
+
+    /// The answers to requests that are all under way at the same time.
+    fn answers(&mut self, api: ApiKey, version: i16, trees: &[Tree]) -> (Vec<Tree>, Vec<Tree>) {
         let request = self.request(api).clone();
         let response = self.messages[&request.name.replace("Request", "Response")].clone();
+        let questions: Vec<_> =
+            trees.iter().map(|tree| Question { api, version, request: &request, response: &response, tree }).collect();
         let ask = |side: &mut Side| {
-            let answer = side
-                .ask(api, version, &request, &response, tree)
-                .unwrap_or_else(|error| panic!("{:?}: {} version {version}: {error}\n{tree:?}", side.broker.kind, api.name()));
-            side.learn(&answer);
-            answer
+            let kind = side.broker.kind;
+            let fail = |error| panic!("{kind:?}: {} version {version}: {error}\n{trees:?}", api.name());
+            let answers: Vec<Tree> = side.ask_at_once(&questions).into_iter().map(|answer| answer.unwrap_or_else(fail)).collect();
+            answers.iter().for_each(|answer| side.learn(answer));
+            answers
         };
         (ask(&mut self.flumen), ask(&mut self.kafka))
+    }
+
+    /// Asks both for many things at the same time; the answers may come to whom they like.
+    fn ask_at_once(&mut self, api: ApiKey, version: i16, trees: &[Tree]) {
+        self.asked += trees.len();
+        let (flumen, kafka) = self.answers(api, version, trees);
+        self.note(api, version, &Tree::list(trees.to_vec()), &(Tree::List(flumen), Tree::List(kafka)));
+        if CHANGING.contains(&api) {
+            self.wait_for_metadata();
+        }
+    }
+
+    fn note(&mut self, api: ApiKey, version: i16, tree: &Tree, answers: &(Tree, Tree)) {
+        for (path, (flumen, kafka)) in self.differences(api, answers) {
+            let what = format!("{} {path}: {} where Kafka says {}", api.name(), short(&flumen), short(&kafka));
+            let example = format!("version {version}, {tree:?}\n    flumen {:?}\n    kafka  {:?}", answers.0, answers.1);
+            self.found.entry(what).or_insert((example, 0)).1 += 1;
+        }
     }
 
     /// Asks both and compares; their answers as they came.
@@ -114,11 +142,7 @@ impl Twins {
             differences = self.differences(api, &answers);
             patience -= 1;
         }
-        for (path, (flumen, kafka)) in differences {
-            let what = format!("{} {path}: {} where Kafka says {}", api.name(), short(&flumen), short(&kafka));
-            let example = format!("version {version}, {tree:?}\n    flumen {:?}\n    kafka  {:?}", answers.0, answers.1);
-            self.found.entry(what).or_insert((example, 0)).1 += 1;
-        }
+        self.note(api, version, tree, &answers);
         if CHANGING.contains(&api) {
             self.wait_for_metadata();
         }
@@ -268,6 +292,9 @@ fn both_answer_every_request_alike() {
                 twins.ask(served.api_key, version, &tree);
             }
         }
+    }
+    if only.is_none_or(|only| only == "sequences") {
+        sequences::all(&mut twins);
     }
     twins.report();
 }
