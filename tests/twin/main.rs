@@ -293,7 +293,7 @@ fn both_answer_every_request_alike() {
             }
         }
     }
-    if only.is_none_or(|only| only == "sequences") {
+    if only.as_deref().is_none_or(|only| only == "sequences") {
         sequences::all(&mut twins);
     }
     twins.report();

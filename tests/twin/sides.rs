@@ -87,12 +87,8 @@ impl Side {
         self.values.insert(symbol.to_owned(), value);
     }
 
-    /// One request and its answer, as a tree.
-    pub fn ask(&mut self, question: &Question<'_>) -> Result<Tree, String> {
-        self.ask_at_once(std::slice::from_ref(question)).remove(0)
-    }
-
-    /// Requests that are all on their way, each on a connection of its own, before the first answer is awaited.
+    /// The answers to requests, as trees. They are all on their way, each on a connection of its own, before the first answer
+    /// is awaited.
     pub fn ask_at_once(&mut self, questions: &[Question<'_>]) -> Vec<Result<Tree, String>> {
         let address = self.broker.address();
         let bodies: Vec<_> = questions.iter().map(|one| tree::write(one.request, one.version, &self.resolved(one.tree))).collect();
