@@ -99,7 +99,7 @@ fn an_offset_counts_once_it_is_written() {
     world.report(ErrorCode::NotEnoughReplicas);
     assert_eq!((world.committed(failing), world.offset(0)), (vec![ErrorCode::CoordinatorNotAvailable], Some(7)));
     let restarted = world.restarted();
-    assert_eq!(restarted.coordinator.all_committed("g").count(), 2);
+    assert_eq!(restarted.coordinator.committed_after("g", None).count(), 2);
     let committed = restarted.coordinator.committed("g", &at(1)).unwrap();
     assert_eq!((committed.offset, committed.leader_epoch, &*committed.metadata), (9, 5, "mine"));
 }

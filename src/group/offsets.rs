@@ -10,6 +10,7 @@ use crate::model::{ErrorCode, TopicId, TopicPartition};
 use crate::protocol::{Reader, StrBytes};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// What each group has committed.
@@ -298,8 +299,13 @@ impl Coordinator {
         self.offsets.get(group)?.get(partition)
     }
 
-    /// All that a group has committed, by topic and partition.
-    pub fn all_committed(&self, group: &str) -> impl Iterator<Item = (&TopicPartition, &Committed)> {
-        self.offsets.get(group).into_iter().flatten()
+    /// What a group has committed, by topic and partition, behind `after`.
+    pub fn committed_after(
+        &self,
+        group: &str,
+        after: Option<&TopicPartition>,
+    ) -> impl Iterator<Item = (&TopicPartition, &Committed)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.offsets.get(group).into_iter().flat_map(move |offsets| offsets.range((from, Bound::Unbounded)))
     }
 }

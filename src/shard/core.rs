@@ -172,11 +172,11 @@ impl Core {
                 self.answer(reply, |core| async move { core.delete_records(partitions).await });
             }
             Message::Group { id, request, reply } => self.ask_coordinator(id, request, reply),
-            Message::GroupOffsets { id, group, partitions, reply } => reply.send(self.offsets_of_group(id, &group, partitions)),
+            Message::GroupOffsets { id, group, wanted, reply } => reply.send(self.offsets_of_group(id, &group, wanted)),
             Message::DescribeGroup { id, group, reply } => reply.send(self.description_of_group(id, &group)),
             Message::ListGroups { reply } => reply.send(self.listed_groups()),
             Message::Statistics { reply } => reply.send(self.statistics()),
-            Message::GroupOffsetsOfAll { reply } => reply.send(self.offsets_of_all_groups()),
+            Message::GroupOffsetsOfAll { reply } => self.answer(reply, Core::offsets_of_all_groups),
             Message::LogSizes { reply } => self.answer(reply, |core| async move { core.log_sizes().await }),
             Message::Producers { partitions, reply } => {
                 self.answer(reply, |core| async move { core.active_producers(partitions).await });

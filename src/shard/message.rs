@@ -49,7 +49,7 @@ pub(super) enum Message {
     GroupOffsets {
         id: TopicIdPartition,
         group: GroupId,
-        partitions: Option<Vec<TopicPartition>>,
+        wanted: super::coordinator::WantedOffsets,
         reply: ReplySender<Said<super::coordinator::Offsets>>,
     },
     /// Tell all of one group. Lost: NOT_COORDINATOR.

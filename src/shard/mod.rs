@@ -51,7 +51,7 @@ mod write;
 
 pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
-pub use coordinator::{ListedGroup, OFFSETS_TOPIC, group_partition};
+pub use coordinator::{ListedGroup, OFFSETS_TOPIC, WantedOffsets, group_partition};
 pub use quota::{QuotaKind, in_field};
 pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use requests::{

@@ -9,6 +9,7 @@ use crate::controller::MetadataImage;
 use crate::group::{Committed, GroupId};
 use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicPartition};
 use crate::protocol::StrBytes;
+use crate::shard::WantedOffsets;
 use crate::protocol::generated::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::protocol::generated::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -50,10 +51,10 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetFetchRequest) 
 /// What a group has committed for `wanted`, or all of it.
 async fn find(call: &Call, group: &str, wanted: Option<Vec<TopicPartition>>) -> Result<Found, ErrorCode> {
     let (shards, group) = (&call.context.shards, GroupId::from(group));
-    let Some(wanted) = wanted else { return shards.group_offsets(&group, None).await };
+    let Some(wanted) = wanted else { return shards.all_group_offsets(&group).await };
     let mut found = Found::with_capacity(wanted.len());
     for part in parts(&wanted) {
-        found.extend(shards.group_offsets(&group, Some(part.to_vec())).await?);
+        found.extend(shards.group_offsets(&group, WantedOffsets::Of(part.to_vec())).await?);
     }
     Ok(found)
 }

@@ -22,7 +22,19 @@ pub struct ListedGroup {
     pub protocol_type: Arc<str>,
 }
 
-/// Offsets that were asked for, in order; or all that there are.
+/// Most offsets that are told in one go.
+const MANY: usize = 1_000;
+
+/// Which of a group's offsets are asked for.
+#[derive(Clone, Debug)]
+pub enum WantedOffsets {
+    /// Those of these partitions.
+    Of(Vec<TopicPartition>),
+    /// The next that there are, in their order, behind this one; not more than are told in one go.
+    After(Option<TopicPartition>),
+}
+
+/// Offsets that were asked for, in order.
 pub(in crate::shard) type Offsets = Vec<(TopicPartition, Option<Committed>)>;
 
 /// A group, its state, and what it has committed.
@@ -51,13 +63,26 @@ impl Shards {
         answered(self.of_group(group, |id, reply| Message::Group { id, request, reply }))
     }
 
-    /// What a group has committed for `partitions`, in their order, or all of it.
+    /// What a group has committed for some partitions, in their order.
     pub fn group_offsets(
         &self,
         group: &GroupId,
-        partitions: Option<Vec<TopicPartition>>,
+        wanted: WantedOffsets,
     ) -> impl Future<Output = Result<Offsets, ErrorCode>> + use<> {
-        answered(self.of_group(group, |id, reply| Message::GroupOffsets { id, group: group.clone(), partitions, reply }))
+        answered(self.of_group(group, |id, reply| Message::GroupOffsets { id, group: group.clone(), wanted, reply }))
+    }
+
+    /// All that a group has committed. It is told in parts: what is committed meanwhile may be in it or not, partition by partition.
+    pub async fn all_group_offsets(&self, group: &GroupId) -> Result<Offsets, ErrorCode> {
+        let mut all = Offsets::new();
+        loop {
+            let last = all.last().map(|(partition, _)| partition.clone());
+            let part = self.group_offsets(group, WantedOffsets::After(last)).await?;
+            if part.is_empty() {
+                return Ok(all);
+            }
+            all.extend(part);
+        }
     }
 
     /// One group, `None` if it is not there.
@@ -118,19 +143,19 @@ impl Core {
         &self,
         id: TopicIdPartition,
         group: &GroupId,
-        partitions: Option<Vec<TopicPartition>>,
+        wanted: WantedOffsets,
     ) -> Said<Offsets> {
-        self.look_into_coordinator(id, |coordinator| match partitions {
-            Some(partitions) => {
+        self.look_into_coordinator(id, |coordinator| match wanted {
+            WantedOffsets::Of(partitions) => {
                 let committed = |partition: TopicPartition| {
                     let committed = coordinator.committed(group, &partition).cloned();
                     (partition, committed)
                 };
                 partitions.into_iter().map(committed).collect()
             }
-            None => {
-                let all = coordinator.all_committed(group);
-                all.map(|(partition, committed)| (partition.clone(), Some(committed.clone()))).collect()
+            WantedOffsets::After(after) => {
+                let next = coordinator.committed_after(group, after.as_ref()).take(MANY);
+                next.map(|(partition, committed)| (partition.clone(), Some(committed.clone()))).collect()
             }
         })
     }
@@ -140,17 +165,28 @@ impl Core {
     }
 
     /// All that this core's groups have committed; those that are loading are missing.
-    pub(in crate::shard) fn offsets_of_all_groups(&self) -> Vec<GroupOffsets> {
+    pub(in crate::shard) async fn offsets_of_all_groups(self: Rc<Self>) -> Vec<GroupOffsets> {
         let mut all = Vec::new();
         for coordination in self.all_coordinations() {
-            let offsets = coordination.look(|coordinator| {
-                let of = |(group, state, _): (&GroupId, State, &str)| {
-                    let committed = coordinator.all_committed(group);
-                    (group.clone(), state, committed.map(|(partition, one)| (partition.clone(), one.offset)).collect())
-                };
-                coordinator.list().map(of).collect::<Vec<GroupOffsets>>()
-            });
-            all.extend(offsets.into_iter().flatten());
+            let listed = |coordinator: &crate::group::Coordinator| {
+                coordinator.list().map(|(group, state, _)| (group.clone(), state)).collect::<Vec<_>>()
+            };
+            for (group, state) in coordination.look(listed).unwrap_or_default() {
+                let mut offsets: Vec<(TopicPartition, i64)> = Vec::new();
+                loop {
+                    let next = coordination.look(|coordinator| {
+                        let after = offsets.last().map(|(partition, _)| partition);
+                        let next = coordinator.committed_after(&group, after).take(MANY);
+                        next.map(|(partition, one)| (partition.clone(), one.offset)).collect::<Vec<_>>()
+                    });
+                    self.io.yield_if_needed().await;
+                    match next {
+                        Ok(next) if !next.is_empty() => offsets.extend(next),
+                        _ => break,
+                    }
+                }
+                all.push((group, state, offsets));
+            }
         }
         all
     }

@@ -11,7 +11,7 @@ mod handle;
 mod records;
 
 pub(super) use handle::{GroupOffsets, Offsets};
-pub use handle::{ListedGroup, group_partition};
+pub use handle::{ListedGroup, WantedOffsets, group_partition};
 
 use super::core::Core;
 use super::gather::{Asker, slots};
