@@ -34,7 +34,9 @@ impl Loader {
             };
             match suffix.rsplit_once('.') {
                 Some((_, CLEANED_SUFFIX)) => {
-                    cleaned_from = cleaned_from.min(base);
+                    if !self.io.planted("half a swap completed") {
+                        cleaned_from = cleaned_from.min(base);
+                    }
                     cleaned.push(name);
                 }
                 Some((_, DELETED_SUFFIX)) => self.remove_optional(&self.dir.join(&name)).await?,

@@ -18,6 +18,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// Random histories.
+const SEEDS: u64 = 40;
+/// Virtual time between two moments at which a round is stopped.
+const STEP: Duration = Duration::from_micros(60);
+
 const LIMITS: CleanerLimits =
     CleanerLimits { dedupe_bytes: 1 << 20, load_factor: 0.9, chunk_bytes: 0, bytes_per_second: f64::MAX };
 
@@ -336,42 +341,63 @@ async fn work(io: Io, run: Shared) {
     }
 }
 
+/// What a history did: appends, rounds, records dropped, recoveries, truncations.
+type Totals = [u64; 5];
+
+/// A random history with six crashes.
+fn history(seed: u64, planted: Option<&'static str>) -> Totals {
+    let world = World::new(seed, Options { planted, ..Options::default() });
+    let host = world.add_host("broker", 1);
+    let run = new_run(seed + 1000);
+    for _ in 0..6 {
+        let inside = run.clone();
+        world.start(host, move |io| work(io, inside.clone()));
+        let time = run.borrow_mut().random.below(250_000);
+        world.run_for(Duration::from_micros(5_000 + time));
+        let how = if run.borrow_mut().random.below(2) == 0 { Crash::Kill } else { Crash::PowerLoss };
+        world.crash(host, how);
+        let mut run = run.borrow_mut();
+        run.crashed = Some(if run.crashed == Some(Crash::PowerLoss) { Crash::PowerLoss } else { how });
+    }
+    let last = run.clone();
+    world.run(host, move |io| async move {
+        let dir = open_dir(&io).await;
+        let log = start(&io, &dir, &last).await;
+        log.close().await.unwrap();
+    });
+    check_files(&world, host);
+    let run = run.borrow();
+    [run.appends as u64, run.rounds, run.records_dropped, run.recoveries, run.truncations]
+}
+
 #[test]
 fn a_compacted_log_is_the_models_map_over_crashes_at_any_moment() {
-    let mut totals = [0; 5];
-    for seed in 0..40 {
-        let world = World::new(seed, Options::default());
-        let host = world.add_host("broker", 1);
-        let run = new_run(seed + 1000);
-        for _ in 0..6 {
-            let inside = run.clone();
-            world.start(host, move |io| work(io, inside.clone()));
-            let time = run.borrow_mut().random.below(250_000);
-            world.run_for(Duration::from_micros(5_000 + time));
-            let how = if run.borrow_mut().random.below(2) == 0 { Crash::Kill } else { Crash::PowerLoss };
-            world.crash(host, how);
-            let mut run = run.borrow_mut();
-            run.crashed = Some(if run.crashed == Some(Crash::PowerLoss) { Crash::PowerLoss } else { how });
-        }
-        let last = run.clone();
-        world.run(host, move |io| async move {
-            let dir = open_dir(&io).await;
-            let log = start(&io, &dir, &last).await;
-            log.close().await.unwrap();
-        });
-        check_files(&world, host);
-        let run = run.borrow();
-        for (total, more) in
-            totals.iter_mut().zip([run.appends as u64, run.rounds, run.records_dropped, run.recoveries, run.truncations])
-        {
-            *total += more;
-        }
+    let mut totals = Totals::default();
+    for seed in 0..SEEDS {
+        totals.iter_mut().zip(history(seed, None)).for_each(|(total, more)| *total += more);
     }
     let [appends, rounds, dropped, recoveries, truncations] = totals;
     assert!(
         appends > 2_000 && rounds > 100 && dropped > 2_000 && recoveries > 150 && truncations > 50,
         "{appends} {rounds} {dropped} {recoveries} {truncations}"
     );
+}
+
+/// Bugs of the cleaner, each of which has to be found by these tests.
+const BUGS: [&str; 3] = ["cleaned segment not flushed", "superseded records removed last", "half a swap completed"];
+
+#[test]
+fn planted_bugs_are_found() {
+    let fails = |work: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err();
+    for bug in BUGS {
+        let by_histories = || (0..SEEDS).any(|seed| fails(&|| drop(history(seed, Some(bug)))));
+        let by_steps = || {
+            [Crash::Kill, Crash::PowerLoss]
+                .into_iter()
+                .any(|how| (0..500).any(|step| fails(&|| drop(crash_in_round(step, STEP * step as u32, how, Some(bug))))))
+        };
+        assert!(by_steps() || by_histories(), "{bug}");
+    }
 }
 
 /// Each index entry is true, entries grow, and nothing of a swap is left.
@@ -419,8 +445,8 @@ async fn filled(io: &Io, run: &Shared, batches: usize, keys: u64) -> Log {
 }
 
 /// One round, ended `after` its begin; whether it was over by then.
-fn crash_in_round(seed: u64, after: Duration, how_it_ends: Crash) -> bool {
-    let world = World::new(seed, Options::default());
+fn crash_in_round(seed: u64, after: Duration, how_it_ends: Crash, planted: Option<&'static str>) -> bool {
+    let world = World::new(seed, Options { planted, ..Options::default() });
     let host = world.add_host("broker", 1);
     let (run, stage) = (new_run(77), Rc::new(Cell::new(0)));
     let (inside, at) = (run.clone(), stage.clone());
@@ -470,7 +496,7 @@ fn crash_in_round(seed: u64, after: Duration, how_it_ends: Crash) -> bool {
 fn a_stop_at_every_step_of_a_round_leaves_what_was_or_what_is_to_be() {
     for how in [Crash::Kill, Crash::PowerLoss] {
         let mut steps = 0;
-        while !crash_in_round(steps, Duration::from_micros(steps * 60), how) {
+        while !crash_in_round(steps, STEP * steps as u32, how, None) {
             steps += 1;
             assert!(steps < 2_000, "a round ends");
         }

@@ -113,6 +113,10 @@ impl LogState {
     /// Steps 4 and 5.
     async fn rename_into_place(&self, old: &[Source], new: &Rc<Segment>) -> Result<(), LogError> {
         let delay = self.config().file_delete_delay();
+        let mut old: Vec<_> = old.iter().collect();
+        if self.io.planted("superseded records removed last") {
+            old.reverse();
+        }
         for (segment, _) in old {
             segment.release();
             // The producer snapshot at its base offset is still true of a segment that is there.
