@@ -71,7 +71,8 @@ impl Call {
         if !self.context.shards.has_quotas() {
             return work.await;
         }
-        let (mut work, io) = (pin!(work), &self.context.io);
+        let mut work = pin!(work);
+        let io = &self.context.io;
         poll_fn(|context| {
             let begun = io.now();
             let polled = work.as_mut().poll(context);

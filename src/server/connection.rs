@@ -1,7 +1,8 @@
 //! One connection: a task that reads requests and dispatches them in order, and a task that sends the answers in the same order.
 //!
 //! Produces may follow produces without waiting: each reaches its partitions in the order of dispatch. Any other request starts
-//! when all earlier ones are finished, so that its effects and theirs cannot be seen in another order than they were sent in.
+//! when all earlier ones are finished, so that its effects and theirs cannot be seen in another order than they were sent in. A
+//! client that has taken more than its quotas allow is answered at once, and then nothing is read from it for a while.
 
 use super::budget::{Budget, Share};
 use super::frames::{Frame, Frames, Next};
