@@ -26,6 +26,23 @@ impl Random {
     }
 }
 
+pub fn uvarint(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A length, or -1 for null; in 16 bits where strings have them.
+pub fn length(out: &mut Vec<u8>, length: Option<usize>, flexible: bool, short: bool) {
+    match (flexible, short) {
+        (true, _) => uvarint(out, length.map_or(0, |n| n as u32 + 1)),
+        (false, true) => out.extend(length.map_or(-1, |n| n as i16).to_be_bytes()),
+        (false, false) => out.extend(length.map_or(-1, |n| n as i32).to_be_bytes()),
+    }
+}
+
 /// One message in one version, as bytes on the wire.
 pub fn write_message(message: &Message, version: i16, random: &mut Random) -> Vec<u8> {
     let mut wire = Wire { message, version, flexible: message.flexible.contains(version), random, out: Vec::new(), depth: 0 };
@@ -43,22 +60,6 @@ struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    fn uvarint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.out.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.out.push(value as u8);
-    }
-
-    fn length(&mut self, length: Option<usize>, flexible: bool, short: bool) {
-        match (flexible, short) {
-            (true, _) => self.uvarint(length.map_or(0, |n| n as u32 + 1)),
-            (false, true) => self.out.extend(length.map_or(-1, |n| n as i16).to_be_bytes()),
-            (false, false) => self.out.extend(length.map_or(-1, |n| n as i32).to_be_bytes()),
-        }
-    }
-
     /// With `distinct`, every field differs from its default.
     fn structure(&mut self, name: &str, distinct: bool) {
         let of = self.message.find(name);
@@ -74,13 +75,13 @@ impl Wire<'_> {
         if self.flexible {
             tagged.sort_by_key(|(tag, _)| *tag);
             tagged.retain(|_| distinct || self.random.one_in(2));
-            self.uvarint(tagged.len() as u32);
+            uvarint(&mut self.out, tagged.len() as u32);
             for (tag, field) in tagged {
-                self.uvarint(tag);
+                uvarint(&mut self.out, tag);
                 let before = std::mem::take(&mut self.out);
                 self.value(field, true);
                 let body = std::mem::replace(&mut self.out, before);
-                self.uvarint(body.len() as u32);
+                uvarint(&mut self.out, body.len() as u32);
                 self.out.extend(body);
             }
         }
@@ -107,7 +108,7 @@ impl Wire<'_> {
             Type::Array(element) => {
                 let most = if self.depth > 3 { 2 } else { 4 };
                 let n = self.random.below(most) + usize::from(not_empty);
-                self.length((!is_null).then_some(n), flexible, false);
+                length(&mut self.out, (!is_null).then_some(n), flexible, false);
                 if !is_null {
                     (0..n).for_each(|_| self.scalar(element, flexible, None, ""));
                 }
@@ -130,7 +131,7 @@ impl Wire<'_> {
             Type::Str => {
                 let n = self.random.below(12) + usize::from(filled);
                 let text: String = (0..n).map(|_| ['a', 'Z', '0', '-', 'é', '漢', '🦀'][self.random.below(7)]).collect();
-                self.length((!is_null).then_some(text.len()), flexible, true);
+                length(&mut self.out, (!is_null).then_some(text.len()), flexible, true);
                 if !is_null {
                     self.out.extend(text.as_bytes());
                 }
@@ -138,7 +139,7 @@ impl Wire<'_> {
             Type::Bytes | Type::Records => {
                 // Now and then long enough for a two-byte varint, and for records to become a chunk of their own.
                 let n = if self.random.one_in(8) { self.random.below(3000) } else { self.random.below(20) } + usize::from(filled);
-                self.length((!is_null).then_some(n), flexible, false);
+                length(&mut self.out, (!is_null).then_some(n), flexible, false);
                 if !is_null {
                     let bytes: Vec<u8> = (0..n).map(|_| self.random.next() as u8).collect();
                     self.out.extend(bytes);

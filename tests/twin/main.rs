@@ -14,7 +14,7 @@ mod maven;
 mod schema;
 #[path = "../support/mod.rs"]
 mod support;
-#[allow(dead_code, reason = "only its random numbers are used here")]
+#[allow(dead_code, reason = "it writes whole messages too")]
 #[path = "../protocol_differential/wire.rs"]
 mod wire;
 

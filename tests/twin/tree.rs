@@ -1,6 +1,7 @@
 //! Messages as trees of named values, read and written by Kafka's schemas: a codec that shares no code with the broker's.
 
 use super::schema::{Field, Message, Type};
+use super::wire::{length, uvarint};
 
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Tree {
@@ -60,23 +61,6 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn uvarint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.out.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.out.push(value as u8);
-    }
-
-    /// A length, or -1 for null; in 16 bits where strings have them.
-    fn length(&mut self, length: Option<usize>, flexible: bool, short: bool) {
-        match (flexible, short) {
-            (true, _) => self.uvarint(length.map_or(0, |n| n as u32 + 1)),
-            (false, true) => self.out.extend(length.map_or(-1, |n| n as i16).to_be_bytes()),
-            (false, false) => self.out.extend(length.map_or(-1, |n| n as i32).to_be_bytes()),
-        }
-    }
-
     fn structure(&mut self, name: &str, tree: &Tree) {
         let of = self.message.find(name).clone();
         let mut tagged: Vec<(u32, &Field, Tree)> = Vec::new();
@@ -90,13 +74,13 @@ impl Writer<'_> {
         }
         if self.flexible {
             tagged.sort_by_key(|(tag, ..)| *tag);
-            self.uvarint(tagged.len() as u32);
+            uvarint(&mut self.out, tagged.len() as u32);
             for (tag, field, value) in tagged {
-                self.uvarint(tag);
+                uvarint(&mut self.out, tag);
                 let before = std::mem::take(&mut self.out);
                 self.value(field, &value);
                 let body = std::mem::replace(&mut self.out, before);
-                self.uvarint(body.len() as u32);
+                uvarint(&mut self.out, body.len() as u32);
                 self.out.extend(body);
             }
         }
@@ -118,18 +102,18 @@ impl Writer<'_> {
     fn scalar(&mut self, ty: &Type, flexible: bool, value: &Tree) {
         match (ty, value) {
             (Type::Struct(name), tree) => self.structure(name, tree),
-            (Type::Array(_) | Type::Bytes | Type::Records, Tree::Null) => self.length(None, flexible, false),
-            (Type::Str, Tree::Null) => self.length(None, flexible, true),
+            (Type::Array(_) | Type::Bytes | Type::Records, Tree::Null) => length(&mut self.out, None, flexible, false),
+            (Type::Str, Tree::Null) => length(&mut self.out, None, flexible, true),
             (Type::Array(element), Tree::List(items)) => {
-                self.length(Some(items.len()), flexible, false);
+                length(&mut self.out, Some(items.len()), flexible, false);
                 items.iter().for_each(|item| self.scalar(element, flexible, item));
             }
             (Type::Str, Tree::Text(text)) => {
-                self.length(Some(text.len()), flexible, true);
+                length(&mut self.out, Some(text.len()), flexible, true);
                 self.out.extend(text.as_bytes());
             }
             (Type::Bytes | Type::Records, Tree::Bytes(bytes)) => {
-                self.length(Some(bytes.len()), flexible, false);
+                length(&mut self.out, Some(bytes.len()), flexible, false);
                 self.out.extend(bytes);
             }
             (Type::Uuid, Tree::Uuid(uuid)) => self.out.extend(uuid),
