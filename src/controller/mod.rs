@@ -13,8 +13,8 @@
 //! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
 //!
 //! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics`,
-//! `configs` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, replicas
-//! that move), access control, quotas.
+//! `configs`, `features` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats,
+//! ISR changes, replicas that move), access control, quotas.
 
 #[cfg(test)]
 mod admin_tests;
@@ -24,6 +24,7 @@ mod configs;
 mod delete;
 mod elections;
 mod export;
+mod features;
 mod image;
 mod loader;
 mod partitions;
@@ -44,7 +45,7 @@ use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FeatureLevelRecord,
+    ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
@@ -62,10 +63,19 @@ pub const MAX_METADATA_VERSION: i16 = 29;
 const ELR_METADATA_VERSION: i16 = 23;
 const _: () = assert!(MIN_METADATA_VERSION < ELR_METADATA_VERSION && ELR_METADATA_VERSION < MAX_METADATA_VERSION);
 
-/// Features with the levels that this broker serves, for registration and ApiVersions. A client that reads `transaction.version` 2 or
-/// `group.version` 1 uses protocols that are not served yet, so neither these nor `share.version`, `streams.version` and
-/// `eligible.leader.replicas.version` may be named or finalized before they are.
-pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION)];
+/// The feature that says how the quorum's voters are kept (KIP-853); at level 0 they are fixed by the configuration. The quorum keeps
+/// its level for itself, in control records.
+pub const KRAFT_VERSION: &str = "kraft.version";
+
+/// Features with the levels that this broker serves, for registration and ApiVersions. Only level 0 of `kraft.version` is: the voters
+/// do not change yet.
+pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
+    &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION), (KRAFT_VERSION, 0, 0)];
+
+/// Features of Kafka 4.2 that are not served. A client that reads `transaction.version` 2 or `group.version` 1 uses protocols that are
+/// not here, so none of these may be named or put in force before it is; one that Apache Kafka has left in force can be turned off.
+const UNSERVED_FEATURES: &[&str] =
+    &["eligible.leader.replicas.version", "group.version", "share.version", "streams.version", "transaction.version"];
 
 /// Most records of one decision, as in Kafka: they are committed as one batch.
 pub const MAX_RECORDS_PER_BATCH: usize = 10_000;
@@ -99,6 +109,8 @@ pub enum Command {
         /// Its epoch.
         epoch: i64,
     },
+    /// Change which levels of features are in force.
+    UpdateFeatures(UpdateFeaturesRequest),
     /// A broker has started. It comes in fenced.
     RegisterBroker(BrokerRegistration),
     /// A registered broker has caught up and recovered its logs: it may lead.
@@ -123,6 +135,7 @@ impl Command {
             Self::AlterConfigs { alterations, .. } => alterations.iter().map(ConfigAlteration::size).sum(),
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
+            Self::UpdateFeatures(request) => request.feature_updates.len(),
             Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
         }
     }
@@ -145,6 +158,8 @@ pub enum Reply {
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
     /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
     ProducerIds(Result<ProducerIdBlock, ErrorCode>),
+    /// To [`Command::UpdateFeatures`]: whether all of them hold, or else none.
+    UpdateFeatures(Result<(), Refusal>),
     /// To [`Command::RegisterBroker`]: the broker's epoch.
     Registered(i64),
     /// To [`Command::UnfenceBroker`].
@@ -198,6 +213,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         }
         Command::ElectLeaders(request) => elections::elect_leaders(image, request),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
+        Command::UpdateFeatures(request) => features::update_features(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
         Command::RegisterBroker(registration) => brokers::register(image, registration),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),

@@ -401,7 +401,7 @@ fn only_served_features_are_named() {
     assert_eq!(world.image().metadata_version(), Some(MAX_METADATA_VERSION));
     assert_eq!(world.image().features().len(), 2);
     let features = &world.image().broker(BrokerId(1)).unwrap().features;
-    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION]);
+    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION, KRAFT_VERSION]);
     let partition = MetadataRecord::from(PartitionRecord::default());
     assert_eq!([22, 23].map(|mv| record_version(&partition, mv)), [1, 2]);
 }

@@ -23,7 +23,7 @@ fn run(broker: &Broker, tool: &str, arguments: &[&str]) -> Finished {
 }
 
 /// The lines that a tool prints when all goes well.
-fn lines(broker: &Broker, tool: &str, arguments: &[&str]) -> Vec<String> {
+pub fn lines(broker: &Broker, tool: &str, arguments: &[&str]) -> Vec<String> {
     let finished = run(broker, tool, arguments);
     let output = String::from_utf8(finished.stdout).unwrap();
     assert!(finished.status.success(), "{arguments:?}: {output}\n{}", finished.stderr);
@@ -31,7 +31,7 @@ fn lines(broker: &Broker, tool: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 /// What a tool says that must fail.
-fn complaint(broker: &Broker, tool: &str, arguments: &[&str]) -> String {
+pub fn complaint(broker: &Broker, tool: &str, arguments: &[&str]) -> String {
     let finished = run(broker, tool, arguments);
     let said = format!("{}\n{}", String::from_utf8_lossy(&finished.stdout), finished.stderr);
     assert!(!finished.status.success(), "{arguments:?} was accepted: {said}");
@@ -46,7 +46,7 @@ fn alter(broker: &Broker, entity: &[&str], arguments: &[&str]) {
     configs(broker, entity, &[&["--alter"], arguments].concat());
 }
 
-fn has(lines: &[String], wanted: &str) {
+pub fn has(lines: &[String], wanted: &str) {
     assert!(lines.iter().any(|line| line == wanted), "{wanted}\nis not in\n{}", lines.join("\n"));
 }
 
