@@ -36,7 +36,7 @@ mod topics;
 
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
-pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
+pub use configs::{CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 
@@ -178,6 +178,9 @@ pub struct Decision {
 /// Judges the configs `(name, value)` of a new topic; the text goes with `INVALID_CONFIG`.
 pub type JudgeConfigs<'a> = &'a dyn Fn(&[(&str, Option<&str>)]) -> Result<(), String>;
 
+/// Judges everything that would then be set on a subscription of client metrics.
+pub type JudgeSubscription<'a> = &'a dyn Fn(&[(&str, &str)]) -> Result<(), (ErrorCode, String)>;
+
 /// What a decision needs beside the image.
 pub struct Context<'a> {
     /// `num.partitions`.
@@ -186,6 +189,8 @@ pub struct Context<'a> {
     pub default_replication_factor: i32,
     /// Rules of topic configs.
     pub judge_configs: JudgeConfigs<'a>,
+    /// Rules of client metrics.
+    pub judge_subscription: JudgeSubscription<'a>,
     /// Which keys are lists.
     pub list_default: ListDefault<'a>,
     /// Gives 16 random bytes.

@@ -23,6 +23,13 @@ fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
     }
 }
 
+fn judge_subscription(configs: &[(&str, &str)]) -> Result<(), (ErrorCode, String)> {
+    match configs.iter().find(|(name, _)| *name == "bad") {
+        Some(_) => Err((ErrorCode::InvalidRequest, "Unknown client metrics configuration: bad".to_owned())),
+        None => Ok(()),
+    }
+}
+
 impl World {
     /// Brokers 1 to `brokers`, registered and unfenced.
     pub(super) fn new(brokers: i32) -> Self {
@@ -54,6 +61,7 @@ impl World {
             num_partitions: 3,
             default_replication_factor: 1,
             judge_configs: &judge,
+            judge_subscription: &judge_subscription,
             list_default: &|_, name| (name == "list").then_some("a"),
             random: &mut random,
         };
