@@ -1,5 +1,6 @@
 //! One configuration key: its type, default and range, how its text is checked, and whether this broker honours it.
 
+use super::addresses::parse_address_counts;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -50,6 +51,8 @@ pub enum Rule {
     GzipLevel,
     /// `partition:broker,...` or `*`.
     ThrottledReplicas,
+    /// `address:number,...`, see `addresses`.
+    AddressCounts,
 }
 
 /// What this broker does about a key that is set.
@@ -206,6 +209,7 @@ impl KeyDef {
                 Err("Value must be between 1 and 9 or equal to -1".to_owned())
             }
             (Rule::ThrottledReplicas, Value::List(items)) => check_throttled_replicas(items),
+            (Rule::AddressCounts, Value::Text(text)) => parse_address_counts(text).map(drop),
             _ => Ok(()),
         }
     }

@@ -13,6 +13,7 @@
 //! - [`describe_broker`], [`describe_cluster`] and [`describe_topic`] give what DescribeConfigs shows: value, source, synonyms.
 //! - [`CLIENT_METRICS_KEYS`] are the configs of subscriptions of client metrics, which are kept and described, see `client_metrics`.
 
+mod addresses;
 mod broker;
 mod client_metrics;
 mod describe;
