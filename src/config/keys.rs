@@ -25,6 +25,7 @@ const QUOTAS: &str = "quotas are not enforced yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const TELEMETRY: &str = "client telemetry is not served yet";
+const LZ4: &str = "the LZ4 encoder has one level";
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, rule: Rule, status: Status) -> KeyDef {
     KeyDef { name, kind, default, rule, status }
@@ -49,7 +50,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("broker.session.timeout.ms", Int, Some("9000"), Any, NotYet(CLUSTER)),
     key("client.quota.callback.class", Class, None, Any, Refused(JAVA)),
     key("compression.gzip.level", Int, Some("-1"), GzipLevel, Honoured),
-    key("compression.lz4.level", Int, Some("9"), Between(1, 17), Honoured),
+    key("compression.lz4.level", Int, Some("9"), Between(1, 17), NoEffect(LZ4)),
     key("compression.type", String, Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Honoured),
     key("compression.zstd.level", Int, Some("3"), Between(-131072, 22), Honoured),
     key("config.providers", List, Some(""), Any, Refused(JAVA)),

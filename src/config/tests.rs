@@ -254,6 +254,7 @@ fn topic_configs_that_do_nothing_are_said() {
     let said = |name: &str, value: &str| topic_config_warnings([(name, Some(value))].into_iter()).len();
     assert_eq!(said("leader.replication.throttled.replicas", "*"), 1);
     assert_eq!(said("leader.replication.throttled.replicas", ""), 0, "the default says nothing");
+    assert_eq!((said("compression.lz4.level", "3"), said("compression.lz4.level", "9")), (1, 0));
     assert_eq!(said("cleanup.policy", "compact,delete"), 0);
     assert_eq!(said("min.compaction.lag.ms", "5"), 0);
     assert_eq!(said("retention.ms", "5"), 0);
