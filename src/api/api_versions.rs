@@ -122,6 +122,20 @@ mod tests {
     }
 
     #[test]
+    fn features_with_a_level_0_are_told_from_version_4_on() {
+        let told = |version| {
+            let answer = response(version, Offset(10), [("metadata.version", 27)].into_iter());
+            let supported = answer.supported_features.iter().map(|f| (f.name.to_string(), f.min_version, f.max_version));
+            let finalized = answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level));
+            (supported.collect::<Vec<_>>(), finalized.collect::<Vec<_>>(), answer.finalized_features_epoch)
+        };
+        let (metadata, kraft) = (("metadata.version".to_owned(), 17, 29), ("kraft.version".to_owned(), 0, 0));
+        let in_force = vec![("metadata.version".to_owned(), 27)];
+        assert_eq!(told(3), (vec![metadata.clone()], in_force.clone(), 9));
+        assert_eq!(told(4), (vec![metadata, kraft], in_force, 9));
+    }
+
+    #[test]
     fn software_names_follow_kip_511() {
         for good in ["a", "librdkafka", "apache-kafka-java", "1.2.3", "v1-2.x9"] {
             assert!(is_software_name(good), "{good}");

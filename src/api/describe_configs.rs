@@ -3,8 +3,10 @@
 use super::Call;
 use super::admin::source_code;
 use super::context::text;
-use crate::config::{BrokerConfig, ConfigEntry, ConfigSource, DynamicConfigs, describe_broker, describe_cluster, describe_topic};
-use crate::controller::{MetadataImage, Refusal};
+use crate::config::{
+    BrokerConfig, ConfigEntry, ConfigSource, DynamicConfigs, describe_broker, describe_client_metrics, describe_cluster, describe_topic,
+};
+use crate::controller::{ConfigResource, MetadataImage, Refusal};
 use crate::model::{BrokerId, ErrorCode, validate_topic_name};
 use crate::protocol::StrBytes;
 use crate::protocol::generated::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -19,14 +21,14 @@ use std::sync::Arc;
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
 pub(super) const BROKER_LOGGER: i8 = 8;
-pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const CLIENT_METRICS: i8 = crate::controller::CLIENT_METRICS;
 pub(super) const GROUP: i8 = 32;
 
 /// "Unknown" as the type of a config.
 const NO_TYPE: i8 = 0;
 
 /// Every type of resource that Kafka 4.2 knows: topics, brokers, their loggers, client metrics, groups.
-const RESOURCE_TYPES: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, 16, 32];
+const RESOURCE_TYPES: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
 /// Resources that are described in one go; each has some fifty configs.
 const MANY: usize = 16;
@@ -122,6 +124,13 @@ fn entries(known: &Known, resource: &DescribeConfigsResource) -> Result<Vec<Conf
         BROKER => {
             let message = format!("Unexpected broker id, expected {id} or empty string, but received {name}");
             Err(invalid_request(message))
+        }
+        CLIENT_METRICS if name.is_empty() => {
+            Err(invalid_request("Client metrics subscription name must not be empty".to_owned()))
+        }
+        CLIENT_METRICS => {
+            let set = image.configs(&ConfigResource::Other(CLIENT_METRICS, Arc::from(name))).cloned().unwrap_or_default();
+            Ok(describe_client_metrics(&set))
         }
         other => Err(invalid_request(format!("Unsupported resource type: {other}"))),
     }

@@ -36,6 +36,7 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
 mod reassignments;
+mod update_features;
 
 pub use context::{ApiContext, Connection};
 
@@ -122,6 +123,7 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::AlterPartitionReassignments => call.run(reassignments::alter),
         ApiKey::ListPartitionReassignments => call.run(reassignments::list),
         ApiKey::DescribeTopicPartitions => call.run(describe_topic_partitions::handle),
+        ApiKey::UpdateFeatures => call.run(update_features::handle),
         other => close(format!("{} has no handler", other.name())),
     }
 }

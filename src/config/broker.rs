@@ -1,5 +1,6 @@
 //! The broker's own settings: loaded, checked key by key, then against each other.
 
+use super::dynamic::check_connections_per_ip;
 use super::key::{KeyDef, Status, Value};
 use super::keys::{BROKER_KEYS, HIDDEN_KEYS, find};
 use super::listener::{Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
@@ -270,6 +271,13 @@ impl BrokerConfig {
         if queued > 0 && queued < i64::from(self.socket_request_max_bytes()) {
             return Err(self.refuse("queued.max.request.bytes", "must be at least socket.request.max.bytes"));
         }
+        for key in ["socket.send.buffer.bytes", "socket.receive.buffer.bytes"] {
+            if matches!(self.value(key), Some(Value::Int(bytes)) if bytes == 0 || bytes < -1) {
+                return Err(self.refuse(key, "must be at least 1, or -1 for the system's choice"));
+            }
+        }
+        let in_force = |key: &str| self.value(key).map(|value| value.to_string()).unwrap_or_default();
+        check_connections_per_ip(&in_force).map_err(ConfigError::Conflict)?;
         for key in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
             if self.value(key) == Some(Value::Int(0)) {
                 return Err(self.refuse(key, "must be at least 1, or -1 to keep for ever"));

@@ -23,6 +23,8 @@ pub enum ConfigSource {
     Default = 5,
     /// Level of a broker's logger.
     DynamicBrokerLogger = 6,
+    /// Set on a subscription of client metrics.
+    ClientMetrics = 7,
 }
 
 /// A key that could give the value.

@@ -4,6 +4,7 @@
 //! `INVALID_REQUEST`. Two things are stricter than Kafka, since an operator who is told "done" has to find it done: keys that nobody
 //! knows are refused (Kafka keeps them for its plugins; there are none here), and so are keys that this broker would not obey.
 
+use super::addresses::parse_address_counts;
 use super::broker::BrokerConfig;
 use super::key::Kind::Long;
 use super::key::Rule::Min;
@@ -11,6 +12,8 @@ use super::key::{KeyDef, Kind, Status, Value};
 use super::keys::find;
 use super::topic::{DynamicConfigs, TOPIC_KEYS};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Keys that may be set for one broker or for all of them, beside those that topics inherit.
 #[rustfmt::skip]
@@ -50,10 +53,15 @@ const THREAD_POOLS: &[&str] =
     &["background.threads", "num.io.threads", "num.network.threads", "num.recovery.threads.per.data.dir", "num.replica.fetchers"];
 
 /// Keys that change at run time in Kafka, and here only with the next start.
+const AT_THE_START_ONLY: &[&str] = &["listener.security.protocol.map", "listeners"];
+
+/// Keys that [`LiveConfig`] holds.
+#[cfg(test)]
 #[rustfmt::skip]
-const AT_THE_START_ONLY: &[&str] = &[
-    "listener.security.protocol.map", "listeners", "log.cleaner.backoff.ms", "log.cleaner.dedupe.buffer.size",
-    "log.cleaner.io.buffer.load.factor", "log.cleaner.io.buffer.size", "log.cleaner.io.max.bytes.per.second",
+pub(super) const LIVE_KEYS: &[&str] = &[
+    "log.cleaner.backoff.ms", "log.cleaner.dedupe.buffer.size", "log.cleaner.io.buffer.load.factor", "log.cleaner.io.buffer.size",
+    "log.cleaner.io.max.bytes.per.second", "max.connection.creation.rate", "max.connections", "max.connections.per.ip",
+    "max.connections.per.ip.overrides", "producer.id.expiration.ms",
 ];
 
 const THROTTLES: Status = Status::NotYet("replication is not throttled yet");
@@ -131,7 +139,18 @@ pub fn validate_dynamic(
     }
     let what = "Cannot update these configs at default cluster level, broker id must be specified";
     refuse(what, &|name| !per_broker && (PER_BROKER.contains(&name) || name.starts_with(LISTENER_PREFIX)))?;
-    new.iter().try_for_each(|(name, _)| judge_new(broker, dynamic, name, values.get(name)))
+    new.iter().try_for_each(|(name, _)| judge_new(broker, dynamic, name, values.get(name)))?;
+    let in_force = |name: &str| dynamic.value(broker, name).map(|value| value.to_string()).unwrap_or_default();
+    check_connections_per_ip(&|name| configs.get(name).cloned().unwrap_or_else(|| in_force(name)))
+}
+
+/// No connections from anywhere make sense only if there are exceptions. `value` is what would be in force.
+pub(super) fn check_connections_per_ip(value: &dyn Fn(&str) -> String) -> Result<(), String> {
+    let (limit, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+    if value(limit).trim() == "0" && value(overrides).trim().is_empty() {
+        return Err(format!("{limit} can be set to zero only if {overrides} property is set."));
+    }
+    Ok(())
 }
 
 /// Judges a value that changes.
@@ -197,12 +216,28 @@ impl DynamicConfigs {
 
 /// The broker's own settings that may change while it runs, as they are in force. Those that topics inherit are in
 /// [`super::TopicConfig`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct LiveConfig {
     /// `max.connections`.
     pub max_connections: usize,
+    /// `max.connections.per.ip`, for addresses without a number of their own.
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`.
+    pub max_connections_per_ip_overrides: Arc<BTreeMap<IpAddr, usize>>,
+    /// `max.connection.creation.rate`, in connections per second; `None`: as fast as they come.
+    pub max_connection_creation_rate: Option<u32>,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff_ms: i64,
+    /// `log.cleaner.dedupe.buffer.size`, of all cores together.
+    pub log_cleaner_dedupe_buffer_size: usize,
+    /// `log.cleaner.io.buffer.load.factor`.
+    pub log_cleaner_io_buffer_load_factor: f64,
+    /// `log.cleaner.io.buffer.size`, of all cores together.
+    pub log_cleaner_io_buffer_size: usize,
+    /// `log.cleaner.io.max.bytes.per.second`, of all cores together.
+    pub log_cleaner_io_max_bytes_per_second: f64,
 }
 
 impl LiveConfig {
@@ -212,10 +247,33 @@ impl LiveConfig {
             Some(Value::Int(value)) => value,
             other => unreachable!("{name} is {other:?}"),
         };
+        let count = |name: &str| usize::try_from(int(name)).unwrap_or(0);
+        let double = |name: &str| match dynamic.value(broker, name) {
+            Some(Value::Double(value)) => value,
+            other => unreachable!("{name} is {other:?}"),
+        };
+        let overrides = match dynamic.value(broker, "max.connections.per.ip.overrides") {
+            Some(Value::Text(text)) => parse_address_counts(&text).expect("the rule of the key has read it"),
+            other => unreachable!("max.connections.per.ip.overrides is {other:?}"),
+        };
+        let rate = int("max.connection.creation.rate");
         Self {
-            max_connections: usize::try_from(int("max.connections")).expect("the rule of the key excludes negative numbers"),
+            max_connections: count("max.connections"),
+            max_connections_per_ip: count("max.connections.per.ip"),
+            max_connections_per_ip_overrides: Arc::new(overrides),
+            max_connection_creation_rate: u32::try_from(rate).ok().filter(|_| rate < i64::from(i32::MAX)),
             producer_id_expiration_ms: int("producer.id.expiration.ms"),
+            log_cleaner_backoff_ms: int("log.cleaner.backoff.ms"),
+            log_cleaner_dedupe_buffer_size: count("log.cleaner.dedupe.buffer.size"),
+            log_cleaner_io_buffer_load_factor: double("log.cleaner.io.buffer.load.factor"),
+            log_cleaner_io_buffer_size: count("log.cleaner.io.buffer.size"),
+            log_cleaner_io_max_bytes_per_second: double("log.cleaner.io.max.bytes.per.second"),
         }
+    }
+
+    /// How many connections this address may have.
+    pub fn connections_of(&self, address: IpAddr) -> usize {
+        self.max_connections_per_ip_overrides.get(&address).copied().unwrap_or(self.max_connections_per_ip)
     }
 }
 
@@ -248,10 +306,9 @@ mod tests {
     /// What is accepted and called honoured is taken into use: by a topic that inherits it, or as a [`LiveConfig`].
     #[test]
     fn no_dynamic_key_is_called_honoured_that_nobody_follows() {
-        const LIVE: &[&str] = &["max.connections", "producer.id.expiration.ms"];
         for name in [CLUSTER_WIDE, PER_BROKER, PER_LISTENER].concat() {
             let honoured = find(name).unwrap().status == Status::Honoured;
-            assert!(!honoured || LIVE.contains(&name) || AT_THE_START_ONLY.contains(&name), "{name}");
+            assert!(!honoured || LIVE_KEYS.contains(&name) || AT_THE_START_ONLY.contains(&name), "{name}");
         }
     }
 
@@ -279,7 +336,9 @@ mod tests {
             (true, "log.retention.ms", "0", "log.retention.ms must be unlimited (-1)"),
             (true, "num.io.threads", "17", "should not be greater than double the current value 8"),
             (true, "num.io.threads", "3", "should be at least half the current value 8"),
-            (true, "max.connections.per.ip", "3", "is not honoured"),
+            (true, "remote.fetch.max.wait.ms", "3", "is not honoured"),
+            (true, "max.connections.per.ip", "0", "can be set to zero only if max.connections.per.ip.overrides property is set"),
+            (false, "max.connections.per.ip.overrides", "me.example:3", "host names are not resolved"),
             (true, "leader.replication.throttled.rate", "3", "is not honoured"),
             (true, "leader.replication.throttled.rate", "-3", "Value must be at least 0"),
             (true, "config.providers", "file", "is refused"),
@@ -288,13 +347,15 @@ mod tests {
             let refused = judge(per_broker, &[(name, value)]).unwrap_err();
             assert!(refused.contains(text), "{name}={value}: {refused}");
         }
-        assert_eq!(judge(true, &[("max.connections.per.ip", "2147483647")]), Ok(()), "as it is anyway");
+        assert_eq!(judge(true, &[("remote.fetch.max.wait.ms", "500")]), Ok(()), "as it is anyway");
+        let none_but_one = [("max.connections.per.ip", "0"), ("max.connections.per.ip.overrides", "127.0.0.1:9")];
+        assert_eq!(judge(true, &none_but_one), Ok(()));
     }
 
     #[test]
     fn what_is_set_already_is_not_in_the_way() {
-        let dynamic = DynamicConfigs { broker: map(&[("max.connections.per.ip", "3")]), ..DynamicConfigs::default() };
-        let both = map(&[("max.connections.per.ip", "3"), ("max.connections", "9")]);
+        let dynamic = DynamicConfigs { broker: map(&[("remote.fetch.max.wait.ms", "3")]), ..DynamicConfigs::default() };
+        let both = map(&[("remote.fetch.max.wait.ms", "3"), ("max.connections", "9")]);
         assert_eq!(validate_dynamic(&broker(""), &dynamic, &both, true), Ok(()));
         assert!(validate_dynamic(&broker(""), &dynamic, &both, false).is_err(), "it would be new for all brokers");
     }
@@ -312,6 +373,22 @@ mod tests {
         dynamic.broker = map(&[("max.connections", "of the future")]);
         assert_eq!(max(&dynamic), 5);
         assert_eq!(LiveConfig::resolve(&broker, &dynamic).producer_id_expiration_ms, 86_400_000);
+    }
+
+    #[test]
+    fn each_address_may_have_its_own_number_of_connections() {
+        let broker = broker("max.connections.per.ip=2\nmax.connections.per.ip.overrides=10.0.0.7:5");
+        let of = |dynamic: &DynamicConfigs, address: &str| {
+            LiveConfig::resolve(&broker, dynamic).connections_of(address.parse().unwrap())
+        };
+        let mut dynamic = DynamicConfigs::default();
+        assert_eq!((of(&dynamic, "10.0.0.7"), of(&dynamic, "10.0.0.8")), (5, 2));
+        dynamic.cluster = map(&[("max.connections.per.ip", "3"), ("max.connections.per.ip.overrides", "10.0.0.8:0,[::1]:1")]);
+        assert_eq!((of(&dynamic, "10.0.0.7"), of(&dynamic, "10.0.0.8"), of(&dynamic, "::1")), (3, 0, 1));
+        let rate = |dynamic: &DynamicConfigs| LiveConfig::resolve(&broker, dynamic).max_connection_creation_rate;
+        assert_eq!(rate(&dynamic), None);
+        dynamic.broker = map(&[("max.connection.creation.rate", "20")]);
+        assert_eq!(rate(&dynamic), Some(20));
     }
 
     #[test]

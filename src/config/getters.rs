@@ -30,7 +30,6 @@ macro_rules! getters {
     (@type Bool) => { bool };
     (@type I32) => { i32 };
     (@type I64) => { i64 };
-    (@type F64) => { f64 };
     (@type Count) => { usize };
     (@type OptionalText) => { Option<String> };
     (@read Bool, $value:expr, $key:literal) => {
@@ -41,9 +40,6 @@ macro_rules! getters {
     };
     (@read I64, $value:expr, $key:literal) => {
         match $value { Some(Value::Int(value)) => value, other => unreachable!("{} is {other:?}", $key) }
-    };
-    (@read F64, $value:expr, $key:literal) => {
-        match $value { Some(Value::Double(value)) => value, other => unreachable!("{} is {other:?}", $key) }
     };
     (@read Count, $value:expr, $key:literal) => {
         match $value {
@@ -69,7 +65,11 @@ getters! {
     auto_create_topics_enable: Bool = "auto.create.topics.enable";
     delete_topic_enable: Bool = "delete.topic.enable";
     socket_request_max_bytes: I32 = "socket.request.max.bytes";
-    max_connections: Count = "max.connections";
+    socket_listen_backlog_size: I32 = "socket.listen.backlog.size";
+    /// -1: the system's choice.
+    socket_send_buffer_bytes: I32 = "socket.send.buffer.bytes";
+    /// -1: the system's choice.
+    socket_receive_buffer_bytes: I32 = "socket.receive.buffer.bytes";
     connections_max_idle_ms: I64 = "connections.max.idle.ms";
     /// Not positive: no limit.
     queued_max_request_bytes: I64 = "queued.max.request.bytes";
@@ -81,17 +81,11 @@ getters! {
     max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
     max_request_partition_size_limit: Count = "max.request.partition.size.limit";
     log_cleaner_enable: Bool = "log.cleaner.enable";
-    log_cleaner_backoff_ms: I64 = "log.cleaner.backoff.ms";
-    log_cleaner_dedupe_buffer_size: I64 = "log.cleaner.dedupe.buffer.size";
-    log_cleaner_io_buffer_load_factor: F64 = "log.cleaner.io.buffer.load.factor";
-    log_cleaner_io_buffer_size: Count = "log.cleaner.io.buffer.size";
-    log_cleaner_io_max_bytes_per_second: F64 = "log.cleaner.io.max.bytes.per.second";
     log_retention_check_interval_ms: I64 = "log.retention.check.interval.ms";
     log_flush_scheduler_interval_ms: I64 = "log.flush.scheduler.interval.ms";
     log_flush_offset_checkpoint_interval_ms: I64 = "log.flush.offset.checkpoint.interval.ms";
     log_flush_start_offset_checkpoint_interval_ms: I64 = "log.flush.start.offset.checkpoint.interval.ms";
     replica_high_watermark_checkpoint_interval_ms: I64 = "replica.high.watermark.checkpoint.interval.ms";
-    producer_id_expiration_ms: I64 = "producer.id.expiration.ms";
     producer_id_expiration_check_interval_ms: I64 = "producer.id.expiration.check.interval.ms";
     metadata_log_segment_bytes: I32 = "metadata.log.segment.bytes";
     metadata_log_segment_ms: I64 = "metadata.log.segment.ms";

@@ -1,5 +1,7 @@
 //! One configuration key: its type, default and range, how its text is checked, and whether this broker honours it.
 
+use super::addresses::parse_address_counts;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Kafka's types of configuration values; the numbers are those of DescribeConfigs.
@@ -41,12 +43,16 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// Some of these, or none; what comes twice counts once.
     AnyOf(&'static [&'static str]),
+    /// Any items, none of them empty or twice.
+    Distinct,
     /// One of these in any case.
     OneOfIgnoreCase(&'static [&'static str]),
     /// 1 to 9, or -1 for the library's default.
     GzipLevel,
     /// `partition:broker,...` or `*`.
     ThrottledReplicas,
+    /// `address:number,...`, see `addresses`.
+    AddressCounts,
 }
 
 /// What this broker does about a key that is set.
@@ -195,6 +201,7 @@ impl KeyDef {
             }
             (Rule::OneOf(_), Value::List(items)) if items.is_empty() => Err("Configuration must not be empty.".to_owned()),
             (Rule::OneOf(allowed) | Rule::AnyOf(allowed), Value::List(items)) => check_list(items, allowed),
+            (Rule::Distinct, Value::List(items)) => check_distinct(items),
             (Rule::OneOfIgnoreCase(allowed), Value::Text(v)) if !allowed.iter().any(|a| a.eq_ignore_ascii_case(v)) => {
                 Err(format!("String must be one of (case insensitive): {}", allowed.join(", ")))
             }
@@ -202,6 +209,7 @@ impl KeyDef {
                 Err("Value must be between 1 and 9 or equal to -1".to_owned())
             }
             (Rule::ThrottledReplicas, Value::List(items)) => check_throttled_replicas(items),
+            (Rule::AddressCounts, Value::Text(text)) => parse_address_counts(text).map(drop),
             _ => Ok(()),
         }
     }
@@ -211,13 +219,19 @@ fn short_double(value: f64) -> String {
     format!("{value}")
 }
 
-fn check_list(items: &[String], allowed: &[&str]) -> Result<(), String> {
+fn check_distinct(items: &[String]) -> Result<(), String> {
     if items.iter().any(String::is_empty) {
         return Err("Configuration values must not be empty.".to_owned());
     }
-    if items.iter().enumerate().any(|(at, item)| items[..at].contains(item)) {
+    let mut seen = BTreeSet::new();
+    if !items.iter().all(|item| seen.insert(item)) {
         return Err("Configuration values must not be duplicated.".to_owned());
     }
+    Ok(())
+}
+
+fn check_list(items: &[String], allowed: &[&str]) -> Result<(), String> {
+    check_distinct(items)?;
     match items.iter().all(|item| allowed.contains(&item.as_str())) {
         true => Ok(()),
         false => Err(format!("String must be one of: {}", allowed.join(", "))),

@@ -1,11 +1,12 @@
 //! Every broker key that Apache Kafka 4.2 knows and DescribeConfigs shows, with its type, default and range, and what this broker does
 //! about it. Generated once from Kafka's own definitions, then kept by hand: a key that becomes honoured changes its last word here.
 //!
-//! Defaults are Kafka's except `log.dir`, since what lies in `/tmp` is gone after a restart of the machine, and the three that Kafka
-//! wants to be told: roles, listener names of controllers, and node id.
+//! Defaults are Kafka's except `log.dir`, since what lies in `/tmp` is gone after a restart of the machine; the three that Kafka
+//! wants to be told: roles, listener names of controllers, and node id; and the sizes of sockets, which the system chooses better for
+//! each connection, and of the queue before them, which is long enough for clients that all come at once.
 
 use super::key::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
-use super::key::Rule::{Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
+use super::key::Rule::{AddressCounts, Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
 use super::key::Status::{Honoured, NoEffect, NotYet, Refused};
 use super::key::{KeyDef, Kind, Rule, Status};
 
@@ -21,12 +22,10 @@ const GROUPS: &str = "only groups of the classic protocol are served yet";
 const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "replication is not throttled yet";
-const CREATION: &str = "the rate of new connections has no bound yet";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
-const PER_IP: &str = "connections are counted for the broker, not for each address";
-const SOCKETS: &str = "sockets keep the system's settings";
 const TELEMETRY: &str = "client telemetry is not served yet";
+const LZ4: &str = "the LZ4 encoder has one level";
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, rule: Rule, status: Status) -> KeyDef {
     KeyDef { name, kind, default, rule, status }
@@ -51,7 +50,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("broker.session.timeout.ms", Int, Some("9000"), Any, NotYet(CLUSTER)),
     key("client.quota.callback.class", Class, None, Any, Refused(JAVA)),
     key("compression.gzip.level", Int, Some("-1"), GzipLevel, Honoured),
-    key("compression.lz4.level", Int, Some("9"), Between(1, 17), Honoured),
+    key("compression.lz4.level", Int, Some("9"), Between(1, 17), NoEffect(LZ4)),
     key("compression.type", String, Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Honoured),
     key("compression.zstd.level", Int, Some("3"), Between(-131072, 22), Honoured),
     key("config.providers", List, Some(""), Any, Refused(JAVA)),
@@ -169,10 +168,10 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("log.roll.ms", Long, None, Any, Honoured),
     key("log.segment.bytes", Int, Some("1073741824"), Min(1048576), Honoured),
     key("log.segment.delete.delay.ms", Long, Some("60000"), Min(0), Honoured),
-    key("max.connection.creation.rate", Int, Some("2147483647"), Min(0), NotYet(CREATION)),
+    key("max.connection.creation.rate", Int, Some("2147483647"), Min(0), Honoured),
     key("max.connections", Int, Some("2147483647"), Min(0), Honoured),
-    key("max.connections.per.ip", Int, Some("2147483647"), Min(0), NotYet(PER_IP)),
-    key("max.connections.per.ip.overrides", String, Some(""), Any, NotYet(PER_IP)),
+    key("max.connections.per.ip", Int, Some("2147483647"), Min(0), Honoured),
+    key("max.connections.per.ip.overrides", String, Some(""), AddressCounts, Honoured),
     key("max.incremental.fetch.session.cache.slots", Int, Some("1000"), Min(0), Honoured),
     key("max.request.partition.size.limit", Int, Some("2000"), Min(1), Honoured),
     key("message.max.bytes", Int, Some("1048588"), Min(0), Honoured),
@@ -315,10 +314,10 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("share.fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
     key("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any, NotYet(CLUSTER)),
     key("socket.connection.setup.timeout.ms", Long, Some("10000"), Any, NotYet(CLUSTER)),
-    key("socket.listen.backlog.size", Int, Some("50"), Min(1), NotYet(SOCKETS)),
-    key("socket.receive.buffer.bytes", Int, Some("102400"), Any, NotYet(SOCKETS)),
+    key("socket.listen.backlog.size", Int, Some("4096"), Min(1), Honoured),
+    key("socket.receive.buffer.bytes", Int, Some("-1"), Any, Honoured),
     key("socket.request.max.bytes", Int, Some("104857600"), Min(1), Honoured),
-    key("socket.send.buffer.bytes", Int, Some("102400"), Any, NotYet(SOCKETS)),
+    key("socket.send.buffer.bytes", Int, Some("-1"), Any, Honoured),
     key("ssl.allow.dn.changes", Boolean, Some("false"), Any, Refused(TLS)),
     key("ssl.allow.san.changes", Boolean, Some("false"), Any, Refused(TLS)),
     key("ssl.cipher.suites", List, Some(""), Any, Refused(TLS)),

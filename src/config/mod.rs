@@ -11,8 +11,11 @@
 //!   [`validate_topic_configs`] judges what a client sets.
 //! - [`validate_dynamic`] judges what a client sets on a broker while it runs, [`LiveConfig`] is what of that is in force.
 //! - [`describe_broker`], [`describe_cluster`] and [`describe_topic`] give what DescribeConfigs shows: value, source, synonyms.
+//! - [`CLIENT_METRICS_KEYS`] are the configs of subscriptions of client metrics, which are kept and described, see `client_metrics`.
 
+mod addresses;
 mod broker;
+mod client_metrics;
 mod describe;
 mod dynamic;
 mod getters;
@@ -25,6 +28,7 @@ mod tests;
 mod topic;
 
 pub use broker::{BrokerConfig, Warning};
+pub use client_metrics::{CLIENT_METRICS_KEYS, client_metrics_list_default, describe_client_metrics, validate_client_metrics};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_cluster, describe_topic};
 pub use dynamic::{LiveConfig, broker_list_default, dynamic_config_warning, is_dynamic, topic_list_default, validate_dynamic};
 pub use key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};

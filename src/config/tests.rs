@@ -1,3 +1,4 @@
+use super::dynamic::LIVE_KEYS;
 use super::getters::{READ_KEYS, read_all};
 use super::topic::find_topic_key;
 use super::*;
@@ -55,7 +56,8 @@ fn no_key_is_called_honoured_that_nobody_reads() {
     let honoured = TOPIC_KEYS.iter().filter(|def| def.key.status == Status::Honoured);
     let inherited: Vec<&str> = honoured.flat_map(|def| def.synonyms).map(|(name, _)| *name).collect();
     for key in BROKER_KEYS.iter().chain(HIDDEN_KEYS) {
-        let read = READ_KEYS.contains(&key.name) || inherited.contains(&key.name) || CHECKED_AT_LOAD.contains(&key.name);
+        let named = READ_KEYS.contains(&key.name) || LIVE_KEYS.contains(&key.name);
+        let read = named || inherited.contains(&key.name) || CHECKED_AT_LOAD.contains(&key.name);
         assert!(key.status != Status::Honoured || read, "{} is called honoured", key.name);
     }
     read_all(&with(""));
@@ -141,6 +143,11 @@ fn unsafe_or_impossible_settings_are_refused() {
         ("compression.type=zip", "String must be one of"),
         ("inter.broker.listener.name=X", "no listener of this name"),
         ("remote.log.storage.system.enable=true", "tiered"),
+        ("socket.send.buffer.bytes=0", "the system's choice"),
+        ("socket.receive.buffer.bytes=-2", "the system's choice"),
+        ("socket.listen.backlog.size=0", "at least 1"),
+        ("max.connections.per.ip=0", "can be set to zero only if"),
+        ("max.connections.per.ip.overrides=me.example:1", "host names are not resolved"),
     ] {
         let text = refusal(lines);
         assert!(text.contains(part), "{lines}: {text}");
@@ -247,6 +254,7 @@ fn topic_configs_that_do_nothing_are_said() {
     let said = |name: &str, value: &str| topic_config_warnings([(name, Some(value))].into_iter()).len();
     assert_eq!(said("leader.replication.throttled.replicas", "*"), 1);
     assert_eq!(said("leader.replication.throttled.replicas", ""), 0, "the default says nothing");
+    assert_eq!((said("compression.lz4.level", "3"), said("compression.lz4.level", "9")), (1, 0));
     assert_eq!(said("cleanup.policy", "compact,delete"), 0);
     assert_eq!(said("min.compaction.lag.ms", "5"), 0);
     assert_eq!(said("retention.ms", "5"), 0);
@@ -290,6 +298,7 @@ fn described_as_kafka_describes() {
             ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
             ConfigSource::Default => "DEFAULT_CONFIG",
             ConfigSource::DynamicBrokerLogger => "DYNAMIC_BROKER_LOGGER_CONFIG",
+            ConfigSource::ClientMetrics => "DYNAMIC_CLIENT_METRICS_CONFIG",
         };
         let synonyms: Vec<String> =
             entry.synonyms.iter().map(|s| format!("{}:{}={}", source(s), s.name, s.value.as_deref().unwrap_or("null"))).collect();

@@ -2,7 +2,7 @@
 
 use super::key::Kind::{Boolean, Double, Int, List, Long, String as Text};
 use super::key::Rule::{Any, AnyOf, Between, GzipLevel, Min, OneOf, Ratio, ThrottledReplicas};
-use super::key::Status::{Honoured, NotYet, Refused};
+use super::key::Status::{Honoured, NoEffect, NotYet, Refused};
 use super::key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 use super::keys::find;
 use super::{BrokerConfig, Warning};
@@ -23,6 +23,7 @@ const TIERED: &str =
     "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
 const TIERED_ONLY: &str = "tiered storage is not supported";
 const QUOTAS: &str = "replication is not throttled yet";
+const LZ4: &str = "the LZ4 encoder has one level";
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 3_600_000;
 
@@ -44,7 +45,7 @@ const NEVER: &str = "9223372036854775807";
 pub static TOPIC_KEYS: &[TopicKeyDef] = &[
     key("cleanup.policy", List, "delete", AnyOf(&["compact", "delete"]), Honoured, &[("log.cleanup.policy", 1)]),
     key("compression.gzip.level", Int, "-1", GzipLevel, Honoured, &[("compression.gzip.level", 1)]),
-    key("compression.lz4.level", Int, "9", Between(1, 17), Honoured, &[("compression.lz4.level", 1)]),
+    key("compression.lz4.level", Int, "9", Between(1, 17), NoEffect(LZ4), &[("compression.lz4.level", 1)]),
     key("compression.type", Text, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Honoured, &[("compression.type", 1)]),
     key("compression.zstd.level", Int, "3", Between(-131_072, 22), Honoured, &[("compression.zstd.level", 1)]),
     key("delete.retention.ms", Long, "86400000", Min(0), Honoured, &[("log.cleaner.delete.retention.ms", 1)]),
@@ -132,11 +133,15 @@ pub fn topic_config_warnings<'a>(configs: impl Iterator<Item = (&'a str, Option<
     for (name, value) in configs {
         let (Some(def), Some(value)) = (find_topic_key(name), value) else { continue };
         let Ok(parsed) = def.key.parse(value) else { continue };
-        let reason = match def.key.status {
-            Status::NotYet(reason) if Some(&parsed) != def.key.default_value().as_ref() => reason,
-            _ => continue,
+        if Some(&parsed) == def.key.default_value().as_ref() {
+            continue;
+        }
+        let message = match def.key.status {
+            Status::NotYet(reason) => format!("is not honoured: {reason}"),
+            Status::NoEffect(reason) => format!("has no effect: {reason}"),
+            Status::Honoured | Status::Refused(_) => continue,
         };
-        warnings.push(Warning { key: name.to_owned(), message: format!("is not honoured: {reason}") });
+        warnings.push(Warning { key: name.to_owned(), message });
     }
     warnings
 }

@@ -143,7 +143,12 @@ fn configs_are_refused_in_kafkas_words() {
             "The configuration value cannot be added because it exceeds the maximum value size of 32767 bytes.",
         ),
         (other(16, "", &[]), ErrorCode::InvalidRequest, "Subscription name can't be empty"),
-        (other(16, "m", &x), ErrorCode::InvalidRequest, "Unknown client metrics configuration: x"),
+        (other(16, "m", &[("bad", set("1"))]), ErrorCode::InvalidRequest, "Unknown client metrics configuration: bad"),
+        (
+            other(16, "m", &[("x", ConfigOperation::Append("1".into()))]),
+            ErrorCode::InvalidConfig,
+            "Can't APPEND to key x because its type is not LIST.",
+        ),
         (other(32, "", &[]), ErrorCode::InvalidRequest, "Default group resources are not allowed."),
         (other(32, "g", &x), ErrorCode::InvalidConfig, "Unknown group config name: x"),
     ] {
@@ -151,6 +156,10 @@ fn configs_are_refused_in_kafkas_words() {
     }
     assert_eq!(refusal(&mut world, change("no/name", &x)).0, ErrorCode::InvalidTopicException);
     assert_eq!(alter(&mut world, vec![other(32, "g", &[("x", ConfigOperation::Delete)])]), (vec![], vec![Ok(())]));
+    let kept = vec![record(16, "m", "x", Some("1"))];
+    assert_eq!(alter(&mut world, vec![other(16, "m", &x)]), (kept, vec![Ok(())]));
+    assert_eq!(alter(&mut world, vec![other(16, "m", &x)]).0, [], "as it is already");
+    assert!(world.image().configured().any(|resource| *resource == ConfigResource::Other(16, "m".into())));
 }
 
 #[test]

@@ -326,7 +326,7 @@ impl MetadataImage {
 
     fn apply_feature_level(&mut self, record: &FeatureLevelRecord, delta: &mut MetadataDelta) {
         // The quorum keeps this one for itself, in control records.
-        if record.name == "kraft.version" {
+        if record.name == super::KRAFT_VERSION {
             return;
         }
         let features = Arc::make_mut(&mut self.features);

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 /// Resource types in config records.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-const CLIENT_METRICS: i8 = 16;
+/// Subscriptions of client metrics, as a type of resource.
+pub const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
 /// Most bytes of the config records of one decision: they are committed as one batch.
@@ -235,20 +236,25 @@ fn check_resource(
             refuse(ErrorCode::BrokerIdNotRegistered, format!("No node with id {id} found."))
         }
         ConfigResource::Broker(_) => Ok(()),
-        // Nothing here acts upon these, so no key of them is known; what another controller has written can be deleted.
-        ConfigResource::Other(kind, name) => {
-            let set = records.iter().find(|record| record.value.is_some()).map(|record| &*record.name);
-            match (*kind, &**name, set) {
-                (CLIENT_METRICS, "", _) => refuse(ErrorCode::InvalidRequest, "Subscription name can't be empty".to_owned()),
-                (CLIENT_METRICS, _, Some(key)) => {
-                    refuse(ErrorCode::InvalidRequest, format!("Unknown client metrics configuration: {key}"))
-                }
-                (GROUP, "", _) => refuse(ErrorCode::InvalidRequest, "Default group resources are not allowed.".to_owned()),
-                (GROUP, _, Some(key)) => refuse(ErrorCode::InvalidConfig, format!("Unknown group config name: {key}")),
-                (CLIENT_METRICS | GROUP, _, None) => Ok(()),
-                (other, ..) => refuse(ErrorCode::InvalidRequest, format!("Unknown resource type {other}")),
+        ConfigResource::Other(CLIENT_METRICS, name) => {
+            if name.is_empty() {
+                return refuse(ErrorCode::InvalidRequest, "Subscription name can't be empty".to_owned());
+            }
+            let configs: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            (context.judge_subscription)(&configs).map_err(|(code, text)| Refusal::new(code, text))
+        }
+        // Only groups of protocols that are not served yet would obey these: no key of them is known. What another controller has
+        // written can be deleted.
+        ConfigResource::Other(GROUP, name) => {
+            if name.is_empty() {
+                return refuse(ErrorCode::InvalidRequest, "Default group resources are not allowed.".to_owned());
+            }
+            match records.iter().find(|record| record.value.is_some()) {
+                Some(set) => refuse(ErrorCode::InvalidConfig, format!("Unknown group config name: {}", set.name)),
+                None => Ok(()),
             }
         }
+        ConfigResource::Other(other, _) => refuse(ErrorCode::InvalidRequest, format!("Unknown resource type {other}")),
     }
 }
 

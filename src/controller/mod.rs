@@ -13,18 +13,19 @@
 //! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
 //!
 //! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics`,
-//! `configs` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats, ISR changes, replicas
-//! that move), access control, quotas.
+//! `configs`, `quotas`, `features` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats,
+//! ISR changes, replicas that move), access control.
 
 #[cfg(test)]
-mod allowance;
 mod admin_tests;
+mod allowance;
 mod apply;
 mod brokers;
 mod configs;
 mod delete;
 mod elections;
 mod export;
+mod features;
 mod image;
 mod loader;
 mod partitions;
@@ -37,8 +38,8 @@ mod topics;
 
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
-pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use allowance::Allowance;
+pub use configs::{CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
@@ -49,7 +50,7 @@ use crate::protocol::generated::{
     AlterClientQuotasRequest,
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FeatureLevelRecord,
+    ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
@@ -67,10 +68,19 @@ pub const MAX_METADATA_VERSION: i16 = 29;
 const ELR_METADATA_VERSION: i16 = 23;
 const _: () = assert!(MIN_METADATA_VERSION < ELR_METADATA_VERSION && ELR_METADATA_VERSION < MAX_METADATA_VERSION);
 
-/// Features with the levels that this broker serves, for registration and ApiVersions. A client that reads `transaction.version` 2 or
-/// `group.version` 1 uses protocols that are not served yet, so neither these nor `share.version`, `streams.version` and
-/// `eligible.leader.replicas.version` may be named or finalized before they are.
-pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION)];
+/// The feature that says how the quorum's voters are kept (KIP-853); at level 0 they are fixed by the configuration. The quorum keeps
+/// its level for itself, in control records.
+pub const KRAFT_VERSION: &str = "kraft.version";
+
+/// Features with the levels that this broker serves, for registration and ApiVersions. Only level 0 of `kraft.version` is: the voters
+/// do not change yet.
+pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
+    &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION), (KRAFT_VERSION, 0, 0)];
+
+/// Features of Kafka 4.2 that are not served. A client that reads `transaction.version` 2 or `group.version` 1 uses protocols that are
+/// not here, so none of these may be named or put in force before it is; one that Apache Kafka has left in force can be turned off.
+const UNSERVED_FEATURES: &[&str] =
+    &["eligible.leader.replicas.version", "group.version", "share.version", "streams.version", "transaction.version"];
 
 /// Most records of one decision, as in Kafka: they are committed as one batch.
 pub const MAX_RECORDS_PER_BATCH: usize = 10_000;
@@ -106,6 +116,8 @@ pub enum Command {
         /// Its epoch.
         epoch: i64,
     },
+    /// Change which levels of features are in force.
+    UpdateFeatures(UpdateFeaturesRequest),
     /// A broker has started. It comes in fenced.
     RegisterBroker(BrokerRegistration),
     /// A registered broker has caught up and recovered its logs: it may lead.
@@ -131,6 +143,7 @@ impl Command {
             Self::AlterConfigs { alterations, .. } => alterations.iter().map(ConfigAlteration::size).sum(),
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
+            Self::UpdateFeatures(request) => request.feature_updates.len(),
             Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
         }
     }
@@ -155,6 +168,8 @@ pub enum Reply {
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
     /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
     ProducerIds(Result<ProducerIdBlock, ErrorCode>),
+    /// To [`Command::UpdateFeatures`]: whether all of them hold, or else none.
+    UpdateFeatures(Result<(), Refusal>),
     /// To [`Command::RegisterBroker`]: the broker's epoch.
     Registered(i64),
     /// To [`Command::UnfenceBroker`].
@@ -195,6 +210,9 @@ pub struct Decision {
 /// Judges the configs `(name, value)` of a new topic; the text goes with `INVALID_CONFIG`.
 pub type JudgeConfigs<'a> = &'a dyn Fn(&[(&str, Option<&str>)]) -> Result<(), String>;
 
+/// Judges everything that would then be set on a subscription of client metrics.
+pub type JudgeSubscription<'a> = &'a dyn Fn(&[(&str, &str)]) -> Result<(), (ErrorCode, String)>;
+
 /// What a decision needs beside the image.
 pub struct Context<'a> {
     /// `num.partitions`.
@@ -203,6 +221,8 @@ pub struct Context<'a> {
     pub default_replication_factor: i32,
     /// Rules of topic configs.
     pub judge_configs: JudgeConfigs<'a>,
+    /// Rules of client metrics.
+    pub judge_subscription: JudgeSubscription<'a>,
     /// Which keys are lists.
     pub list_default: ListDefault<'a>,
     /// Gives 16 random bytes.
@@ -233,6 +253,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         Command::AlterClientQuotas(request) => quotas::alter_client_quotas(image, request),
         Command::ElectLeaders(request) => elections::elect_leaders(image, request),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
+        Command::UpdateFeatures(request) => features::update_features(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
         Command::RegisterBroker(registration) => brokers::register(image, registration),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),

@@ -24,6 +24,13 @@ fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
     }
 }
 
+fn judge_subscription(configs: &[(&str, &str)]) -> Result<(), (ErrorCode, String)> {
+    match configs.iter().find(|(name, _)| *name == "bad") {
+        Some(_) => Err((ErrorCode::InvalidRequest, "Unknown client metrics configuration: bad".to_owned())),
+        None => Ok(()),
+    }
+}
+
 impl World {
     /// Brokers 1 to `brokers`, registered and unfenced.
     pub(super) fn new(brokers: i32) -> Self {
@@ -55,6 +62,7 @@ impl World {
             num_partitions: 3,
             default_replication_factor: 1,
             judge_configs: &judge,
+            judge_subscription: &judge_subscription,
             list_default: &|_, name| (name == "list").then_some("a"),
             random: &mut random,
             allowance: self.allowance,
@@ -405,7 +413,7 @@ fn only_served_features_are_named() {
     assert_eq!(world.image().metadata_version(), Some(MAX_METADATA_VERSION));
     assert_eq!(world.image().features().len(), 2);
     let features = &world.image().broker(BrokerId(1)).unwrap().features;
-    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION]);
+    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION, KRAFT_VERSION]);
     let partition = MetadataRecord::from(PartitionRecord::default());
     assert_eq!([22, 23].map(|mv| record_version(&partition, mv)), [1, 2]);
 }

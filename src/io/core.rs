@@ -1,7 +1,7 @@
 //! A core's handle to its devices.
 
 use super::real::{RealCore, RealRandomness};
-use super::{Counters, DirEntry, DiskSpace, File, FileLock, Listener, OpenOptions, Socket, Stalls};
+use super::{Counters, DirEntry, DiskSpace, File, FileLock, ListenOptions, Listener, OpenOptions, Socket, Stalls};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;
@@ -273,7 +273,12 @@ impl Io {
     /// Listens on `address`. `shared` sets SO_REUSEPORT, so that each core can listen on the same port: probe the port first
     /// ([`Io::probe_port`]), or a second broker would start and take away connections.
     pub fn listen(&self, address: SocketAddr, shared: bool) -> Result<Listener> {
-        each!(&self.kind, Kind, it => it.listen(address, shared).map(Listener::from))
+        self.listen_with(address, ListenOptions { shared, ..ListenOptions::default() })
+    }
+
+    /// The same with more to say of the listener and its connections.
+    pub fn listen_with(&self, address: SocketAddr, options: ListenOptions) -> Result<Listener> {
+        each!(&self.kind, Kind, it => it.listen(address, options).map(Listener::from))
     }
 
     /// Listens on `address` for a moment without SO_REUSEPORT: an error (`AddrInUse`) when anybody listens there already.

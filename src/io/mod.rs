@@ -41,7 +41,7 @@ pub use file::{DirEntry, DiskSpace, File, FileLock, FileSlice, OpenOptions};
 pub use handover::Handover;
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
-pub use net::{Accepted, Listener, Piece, Socket};
+pub use net::{Accepted, ListenOptions, Listener, Piece, Socket};
 pub use real::{
     Cores, Finding, Severity, StartError, Supervisor, Topology, affinity_cores, check_machine, hostname, raise_nofile,
     read_at_start, start, survey,

@@ -8,6 +8,20 @@ use std::io::Result;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+/// How to listen. What is not said is the system's choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ListenOptions {
+    /// SO_REUSEPORT, so that each core can listen on the same port.
+    pub shared: bool,
+    /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+    pub backlog: Option<i32>,
+    /// Bytes that each connection may have on their way out (SO_SNDBUF). The kernel doubles it for its own needs and lowers it to
+    /// `net.core.wmem_max`; a size that is set stays, where the system's choice follows the connection.
+    pub send_buffer: Option<usize>,
+    /// The same of what has arrived and was not read (SO_RCVBUF, `net.core.rmem_max`).
+    pub receive_buffer: Option<usize>,
+}
+
 /// A listening socket of one core.
 pub struct Listener {
     kind: ListenerKind,

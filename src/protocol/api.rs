@@ -54,6 +54,7 @@ pub const SERVED: &[ServedApi] = &[
     served(ApiKey::DescribeClientQuotas, 0, 1),
     served(ApiKey::AlterClientQuotas, 0, 1),
     served(ApiKey::DescribeQuorum, 0, 2),
+    served(ApiKey::UpdateFeatures, 0, 2),
     served(ApiKey::DescribeCluster, 0, 2),
     served(ApiKey::DescribeProducers, 0, 0),
     served(ApiKey::ListConfigResources, 0, 1),

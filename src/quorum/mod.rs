@@ -27,11 +27,12 @@ mod voter;
 pub use crate::controller::{Command, Reply};
 
 use crate::config::{
-    BrokerConfig, broker_list_default, dynamic_config_warning, topic_config_warnings, topic_list_default, validate_topic_configs,
+    BrokerConfig, broker_list_default, client_metrics_list_default, dynamic_config_warning, topic_config_warnings,
+    topic_list_default, validate_client_metrics, validate_topic_configs,
 };
 use crate::controller::{
-    Allowance, ApplyError, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta, MetadataImage,
-    decide,
+    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta,
+    MetadataImage, decide,
 };
 use crate::io::Io;
 use crate::log::LogError;
@@ -216,6 +217,7 @@ impl Quorum {
                 num_partitions,
                 default_replication_factor,
                 judge_configs: &judge,
+                judge_subscription: &validate_client_metrics,
                 list_default: &list_default,
                 random: &mut || randomness.bytes::<16>(),
                 allowance,
@@ -283,6 +285,10 @@ fn warn_of_change(alteration: &ConfigAlteration) {
                 tracing::warn!(key = name, "has no effect: {why}");
             }
         }
+        ConfigResource::Other(CLIENT_METRICS, subscription) => {
+            let why = "nothing receives what clients would report";
+            tracing::warn!(subscription = &**subscription, key = name, "is kept and described, and has no effect: {why}");
+        }
         ConfigResource::Other(..) => {}
     };
     match &alteration.change {
@@ -302,6 +308,7 @@ fn list_default(resource: &ConfigResource, name: &str) -> Option<&'static str> {
     match resource {
         ConfigResource::Topic(_) => topic_list_default(name),
         ConfigResource::Broker(_) => broker_list_default(name),
+        ConfigResource::Other(CLIENT_METRICS, _) => client_metrics_list_default(name),
         ConfigResource::Other(..) => None,
     }
 }

@@ -2,18 +2,20 @@
 
 use super::budget::Budget;
 use super::connection::{Host, serve};
-use super::listener::{Accepting, Handoff, Loads, accept};
+use super::listener::{Accepting, Door, Handoff, Loads, accept};
 use super::registry::Registry;
 use crate::admin::Admin;
 use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
-use crate::io::{self, Finding, Handover, Io, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology, mailbox};
+use crate::io::{
+    self, Accepted, Finding, Handover, Io, ListenOptions, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology, mailbox,
+};
 use crate::shard::{OpenError, Seats, Shards};
 use crate::telemetry::LogLevels;
 use futures_util::future::{Either, select};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,7 +184,8 @@ impl Broker {
             budget: Budget::new(request_memory(&self.config) / io.cores()),
             max_frame: usize::try_from(self.config.socket_request_max_bytes()).unwrap_or(0),
         });
-        io.spawn(take_handoffs(host, handoffs, self.loads.clone()));
+        let door = Door::new(shards.clone(), self.loads.clone(), self.handoffs.clone());
+        io.spawn(take_handoffs(host, handoffs, Rc::downgrade(&door)));
         let idle = Duration::from_millis(u64::try_from(self.config.connections_max_idle_ms()).unwrap_or(u64::MAX / 1_000_000));
         io.spawn(registry.clone().reap_idle(io.clone(), idle));
         let listeners = self.listen(&shards, listeners, &registry);
@@ -282,6 +285,18 @@ fn request_memory(config: &BrokerConfig) -> usize {
     }
 }
 
+/// How clients are listened to, on each core.
+fn listen_options(config: &BrokerConfig) -> ListenOptions {
+    // A size of -1 is left to the system.
+    let size = |bytes: i32| usize::try_from(bytes).ok();
+    ListenOptions {
+        shared: true,
+        backlog: Some(config.socket_listen_backlog_size()),
+        send_buffer: size(config.socket_send_buffer_bytes()),
+        receive_buffer: size(config.socket_receive_buffer_bytes()),
+    }
+}
+
 /// Binds every configured listener on the first core.
 async fn take_ports(io: &Io, config: &BrokerConfig) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
     let mut taken = Vec::new();
@@ -290,7 +305,7 @@ async fn take_ports(io: &Io, config: &BrokerConfig) -> Result<Vec<(Listener, Soc
         let address = resolve(io, listener).await.map_err(refused)?;
         // With SO_REUSEPORT a second broker could share the port and steal connections, so look without it first.
         probe_port(io, address).await.map_err(refused)?;
-        let bound = io.listen(address, true).map_err(refused)?;
+        let bound = io.listen_with(address, listen_options(config)).map_err(refused)?;
         let address = bound.local_addr().map_err(refused)?;
         taken.push((bound, address));
     }
@@ -311,7 +326,7 @@ async fn probe_port(io: &Io, address: SocketAddr) -> std::io::Result<()> {
 /// Listens on another core on the ports that the first has taken.
 fn join_ports(io: &Io, config: &BrokerConfig, addresses: Vec<SocketAddr>) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
     assert_eq!(addresses.len(), config.listeners.len(), "an address for each listener");
-    let bind = |(address, listener): (SocketAddr, &ListenerConfig)| match io.listen(address, true) {
+    let bind = |(address, listener): (SocketAddr, &ListenerConfig)| match io.listen_with(address, listen_options(config)) {
         Ok(bound) => Ok((bound, address)),
         Err(error) => Err(RunError::Listen { listener: listener.to_string(), error }),
     };
@@ -327,23 +342,32 @@ async fn resolve(io: &Io, listener: &ListenerConfig) -> std::io::Result<SocketAd
     addresses.into_iter().next().ok_or_else(|| std::io::Error::other("the host name has no address"))
 }
 
-/// Serves the connections that this core is given.
-async fn take_handoffs(host: Rc<Host>, mut handoffs: Receiver<Handoff>, loads: Arc<Loads>) {
-    while let Some(Handoff { accepted, listener }) = handoffs.recv().await {
-        let peer = accepted.peer_addr();
-        match accepted.attach(&host.io) {
-            Ok(socket) => {
-                let (io, host, loads) = (host.io.clone(), host.clone(), loads.clone());
-                let connection = Connection::new(peer, &listener);
-                host.io.clone().spawn(async move {
-                    serve(host, socket, connection).await;
-                    loads.left(io.core());
-                });
-            }
-            Err(error) => {
-                tracing::error!(%peer, %error, "cannot take a connection");
-                loads.left(host.io.core());
-            }
+/// Counts connections, and serves those that this core is given, as long as the broker has a door.
+async fn take_handoffs(host: Rc<Host>, mut handoffs: Receiver<Handoff>, door: Weak<Door>) {
+    while let Some(handoff) = handoffs.recv().await {
+        let Some(door) = door.upgrade() else { return };
+        match handoff {
+            Handoff::Arrived { accepted, listener, by } => door.arrived(accepted, listener, by),
+            Handoff::Placed { accepted, listener } => take(&host, &door, accepted, &listener),
+            Handoff::Ended(address) => door.ended(address),
+        }
+    }
+}
+
+fn take(host: &Rc<Host>, door: &Rc<Door>, accepted: Accepted, listener: &Arc<str>) {
+    let (io, peer) = (host.io.clone(), accepted.peer_addr());
+    match accepted.attach(&io) {
+        Ok(socket) => {
+            let (host, door) = (host.clone(), door.clone());
+            let connection = Connection::new(peer, listener);
+            io.clone().spawn(async move {
+                serve(host, socket, connection).await;
+                door.served(io.core(), peer);
+            });
+        }
+        Err(error) => {
+            tracing::error!(%peer, %error, "cannot take a connection");
+            door.served(io.core(), peer);
         }
     }
 }

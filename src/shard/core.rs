@@ -9,7 +9,7 @@ use super::partition::Partition;
 use super::placement;
 use super::read::is_short;
 use super::requests::ProduceSlice;
-use super::settings::Settings;
+use super::settings::{Settings, cleaner_limits};
 use super::start::Seats;
 use super::watch::Watches;
 use crate::config::{BrokerConfig, DynamicConfigs, LiveConfig};
@@ -37,7 +37,7 @@ pub(super) struct Core {
     pub(super) seats: Seats,
     pub(super) image: RefCell<Arc<MetadataImage>>,
     /// The broker's settings that may change, as of that image.
-    pub(super) live: Cell<LiveConfig>,
+    pub(super) live: RefCell<LiveConfig>,
     pub(super) partitions: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     /// Log dirs that are offline, by index.
     pub(super) offline: RefCell<BTreeMap<usize, String>>,
@@ -74,11 +74,12 @@ impl Core {
         let index = io.core();
         assert!(index < seats.cores() && seats.cores() == io.cores(), "one mailbox a core");
         let settings = Settings::from(&*config);
+        let live = LiveConfig::resolve(&config, &DynamicConfigs::default());
         Rc::new(Self {
             index,
-            cleaning: Cleaning::new(settings.cleaner_limits(io.cores())),
+            cleaning: Cleaning::new(cleaner_limits(&live, io.cores())),
             settings,
-            live: Cell::new(LiveConfig::resolve(&config, &DynamicConfigs::default())),
+            live: RefCell::new(live),
             config,
             seats,
             image: RefCell::default(),

@@ -240,7 +240,7 @@ impl Shards {
 
     /// The broker's settings that may change while it runs, as they are.
     pub fn live_config(&self) -> LiveConfig {
-        self.core.live.get()
+        self.core.live.borrow().clone()
     }
 
     /// Sizes of all logs of the broker.

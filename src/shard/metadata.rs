@@ -1,6 +1,7 @@
 //! What a core reads out of the metadata: which partitions are on this broker, and how they are to be run.
 
 use super::core::Core;
+use super::settings::cleaner_limits;
 use crate::config::{DynamicConfigs, LiveConfig, TopicConfig};
 use crate::controller::{self, ConfigResource, MetadataDelta, MetadataImage};
 use crate::log::{CleanupPolicy, LogConfig};
@@ -22,7 +23,14 @@ pub(super) struct Assigned {
 impl Core {
     /// From here on the image is what clients of this core see, and the broker's settings are those that it has.
     pub(super) fn show(&self, image: Arc<MetadataImage>) {
-        self.live.set(LiveConfig::resolve(&self.config, &self.dynamic_configs(&image)));
+        let live = LiveConfig::resolve(&self.config, &self.dynamic_configs(&image));
+        let has_changed = live != *self.live.borrow();
+        if has_changed {
+            self.cleaning.set_limits(cleaner_limits(&live, self.cores()));
+            *self.live.borrow_mut() = live;
+            // Who sleeps for as long as a setting says looks at it again.
+            self.changed.notify_all();
+        }
         *self.image.borrow_mut() = image;
     }
 

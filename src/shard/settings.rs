@@ -1,7 +1,7 @@
 //! What a core takes from the broker's configuration, as plain values.
 
 use crate::access::quota::Windows;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, LiveConfig};
 use crate::group;
 use crate::log::CleanerLimits;
 use crate::model::BrokerId;
@@ -36,10 +36,6 @@ pub struct Settings {
     pub retention_check_interval: Duration,
     /// `log.cleaner.enable`.
     pub cleaner_enable: bool,
-    /// `log.cleaner.backoff.ms`.
-    pub cleaner_backoff: Duration,
-    /// What compaction may take, on all cores together.
-    pub cleaner: CleanerLimits,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
     /// `quota.window.num` and `quota.window.size.seconds`.
@@ -58,16 +54,13 @@ pub struct Settings {
     pub offsets_compression: Compression,
 }
 
-impl Settings {
-    /// The part of one core: each cleans its own logs.
-    pub(super) fn cleaner_limits(&self, cores: usize) -> CleanerLimits {
-        let all = self.cleaner;
-        CleanerLimits {
-            dedupe_bytes: all.dedupe_bytes / cores,
-            load_factor: all.load_factor,
-            chunk_bytes: all.chunk_bytes / cores,
-            bytes_per_second: all.bytes_per_second / cores as f64,
-        }
+/// What the compaction of one core may take: each cleans its own logs.
+pub(super) fn cleaner_limits(live: &LiveConfig, cores: usize) -> CleanerLimits {
+    CleanerLimits {
+        dedupe_bytes: live.log_cleaner_dedupe_buffer_size / cores,
+        load_factor: live.log_cleaner_io_buffer_load_factor,
+        chunk_bytes: live.log_cleaner_io_buffer_size / cores,
+        bytes_per_second: live.log_cleaner_io_max_bytes_per_second / cores as f64,
     }
 }
 
@@ -92,13 +85,6 @@ impl From<&BrokerConfig> for Settings {
             flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
             cleaner_enable: config.log_cleaner_enable(),
-            cleaner_backoff: duty(config.log_cleaner_backoff_ms()),
-            cleaner: CleanerLimits {
-                dedupe_bytes: usize::try_from(config.log_cleaner_dedupe_buffer_size()).unwrap_or(0),
-                load_factor: config.log_cleaner_io_buffer_load_factor(),
-                chunk_bytes: config.log_cleaner_io_buffer_size(),
-                bytes_per_second: config.log_cleaner_io_max_bytes_per_second(),
-            },
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
             quota_windows: windows(config.quota_window_num(), config.quota_window_size_seconds()),
             mutation_windows: windows(config.controller_quota_window_num(), config.controller_quota_window_size_seconds()),

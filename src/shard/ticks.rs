@@ -5,6 +5,7 @@
 
 use super::core::Core;
 use super::partition::Partition;
+use crate::config::LiveConfig;
 use crate::log::{CheckpointKind, Log, LogError};
 use crate::replica::Input;
 use std::rc::Rc;
@@ -37,7 +38,7 @@ impl Core {
         self.every(OPEN_FILES_INTERVAL, async |core: Rc<Self>| core.bound_open_files().await);
         self.every(settings.offsets_retention_check_interval, async |core: Rc<Self>| core.expire_group_offsets().await);
         self.every(settings.producer_id_expiration_check_interval, async |core: Rc<Self>| {
-            let (now_ms, expiration) = (core.io.wall_clock_ms(), core.live.get().producer_id_expiration_ms);
+            let (now_ms, expiration) = (core.io.wall_clock_ms(), core.live.borrow().producer_id_expiration_ms);
             for partition in core.all_partitions() {
                 partition.log.producers().borrow_mut().expire(now_ms, expiration);
                 core.io.yield_if_needed().await;
@@ -77,25 +78,26 @@ impl Core {
     pub(super) fn every(self: &Rc<Self>, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {
         let core = self.clone();
         self.io.spawn(async move {
-            while core.sleep(interval).await {
+            while core.sleep(|_| interval).await {
                 duty(core.clone()).await;
             }
         });
     }
 
-    /// Sleeps in steps, so that a stop is noticed soon; whether the broker goes on.
-    async fn sleep(&self, interval: Duration) -> bool {
-        let until = self.io.now().after(interval);
-        let mut sleep = std::pin::pin!(self.io.sleep_until(until));
+    /// Sleeps in steps, so that a stop, and another interval, are noticed soon; whether the broker goes on.
+    pub(super) async fn sleep(&self, interval: impl Fn(&LiveConfig) -> Duration) -> bool {
+        let begun = self.io.now();
         loop {
             let changed = std::pin::pin!(self.changed.notified());
+            let until = begun.after(interval(&self.live.borrow()));
             if self.is_stopping() {
                 return false;
             }
             if self.io.now() >= until {
                 return true;
             }
-            futures_util::future::select(changed, sleep.as_mut()).await;
+            let sleep = std::pin::pin!(self.io.sleep_until(until));
+            futures_util::future::select(changed, sleep).await;
         }
     }
 

@@ -199,6 +199,39 @@ fn a_limit_of_connections_holds_from_when_it_is_set() {
     assert!(refused && held.len() >= 12 && held.len() <= 20, "{} connections were served", held.len());
 }
 
+/// Nothing receives what clients would report, here or in Apache Kafka without a plugin: a subscription is kept and described.
+#[test]
+fn subscriptions_of_client_metrics_are_kept_and_described() {
+    let mut broker = Broker::start(&[]);
+    let entity = ["--entity-type", "client-metrics", "--entity-name", "watched"];
+    let metrics = "metrics=[org.apache.kafka.producer.,org.apache.kafka.consumer.]";
+    alter(&broker, &entity, &["--add-config", &format!("interval.ms=1000,{metrics},match=[client_id=a.*]")]);
+    let expected = [("interval.ms", "1000"), ("match", "client_id=a.*"), ("metrics", &metrics["metrics=[".len()..metrics.len() - 1])];
+    let are_described = |broker: &Broker| {
+        let described = configs(broker, &entity, &["--describe"]);
+        expected.iter().all(|(name, value)| {
+            let synonyms = format!("synonyms={{DYNAMIC_CLIENT_METRICS_CONFIG:{name}={value}}}");
+            described.contains(&format!("{name}={value} sensitive=false {synonyms}"))
+        })
+    };
+    eventually("the description", || are_described(&broker));
+    broker.stop();
+    broker.restart();
+    eventually("the description after a restart", || are_described(&broker));
+    let tool = "org.apache.kafka.tools.ClientMetricsCommand";
+    has(&lines(&broker, tool, &["--list"]), "watched");
+    alter(&broker, &entity, &["--delete-config", "interval.ms,metrics,match"]);
+    eventually("the end of it", || !lines(&broker, tool, &["--list"]).contains(&"watched".to_owned()));
+    for (change, exception, text) in [
+        ("interval.ms=5", "InvalidRequestException", "interval must be between 100 and 3600000 (1 hour)"),
+        ("interval.ms=soon", "InvalidConfigurationException", "Not a number of type INT"),
+        ("match=[color=red]", "InvalidConfigurationException", "Illegal client matching pattern: color=red"),
+    ] {
+        let said = complaint(&broker, CONFIGS, &[&entity[..], &["--alter", "--add-config", change]].concat());
+        assert!(said.contains(exception) && said.contains(text), "{change}: {said}");
+    }
+}
+
 #[test]
 fn loggers_have_levels() {
     let broker = Broker::start(&[]);

@@ -12,6 +12,7 @@ mod support;
 
 mod admin;
 mod admin_wire;
+mod features;
 mod journeys;
 mod old_tools;
 mod quotas;

@@ -130,8 +130,15 @@ impl Generator<'_> {
             ]),
             ("AlterClientQuotasRequest", _, "Value") => [1e9, 2e9, 1e9 + 0.5, 0.0, -1.0].map(Tree::Float).to_vec(),
             (_, _, "MatchType") => numbers(&[0, 0, 1, 2, 2, 3, -1]),
-            // Neither loggers, which are ours, nor what cannot be described yet; and of a broker not all its settings, which are the test's.
-            ("DescribeConfigsRequest", _, "ResourceType") => numbers(&[2, 2, 2, 4, 0, 3, 127]),
+            // What both serve, and levels that both take or both refuse; level 1 of kraft.version, Apache Kafka alone would.
+            ("UpdateFeaturesRequest", _, "Feature") => {
+                texts(&["metadata.version", "metadata.version", "kraft.version", "no.such.feature", ""])
+            }
+            ("UpdateFeaturesRequest", _, "MaxVersionLevel") => numbers(&[29, 29, 28, 25, 23, 22, 17, 7, 30, 0, -1]),
+            ("UpdateFeaturesRequest", _, "UpgradeType") => numbers(&[1, 1, 2, 2, 3, 0, 4, -1]),
+            // Neither loggers, which are ours, nor groups, which cannot be described yet; and of a broker not all its settings, which are
+            // the test's.
+            ("DescribeConfigsRequest", _, "ResourceType") => numbers(&[2, 2, 2, 4, 16, 0, 3, 127]),
             // What all brokers share has a rule of its own where there are eligible leader replicas (KIP-966).
             ("AlterConfigsRequest" | "IncrementalAlterConfigsRequest", _, "ResourceName") => texts(&["one", "absent", "1", "7"]),
             (_, _, "ConfigurationKeys") => texts(&["retention.ms", "num.partitions", "no.such.config", "node.id"]),

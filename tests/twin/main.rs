@@ -44,7 +44,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Requests that change something that other requests see.
 const CHANGING: [ApiKey; 4] = [ApiKey::CreateTopics, ApiKey::DeleteTopics, ApiKey::CreatePartitions, ApiKey::FindCoordinator];
 /// Requests that come after those that look at what they change; some of it changes later than they are answered.
-const LAST: [ApiKey; 4] = [ApiKey::DeleteRecords, ApiKey::CreateTopics, ApiKey::DeleteTopics, ApiKey::CreatePartitions];
+const LAST: [ApiKey; 5] =
+    [ApiKey::DeleteRecords, ApiKey::CreateTopics, ApiKey::DeleteTopics, ApiKey::CreatePartitions, ApiKey::UpdateFeatures];
 /// Requests that Apache Kafka answers with UNKNOWN_SERVER_ERROR where something cannot be.
 const MAY_FAIL_INSIDE: [ApiKey; 5] =
     [ApiKey::Metadata, ApiKey::Fetch, ApiKey::DescribeTopicPartitions, ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs];

@@ -8,6 +8,7 @@ use super::check;
 use super::core::RealCore;
 use super::reactor::{Readiness, Side};
 use super::socket::RealSocket;
+use crate::io::ListenOptions;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 
-/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+/// Connections that may wait to be accepted where nobody says how many.
 const BACKLOG: i32 = 4096;
 
 pub(in crate::io) struct RealListener {
@@ -38,22 +39,29 @@ fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-fn bind(address: SocketAddr, shared: bool) -> Result<Socket> {
+fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
+    socket.set_reuse_port(options.shared)?;
+    // Connections have the sizes of their listener, and what they can receive is agreed on while they are made (RFC 7323).
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(options.backlog.unwrap_or(BACKLOG))?;
     Ok(socket)
 }
 
 impl RealCore {
     pub(in crate::io) fn probe_port(&self, address: SocketAddr) -> Result<()> {
-        bind(address, false).map(drop)
+        bind(address, ListenOptions::default()).map(drop)
     }
 
-    pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, shared: bool) -> Result<RealListener> {
-        let socket = bind(address, shared)?;
+    pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, options: ListenOptions) -> Result<RealListener> {
+        let socket = bind(address, options)?;
         let readiness = Readiness::new(&self.reactor, &socket, true);
         Ok(RealListener { readiness, socket, core: self.clone(), closed: Cell::new(false), spare: RefCell::new(spare()) })
     }
@@ -126,5 +134,53 @@ impl RealAccepted {
 
     pub(in crate::io) fn attach(self, core: &Rc<RealCore>) -> Result<Rc<RealSocket>> {
         RealSocket::attach(self.fd.into(), self.peer, core)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(options: ListenOptions) -> (Socket, SocketAddr) {
+        let socket = bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        socket.set_nonblocking(false).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    /// What the kernel says of a listener's queue: how many may wait.
+    fn backlog(socket: &Socket) -> u32 {
+        // SAFETY: the structure is all integers, and the kernel fills as much of it as it is told there is.
+        unsafe {
+            let mut info: libc::tcp_info = std::mem::zeroed();
+            let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+            let (level, option) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+            check(libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut info).cast(), &raw mut len)).unwrap();
+            info.tcpi_sacked
+        }
+    }
+
+    #[test]
+    fn connections_have_the_buffers_of_their_listener() {
+        let options = ListenOptions { send_buffer: Some(30_000), receive_buffer: Some(20_000), ..ListenOptions::default() };
+        let sizes = |options| {
+            let (listener, address) = listen(options);
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.connect(&address.into()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            (accepted.send_buffer_size().unwrap(), accepted.recv_buffer_size().unwrap())
+        };
+        // The kernel doubles what it is told, to have room for its own.
+        assert_eq!(sizes(options), (60_000, 40_000));
+        let (send, receive) = sizes(ListenOptions::default());
+        assert!(send != 60_000 && receive != 40_000, "the system's choice is {send} and {receive}");
+    }
+
+    #[test]
+    fn as_many_may_wait_as_was_said() {
+        let (few, _) = listen(ListenOptions { backlog: Some(7), ..ListenOptions::default() });
+        let (many, _) = listen(ListenOptions::default());
+        assert_eq!(backlog(&few), 7);
+        assert!(backlog(&many) > 7);
     }
 }

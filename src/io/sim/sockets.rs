@@ -4,7 +4,7 @@ use super::core::SimCore;
 use super::net::no_descriptor;
 use super::state::{HostId, Shared, address_of};
 use crate::io::file::FileKind;
-use crate::io::{FileSlice, Piece};
+use crate::io::{FileSlice, ListenOptions, Piece};
 use bytes::{Bytes, BytesMut};
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
@@ -62,9 +62,9 @@ impl SimCore {
         Ok(())
     }
 
-    pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, shared: bool) -> Result<SimListener> {
+    pub(in crate::io) fn listen(self: &Rc<Self>, address: SocketAddr, options: ListenOptions) -> Result<SimListener> {
         let mut state = self.shared.lock();
-        let id = state.listen(self.host, address, shared)?;
+        let id = state.listen(self.host, address, options.shared)?;
         let address = state.net.listeners[&id].address;
         Ok(SimListener { core: self.clone(), id, address })
     }

@@ -37,7 +37,7 @@ pub struct CleanerLimits {
 
 /// Cleans logs, one at a time.
 pub struct Cleaner {
-    limits: CleanerLimits,
+    limits: Cell<CleanerLimits>,
     throttle: Throttle,
     stopped: Cell<bool>,
 }
@@ -62,7 +62,13 @@ pub struct CleanReport {
 impl Cleaner {
     /// A cleaner that keeps within `limits`.
     pub fn new(limits: CleanerLimits) -> Self {
-        Self { limits, throttle: Throttle::new(limits.bytes_per_second), stopped: Cell::new(false) }
+        Self { limits: Cell::new(limits), throttle: Throttle::new(limits.bytes_per_second), stopped: Cell::new(false) }
+    }
+
+    /// Keeps within other limits from now on; a map of keys that is there stays until its round is over.
+    pub fn set_limits(&self, limits: CleanerLimits) {
+        self.limits.set(limits);
+        self.throttle.set_rate(limits.bytes_per_second);
     }
 
     /// Whatever is under way ends soon, with nothing half done.
@@ -71,7 +77,7 @@ impl Cleaner {
     }
 
     fn chunk_bytes(&self) -> u64 {
-        self.limits.chunk_bytes.clamp(MIN_CHUNK, MAX_CHUNK) as u64
+        self.limits.get().chunk_bytes.clamp(MIN_CHUNK, MAX_CHUNK) as u64
     }
 }
 
@@ -221,7 +227,7 @@ impl LogState {
         report: &mut CleanReport,
     ) -> Result<Option<OffsetMap>, LogError> {
         let Cleanable { first_dirty: from, first_uncleanable: until, .. } = part;
-        let limits = &cleaner.limits;
+        let limits = cleaner.limits.get();
         let seeds = [u64::from_le_bytes(self.io.random()), u64::from_le_bytes(self.io.random())];
         let wanted = (until.0 - from.0).max(0) as u64;
         let map = OffsetMap::new(wanted, limits.dedupe_bytes, limits.load_factor, seeds);

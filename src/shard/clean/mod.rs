@@ -32,6 +32,11 @@ impl Cleaning {
         Self { cleaner: Cleaner::new(limits), is_started: Cell::new(false), set_aside: RefCell::default() }
     }
 
+    /// From now on it may take this.
+    pub(super) fn set_limits(&self, limits: CleanerLimits) {
+        self.cleaner.set_limits(limits);
+    }
+
     /// The broker stops.
     pub(super) fn stop(&self) {
         self.cleaner.stop();
@@ -48,7 +53,12 @@ impl Core {
         if !self.settings.cleaner_enable || self.cleaning.is_started.replace(true) {
             return;
         }
-        self.every(self.settings.cleaner_backoff, async |core: Rc<Self>| core.clean_dirty_logs().await);
+        let core = self.clone();
+        self.io.spawn(async move {
+            while core.sleep(|live| Duration::from_millis(live.log_cleaner_backoff_ms.max(1) as u64)).await {
+                core.clean_dirty_logs().await;
+            }
+        });
     }
 
     async fn clean_dirty_logs(self: &Rc<Self>) {

@@ -1,9 +1,10 @@
 //! Compaction as a broker does it by itself: the topic's configs, the checkpoint, and a log that is damaged.
 
+use crate::controller::{ConfigOperation, ConfigResource};
 use crate::io::Io;
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 use crate::record::{BatchBuilder, Compression, ValidateOptions, validate};
-use crate::shard::tests::{config, id, read, run, soon, topic_id, values, with_topic};
+use crate::shard::tests::{alter, config, id, read, run, soon, topic_id, values, with_topic};
 use crate::shard::*;
 use std::path::Path;
 use std::time::Duration;
@@ -118,6 +119,33 @@ fn a_damaged_log_is_left_as_it_is_and_others_are_compacted() {
             assert_eq!(produce_keyed(&shards, 0, "a", "4").await, Offset(3), "it takes records");
             let log = shards.core().partition(id(&shards, 0)).unwrap().log.clone();
             assert!(log.failure().is_none() && log.clean_up_to().is_none());
+        }
+    });
+}
+
+async fn set(shards: &Shards, name: &str, value: &str) {
+    alter(shards, ConfigResource::Broker(None), name, ConfigOperation::Set(value.to_owned())).await;
+}
+
+#[test]
+fn settings_of_compaction_hold_from_when_they_are_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let slow = [("log.cleaner.backoff.ms", "3600000"), ("log.cleaner.io.max.bytes.per.second", "1")];
+    let (settings, path) = (config(dir.path(), &slow), dir.path().to_owned());
+    run(1, settings, move |shards| {
+        let path = path.clone();
+        async move {
+            let is_compacted = || checkpoint(&path) == "0\n1\nevents 0 2\n";
+            with_topic(&shards, 1, &COMPACTED).await;
+            for value in ["1", "2", "3"] {
+                produce_keyed(&shards, 0, "a", value).await;
+            }
+            set(&shards, "log.cleaner.backoff.ms", "5").await;
+            shards.io().sleep(Duration::from_millis(500)).await;
+            assert!(!is_compacted() && read_all(&shards, 0).await.len() == 3, "a byte a second");
+            set(&shards, "log.cleaner.io.max.bytes.per.second", "1000000000").await;
+            until(shards.io(), "compaction", async || is_compacted()).await;
+            assert_eq!(read_all(&shards, 0).await, expected(&[(1, "2"), (2, "3")]));
         }
     });
 }
