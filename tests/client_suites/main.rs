@@ -85,7 +85,7 @@ fn franz_go() {
 fn sarama() {
     let advertised = format!("PLAINTEXT://127.0.0.1:{}", PROXY_PORTS.start());
     let broker = Broker::start(&[
-        ("advertised.listeners", &advertised),
+        ("advertised.listeners", &*advertised),
         ("auto.create.topics.enable", "false"),
         ("group.initial.rebalance.delay.ms", "0"),
     ]);

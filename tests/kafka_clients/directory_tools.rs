@@ -116,7 +116,7 @@ fn the_storage_tool_knows_the_directory() {
         found.unwrap_or_else(|| panic!("no {name} in {properties}"))
     };
     let [cluster, directory, node, version] = ["cluster.id", "directory.id", "node.id", "version"].map(property);
-    let expected = [
+    let expected: [&str; 5] = [
         "Found log directory:",
         &format!("  {dir}"),
         "",

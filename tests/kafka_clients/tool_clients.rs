@@ -69,7 +69,9 @@ type Told = BTreeMap<(i64, i64), String>;
 
 fn events(main: &str, arguments: &[&str]) -> Vec<Value> {
     let told = lines(broker(), main, arguments);
-    let event = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", tail(&told.join("\n"))));
+    let event = |line: &String| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", tail(&told.join("\n"))))
+    };
     told.iter().map(event).collect()
 }
 
