@@ -9,6 +9,7 @@ mod support;
 
 mod kcat;
 mod protocol;
+mod resets;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};

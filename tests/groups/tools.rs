@@ -9,14 +9,14 @@ use crate::support::tools;
 
 const MAIN: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
-fn groups(broker: &Broker, arguments: &[&str]) -> String {
+pub fn groups(broker: &Broker, arguments: &[&str]) -> String {
     let bootstrap = broker.bootstrap();
     let arguments = [&["--bootstrap-server", &bootstrap], arguments].concat();
     String::from_utf8(tools::kafka_tool(MAIN, &arguments, b"")).unwrap()
 }
 
 /// The lines of a table, each as its words; without the header.
-fn rows(table: &str) -> Vec<Vec<String>> {
+pub fn rows(table: &str) -> Vec<Vec<String>> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let lines = table.lines().filter(|line| !line.trim().is_empty()).map(words);
     lines.skip_while(|words| words[0] != "GROUP").skip(1).collect()

@@ -2,41 +2,15 @@
 //!
 //! Every test here passes against Apache Kafka 4.2.0 too (`FLUMEN_TEST_TARGET=kafka`), so that what is demanded is what Kafka does.
 
+use crate::support::administration::{complaint, has, lines};
 use crate::support::broker::Broker;
-use crate::support::client::{Client, produce_answer, produce_request};
-use crate::support::process::Finished;
-use crate::support::tools;
+use crate::support::client::Client;
 use bytes::Bytes;
-use flumen::model::TopicId;
 use flumen::record::{BatchBuilder, Compression};
 use std::time::{Duration, Instant};
 
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const MESSAGE_TOO_LARGE: i16 = 10;
-const PRODUCE_VERSION: i16 = 12;
-
-/// Runs a tool of Kafka's against the broker; everything that it said.
-fn run(broker: &Broker, tool: &str, arguments: &[&str]) -> Finished {
-    let bootstrap = broker.bootstrap();
-    let arguments: Vec<&str> = ["--bootstrap-server", &bootstrap].into_iter().chain(arguments.iter().copied()).collect();
-    tools::kafka_tool_finished(tool, &arguments, b"")
-}
-
-/// The lines that a tool prints when all goes well.
-pub fn lines(broker: &Broker, tool: &str, arguments: &[&str]) -> Vec<String> {
-    let finished = run(broker, tool, arguments);
-    let output = String::from_utf8(finished.stdout).unwrap();
-    assert!(finished.status.success(), "{arguments:?}: {output}\n{}", finished.stderr);
-    output.lines().map(|line| line.trim().to_owned()).collect()
-}
-
-/// What a tool says that must fail.
-pub fn complaint(broker: &Broker, tool: &str, arguments: &[&str]) -> String {
-    let finished = run(broker, tool, arguments);
-    let said = format!("{}\n{}", String::from_utf8_lossy(&finished.stdout), finished.stderr);
-    assert!(!finished.status.success(), "{arguments:?} was accepted: {said}");
-    said
-}
 
 pub fn configs(broker: &Broker, entity: &[&str], arguments: &[&str]) -> Vec<String> {
     lines(broker, CONFIGS, &[entity, arguments].concat())
@@ -44,10 +18,6 @@ pub fn configs(broker: &Broker, entity: &[&str], arguments: &[&str]) -> Vec<Stri
 
 pub fn alter(broker: &Broker, entity: &[&str], arguments: &[&str]) {
     configs(broker, entity, &[&["--alter"], arguments].concat());
-}
-
-pub fn has(lines: &[String], wanted: &str) {
-    assert!(lines.iter().any(|line| line == wanted), "{wanted}\nis not in\n{}", lines.join("\n"));
 }
 
 /// One batch of one record.
@@ -60,9 +30,7 @@ fn batch(bytes: usize) -> Bytes {
 
 /// The error that a produce of one record gets.
 fn produce(client: &mut Client, topic: &str, bytes: usize) -> i16 {
-    let request = produce_request(topic, TopicId::ZERO, 0, -1, batch(bytes), PRODUCE_VERSION);
-    client.send(&request, PRODUCE_VERSION, true).unwrap();
-    produce_answer(client.receive(true).unwrap().1, PRODUCE_VERSION).0
+    client.produce(topic, 0, batch(bytes)).unwrap().0
 }
 
 /// Waits for what happens in the background.

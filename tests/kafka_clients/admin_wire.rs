@@ -92,12 +92,6 @@ fn await_configs(client: &mut Client, topic: &str, expected: &[(&str, &str)]) {
     eventually(&format!("{expected:?} on {topic}"), || topic_configs(client, topic) == expected);
 }
 
-/// Creates a topic and waits until its partitions are led: Kafka answers before its broker has them.
-fn create_and_await(client: &mut Client, topic: &str, partitions: i32) {
-    assert_eq!(client.create_topic(topic, partitions, &[]).unwrap(), 0);
-    eventually("leaders", || (0..partitions).all(|partition| client.list_offset(topic, partition, -1).unwrap().0 == 0));
-}
-
 fn connect(broker: &Broker) -> Client {
     Client::connect(broker.address()).unwrap()
 }
@@ -208,7 +202,7 @@ fn the_older_request_sets_all_configs_at_once() {
 fn resources_with_configs_are_listed() {
     let broker = Broker::start(&[]);
     let mut client = connect(&broker);
-    create_and_await(&mut client, "t", 1);
+    client.create_and_await("t", 1, &[]);
     let mut list = |types: &[i8], version: i16| {
         let answer = client.call(&ListConfigResourcesRequest { resource_types: types.to_vec() }, version, true).unwrap();
         let mut listed: Vec<_> = answer.config_resources.iter().map(|r| (r.resource_type, r.resource_name.to_string())).collect();
@@ -259,7 +253,7 @@ fn loggers_and_unknown_brokers_are_described() {
 fn log_dirs_have_sizes() {
     let broker = Broker::start(&[]);
     let mut client = connect(&broker);
-    create_and_await(&mut client, "t", 2);
+    client.create_and_await("t", 2, &[]);
     let mut describe = |topics: Option<Vec<(&str, &[i32])>>, version: i16| {
         let topic =
             |(topic, partitions): (&str, &[i32])| DescribableLogDirTopic { topic: topic.into(), partitions: partitions.to_vec() };
@@ -286,7 +280,7 @@ fn log_dirs_have_sizes() {
 fn producers_are_described() {
     let broker = Broker::start(&[]);
     let mut client = connect(&broker);
-    create_and_await(&mut client, "t", 2);
+    client.create_and_await("t", 2, &[]);
     let mut given = (1, -1, -1);
     eventually("a producer id", || {
         given = client.init_producer_id().unwrap();

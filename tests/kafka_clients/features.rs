@@ -2,7 +2,8 @@
 //!
 //! Every test here passes against Apache Kafka 4.2.0 too (`FLUMEN_TEST_TARGET=kafka`), but for what only Flumen has to say.
 
-use crate::admin::{complaint, eventually, has, lines};
+use crate::admin::eventually;
+use crate::support::administration::{complaint, has, lines};
 use crate::support::broker::{Broker, Kind};
 use crate::support::client::Client;
 use flumen::protocol::generated::UpdateFeaturesRequest;

@@ -5,18 +5,22 @@
 //! producer and its verifiable producer) each write with each codec into topics of their own, the Java consumer's dump is compared
 //! with what was planned, and the dumps of all other readers are compared with the Java consumer's.
 //! Every client is configured as its users do; consumers are assigned partitions where they can be. `journeys` asks each client for
-//! everything else that an application needs, and `old_tools` calls the tools of Kafka 3.5.
+//! everything else that an application needs. `admin`, `tools`, `tool_clients` and `directory_tools` call the tools of Kafka 4.2.0, and
+//! `old_tools` those of Kafka 3.5.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod admin;
 mod admin_wire;
+mod directory_tools;
 mod features;
 mod journeys;
 mod old_tools;
 mod quotas;
 mod readers;
+mod tool_clients;
+mod tools;
 mod writers;
 
 use std::sync::OnceLock;

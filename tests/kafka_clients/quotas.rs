@@ -1,6 +1,7 @@
 //! Quotas of clients: set with Kafka's own tool, and felt as with Apache Kafka (`FLUMEN_TEST_TARGET=kafka`).
 
-use crate::admin::{alter, complaint, configs};
+use crate::admin::{alter, configs};
+use crate::support::administration::complaint;
 use crate::support::broker::{Broker, Kind};
 use crate::support::client::{Client, produce_request};
 use bytes::Bytes;

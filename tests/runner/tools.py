@@ -79,6 +79,32 @@ def make_sarama(log):
     sh(log, f"cd {CLIENTS}/go-sarama && go build -mod=readonly -o {TOOLS}/sarama/client .", CGO_ENABLED="0")
 
 
+def make_franz_go_suite(log):
+    """franz-go's own tests, from the module that its client is built from."""
+    sh(log, f"cd {CLIENTS}/go && go test -mod=readonly -c -o {TOOLS}/franz-go-suite/suite github.com/twmb/franz-go/pkg/kgo", CGO_ENABLED="0")
+
+
+def make_sarama_suite(log):
+    """sarama's own tests, likewise. They create their topics with three replicas; here there is one broker."""
+    suite = TOOLS / "sarama-suite"
+    shutil.rmtree(suite, ignore_errors=True)
+    suite.mkdir()
+    sh(log, f"module=$(cd {CLIENTS}/go-sarama && go mod download && go list -mod=readonly -m -f '{{{{.Dir}}}}' github.com/IBM/sarama) && "
+            f"cp -r \"$module\" {suite}/source && chmod -R u+w {suite}/source && cd {suite}/source && "
+            f"sed -i 's/ReplicationFactor: 3,/ReplicationFactor: 1,/' functional_test.go && "
+            f"go test -mod=readonly -tags functional -c -o {suite}/suite .", CGO_ENABLED="0")
+
+
+def make_spark(log):
+    """Spark with its Python interface, whose package has to be built, and the jars with which it talks to Kafka."""
+    jars("spark", "spark")(log)
+    venv = TOOLS / "spark" / "venv"
+    shutil.rmtree(venv, ignore_errors=True)
+    pip = f"{venv}/bin/pip install -q --disable-pip-version-check --no-cache-dir --require-hashes --no-deps"
+    sh(log, f"python3 -m venv {venv} && {pip} --only-binary :all: -r {CLIENTS}/spark/requirements-build.txt && "
+            f"{pip} --no-build-isolation --use-pep517 -r {CLIENTS}/spark/requirements.txt")
+
+
 def make_node(log):
     """Without the scripts of packages: nothing is compiled, the codecs come built."""
     modules = TOOLS / "node"
@@ -101,6 +127,9 @@ TOOL = {
     "python": Tool(["python3"], ["python/requirements.txt"], make_python),
     "go": Tool(["go"], ["go/go.mod", "go/go.sum", "go/*.go"], make_go),
     "sarama": Tool(["go"], ["go-sarama/go.mod", "go-sarama/go.sum", "go-sarama/*.go"], make_sarama),
+    "franz-go-suite": Tool(["go"], ["go/go.mod", "go/go.sum"], make_franz_go_suite),
+    "sarama-suite": Tool(["go"], ["go-sarama/go.mod", "go-sarama/go.sum"], make_sarama_suite),
+    "spark": Tool(["java", "mvn", "python3"], ["spark/pom.xml", "spark/jars.sha256", "spark/*.txt"], make_spark),
     "node": Tool(["node", "npm"], ["js/package.json", "js/package-lock.json"], make_node),
 }
 

@@ -1,8 +1,11 @@
 //! A small Kafka client of our own, for what foreign clients hide: which answer came to which request, and a connection that ends
 //! in the middle. Blocking, one connection, no retries: the test decides what an error means.
 
+use super::members::wait_until;
 use bytes::Bytes;
 use flumen::model::TopicId;
+use flumen::protocol::generated::api_versions_request::ApiVersionsRequest;
+use flumen::protocol::generated::api_versions_response::ApiVersionsResponse;
 use flumen::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use flumen::protocol::generated::fetch_response::PartitionData;
@@ -12,7 +15,7 @@ use flumen::protocol::generated::metadata_request::{MetadataRequest, MetadataReq
 use flumen::protocol::generated::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use flumen::protocol::generated::produce_response::ProduceResponse;
 use flumen::protocol::{Message, Records, Request, StrBytes, Writer};
-use flumen::record::Batches;
+use flumen::record::{BatchBuilder, Batches, Compression};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -21,6 +24,9 @@ use std::time::Duration;
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Topic ids instead of names in Fetch from this version on.
 const FETCH_VERSION: i16 = 13;
+/// The last one that names topics.
+const PRODUCE_VERSION: i16 = 12;
+const API_VERSIONS_VERSION: i16 = 4;
 const METADATA_VERSION: i16 = 12;
 const INIT_PRODUCER_ID_VERSION: i16 = 5;
 const LIST_OFFSETS_VERSION: i16 = 9;
@@ -132,6 +138,57 @@ impl Client {
         topic.configs = configs.iter().map(config).collect();
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
         Ok(self.call(&request, CREATE_TOPICS_VERSION, true)?.topics[0].error_code)
+    }
+
+    /// What the broker says that it serves. The header of the answer never has tagged fields (KIP-511).
+    pub fn api_versions(&mut self) -> io::Result<ApiVersionsResponse> {
+        let request = ApiVersionsRequest { client_software_name: "tests".into(), client_software_version: "1".into() };
+        self.send(&request, API_VERSIONS_VERSION, true)?;
+        let (_, body) = self.receive(false)?;
+        Ok(ApiVersionsResponse::from_bytes(body, API_VERSIONS_VERSION).expect("an answer of its version"))
+    }
+
+    /// Creates a topic and waits until its partitions are led: Kafka answers before its broker has them.
+    pub fn create_and_await(&mut self, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
+        assert_eq!(self.create_topic(topic, partitions, configs).unwrap(), 0, "{topic} is created");
+        for partition in 0..partitions {
+            wait_until(&format!("{topic}-{partition} to be led"), ANSWER_LIMIT, || {
+                self.list_offset(topic, partition, -1).unwrap().0 == 0
+            });
+        }
+    }
+
+    /// Appends a batch with acks=all: error and base offset.
+    pub fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> io::Result<(i16, i64)> {
+        let request = produce_request(topic, TopicId::ZERO, partition, -1, batch, PRODUCE_VERSION);
+        self.send(&request, PRODUCE_VERSION, true)?;
+        Ok(produce_answer(self.receive(true)?.1, PRODUCE_VERSION))
+    }
+
+    /// Appends records, each a time and a value, as one batch.
+    pub fn write(&mut self, topic: &str, partition: i32, records: &[(i64, &str)]) {
+        let mut builder = BatchBuilder::new(Compression::NONE);
+        for (time, value) in records {
+            builder.append(*time, None, Some(value.as_bytes()));
+        }
+        let (error, _) = self.produce(topic, partition, builder.build()).unwrap();
+        assert_eq!(error, 0, "{topic}-{partition} takes records");
+    }
+
+    /// The records of a partition, from offset `from` to before `end`.
+    pub fn read(&mut self, topic: &str, partition: i32, from: i64, end: i64) -> Vec<FetchedRecord> {
+        let id = self.topic_id(topic).unwrap().unwrap_or_else(|| panic!("{topic} has leaders"));
+        let mut records: Vec<FetchedRecord> = Vec::new();
+        loop {
+            let next = records.last().map_or(from, |record| record.offset + 1);
+            if next >= end {
+                records.retain(|record| record.offset < end);
+                return records;
+            }
+            let fetched = self.fetch(id, &[(partition, next)], 1 << 20, 1000).unwrap().remove(0);
+            assert_eq!((fetched.error, fetched.records.is_empty()), (0, false), "{topic}-{partition} at {next} of {end}");
+            records.extend(fetched.records);
+        }
     }
 
     /// The topic's id, once all its partitions have a leader.

@@ -6,6 +6,7 @@
 //! we believe that Kafka does.
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod administration;
 pub mod broker;
 pub mod client;
 pub mod dump_log;

@@ -24,6 +24,25 @@ pub fn go_client(name: &str) -> Command {
     Command::new(tool(name).join("client"))
 }
 
+/// The tests of a client, built from its sources: `franz-go` or `sarama`.
+pub fn client_suite(name: &str) -> Command {
+    let directory = tool(&format!("{name}-suite"));
+    let mut command = Command::new(directory.join("suite"));
+    command.current_dir(directory);
+    command
+}
+
+/// A job for Spark, with the jars that it needs for Kafka.
+pub fn spark(script: &str) -> Command {
+    let libs = tool("spark/libs");
+    let jars = std::fs::read_dir(&libs).expect("the jars").map(|entry| entry.unwrap().path().display().to_string());
+    let jars: Vec<String> = jars.collect();
+    let mut command = Command::new(tool("spark/venv/bin/python"));
+    command.env("SPARK_LOCAL_IP", "127.0.0.1").env_remove("SPARK_HOME");
+    command.arg(clients_dir().join("spark").join(script)).arg(jars.join(","));
+    command
+}
+
 pub fn node(script: &str) -> Command {
     let mut command = Command::new("node");
     command.env("NODE_PATH", tool("node/node_modules")).arg(clients_dir().join("js").join(script));
