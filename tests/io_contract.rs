@@ -47,6 +47,7 @@ contract!(
     a_read_past_the_end_is_short,
     a_missing_file_is_not_found,
     directories_list_rename_and_remove,
+    small_files_are_read_with_their_names,
     a_small_file_is_replaced_whole,
     a_lock_is_held_once,
     set_len_cuts_and_extends,
@@ -118,6 +119,29 @@ async fn a_missing_file_is_not_found(io: Io, directory: PathBuf) {
 async fn names(io: &Io, directory: &Path) -> Vec<String> {
     let entries = io.read_dir(directory).await.unwrap();
     entries.into_iter().map(|entry| entry.name + if entry.is_dir { "/" } else { "" }).collect()
+}
+
+async fn small_files_are_read_with_their_names(io: Io, directory: PathBuf) {
+    io.create_dir_all(&directory.join("x/y")).await.unwrap();
+    let long = "l".repeat(flumen::io::SMALL_FILE as usize);
+    for (name, content) in [("x/empty", String::new()), ("x/long", long.clone()), ("x/longer", long + "!"), ("x/other.log", "log".to_owned())] {
+        let file = io.open(&directory.join(name), OpenOptions::CREATE).await.unwrap();
+        if !content.is_empty() {
+            write(&io, &file, 0, &content).await;
+        }
+    }
+    let found = io.read_small_files(&directory.join("x"), |name| !name.ends_with(".log")).await.unwrap();
+    let told: Vec<_> = found.iter().map(|file| (&*file.name, file.is_dir, file.content.as_ref().map(|bytes| bytes.len()))).collect();
+    let expected = [
+        ("empty", false, Some(0)),
+        ("long", false, Some(flumen::io::SMALL_FILE as usize)),
+        ("longer", false, None),
+        ("other.log", false, None),
+        ("y", true, None),
+    ];
+    assert_eq!(told, expected);
+    let missing = io.read_small_files(&directory.join("none"), |_| true).await;
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 async fn directories_list_rename_and_remove(io: Io, directory: PathBuf) {

@@ -1,7 +1,9 @@
 //! A core's handle to its devices.
 
 use super::real::{RealCore, RealRandomness};
-use super::{Counters, DirEntry, DiskSpace, File, FileLock, ListenOptions, Listener, OpenOptions, Socket, Stalls};
+use super::{
+    Counters, DirEntry, DiskSpace, File, FileLock, FoundFile, ListenOptions, Listener, OpenOptions, Socket, Stalls,
+};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;
@@ -226,6 +228,12 @@ impl Io {
     /// Entries of a directory, sorted by name.
     pub async fn read_dir(&self, path: &Path) -> Result<Vec<DirEntry>> {
         each!(&self.kind, Kind, it => it.read_dir(path).await)
+    }
+
+    /// Entries of a directory, sorted by name, with the content of the `wanted` files that are no longer than [`SMALL_FILE`]: one trip to
+    /// a helper instead of one for each. What cannot be read has no content here, and tells its error to who reads it by itself.
+    pub async fn read_small_files(&self, path: &Path, wanted: fn(&str) -> bool) -> Result<Vec<FoundFile>> {
+        each!(&self.kind, Kind, it => it.read_small_files(path, wanted).await)
     }
 
     /// Whether anything exists at `path`.

@@ -38,6 +38,20 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// Longest file whose content [`super::Io::read_small_files`] gives.
+pub const SMALL_FILE: u64 = 64 << 10;
+
+/// One entry of a directory, with its content if that was wanted and is small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// File name without the directory.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// What is in it.
+    pub content: Option<Bytes>,
+}
+
 /// Room of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskSpace {

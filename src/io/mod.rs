@@ -37,7 +37,7 @@ mod wake;
 
 pub use core::{Io, Mono, Randomness, Signal};
 pub use counters::{Counters, Stalls};
-pub use file::{DirEntry, DiskSpace, File, FileLock, FileSlice, OpenOptions};
+pub use file::{DirEntry, DiskSpace, File, FileLock, FileSlice, FoundFile, OpenOptions, SMALL_FILE};
 pub use handover::Handover;
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};

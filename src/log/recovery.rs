@@ -19,10 +19,11 @@ use super::segment::{
 use super::time_index::TimeIndex;
 use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
 use super::{LogConfig, LogError, checkpoint, txn_index};
-use crate::io::{Io, OpenOptions};
+use crate::io::{FoundFile, Io, OpenOptions};
 use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::producer::ProducerStates;
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -33,6 +34,19 @@ pub(super) struct Loader {
     pub(super) config: LogConfig,
     /// Below, offsets may be missing whatever the configuration says by now: compaction has been there.
     pub(super) gaps_below: Offset,
+    pub(super) found: RefCell<Found>,
+}
+
+/// What is known of the files in the directory.
+#[derive(Default)]
+pub(super) enum Found {
+    /// Nobody has looked.
+    #[default]
+    Unread,
+    /// Names, and what is in the small ones. A start after a clean stop needs no more than that and the last segment.
+    Read(Rc<Vec<FoundFile>>),
+    /// They are being changed, so each look is a new one.
+    Changing,
 }
 
 /// Segments that were found, and what is known of the log so far.
@@ -73,7 +87,7 @@ impl Log {
     pub async fn open(io: Io, open: OpenLog) -> Result<Self, LogError> {
         let dir = Rc::new(open.dir.clone());
         let gaps_below = open.cleaned.unwrap_or(Offset::ZERO);
-        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone(), gaps_below };
+        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone(), gaps_below, found: RefCell::default() };
         loader.prepare_dir(open.topic_id).await?;
         let recovered = loader.load(&open).await?;
         let log = Self::assemble(io, open.partition, open.topic_id, dir, open.config, recovered);
@@ -86,13 +100,14 @@ impl Loader {
     async fn prepare_dir(&self, topic_id: TopicId) -> Result<(), LogError> {
         let storage = |operation: &'static str| move |path: &Path, e: std::io::Error| LogError::storage(path, operation, &e);
         let path = self.dir.join(checkpoint::PARTITION_METADATA_FILE);
-        match self.io.read_file(&path).await {
-            Ok(content) => {
+        match self.read_optional(&path).await? {
+            Some(content) => {
                 let found = checkpoint::parse_partition_metadata(&content).map_err(|reason| LogError::corrupt(&path, reason))?;
                 let expected = topic_id;
                 if found == expected { Ok(()) } else { Err(LogError::InconsistentTopicId { found, expected }) }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            None => {
+                self.changing();
                 // Without this file nobody has made sure yet that the directory itself would outlive a power loss.
                 self.io.create_dir_all(&self.dir).await.map_err(|e| storage("create directory")(&self.dir, e))?;
                 if let Some(parent) = self.dir.parent() {
@@ -101,7 +116,6 @@ impl Loader {
                 let content = Bytes::from(checkpoint::format_partition_metadata(topic_id));
                 self.io.replace_file(&path, content).await.map_err(|e| storage("replace")(&path, e))
             }
-            Err(error) => Err(storage("read")(&path, error)),
         }
     }
 
@@ -177,6 +191,7 @@ impl Loader {
         let cut = loading.epochs.truncate_from_end(log_end);
         loading.epochs_changed |= loading.epochs.truncate_from_start(log_start);
         if loading.epochs_changed {
+            self.changing();
             let path = self.dir.join(checkpoint::EPOCH_FILE);
             let content = Bytes::from(checkpoint::format_epochs(loading.epochs.entries()));
             self.io.replace_file(&path, content).await.map_err(|e| LogError::storage(&path, "replace", &e))?;
@@ -248,6 +263,7 @@ impl Loader {
         from: Offset,
         log_start: Offset,
     ) -> Result<(Offset, ProducerStates), LogError> {
+        self.changing();
         let first = loading.segments.iter().rposition(|segment| segment.base <= from).unwrap_or(0);
         let base = loading.segments[first].base;
         loading.read.total_bytes = loading.segments[first..].iter().map(|segment| segment.size.get()).sum();
@@ -505,7 +521,40 @@ impl Loader {
         Ok(())
     }
 
+    /// From here on files come and go.
+    pub(super) fn changing(&self) {
+        *self.found.borrow_mut() = Found::Changing;
+    }
+
+    /// The files of the directory, unless they are being changed or there is no directory.
+    pub(super) async fn found_files(&self) -> Result<Option<Rc<Vec<FoundFile>>>, LogError> {
+        match &*self.found.borrow() {
+            Found::Unread => {}
+            Found::Read(files) => return Ok(Some(files.clone())),
+            Found::Changing => return Ok(None),
+        }
+        let is_read_at_a_start = |name: &str| !name.ends_with(LOG_SUFFIX) && !name.ends_with(TXN_INDEX_SUFFIX);
+        match self.io.read_small_files(&self.dir, is_read_at_a_start).await {
+            Ok(files) => {
+                let files = Rc::new(files);
+                *self.found.borrow_mut() = Found::Read(files.clone());
+                Ok(Some(files))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::storage(&self.dir, "read directory", &error)),
+        }
+    }
+
+    /// A file of the directory, if it is there.
     pub(super) async fn read_optional(&self, path: &Path) -> Result<Option<Bytes>, LogError> {
+        if let Some(files) = self.found_files().await? {
+            match files.iter().find(|file| path.file_name().is_some_and(|name| name == &*file.name)) {
+                None => return Ok(None),
+                Some(FoundFile { content: Some(content), .. }) => return Ok(Some(content.clone())),
+                // Too long, or it has an error to tell.
+                Some(FoundFile { content: None, .. }) => {}
+            }
+        }
         match self.io.read_file(path).await {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -514,6 +563,7 @@ impl Loader {
     }
 
     pub(super) async fn remove_optional(&self, path: &Path) -> Result<(), LogError> {
+        self.changing();
         match self.io.remove_file(path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LogError::storage(path, "remove", &error)),
             _ => Ok(()),

@@ -16,18 +16,13 @@ const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;
 impl Loader {
     /// Offsets of the snapshot files, in order.
     pub(super) async fn snapshots(&self) -> Result<Vec<Offset>, LogError> {
-        let entries = self.io.read_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "read directory", &e))?;
         let snapshot =
-            |name: &str| parse_file_name(name).filter(|&(_, suffix)| suffix == SNAPSHOT_SUFFIX).map(|(offset, _)| offset);
-        Ok(entries.iter().filter_map(|entry| snapshot(&entry.name)).collect())
+            |name: &String| parse_file_name(name).filter(|&(_, suffix)| suffix == SNAPSHOT_SUFFIX).map(|(offset, _)| offset);
+        Ok(self.file_names().await?.iter().filter_map(snapshot).collect())
     }
 
     pub(super) async fn remove_snapshot(&self, offset: Offset) -> Result<(), LogError> {
-        let path = file_path(&self.dir, offset, SNAPSHOT_SUFFIX);
-        match self.io.remove_file(&path).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LogError::storage(&path, "remove", &error)),
-            _ => Ok(()),
-        }
+        self.remove_optional(&file_path(&self.dir, offset, SNAPSHOT_SUFFIX)).await
     }
 
     /// The producer state as of `at`: the newest good snapshot that is not newer, and what the log holds behind it. Snapshots that
@@ -42,7 +37,7 @@ impl Loader {
         let mut states = ProducerStates::new(first.min(at));
         for offset in self.snapshots().await?.into_iter().rev().filter(|&offset| offset <= at) {
             let path = file_path(&self.dir, offset, SNAPSHOT_SUFFIX);
-            let content = self.io.read_file(&path).await.map_err(|e| LogError::storage(&path, "read", &e))?;
+            let Some(content) = self.read_optional(&path).await? else { continue };
             match states.load_snapshot(&content, offset, self.io.wall_clock_ms(), PRODUCER_EXPIRATION_MS) {
                 Ok(()) => break,
                 Err(error) => {

@@ -16,7 +16,10 @@ pub(super) const SWAP_SUFFIX: &str = "swap";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl Loader {
-    async fn file_names(&self) -> Result<Vec<String>, LogError> {
+    pub(super) async fn file_names(&self) -> Result<Vec<String>, LogError> {
+        if let Some(files) = self.found_files().await? {
+            return Ok(files.iter().filter(|file| !file.is_dir).map(|file| file.name.clone()).collect());
+        }
         let entries = self.io.read_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "read directory", &e))?;
         Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
     }
@@ -56,6 +59,7 @@ impl Loader {
 
     /// Replaces the segments that the swap files stand for.
     async fn swap_in(&self, swaps: Vec<(Offset, String, String)>) -> Result<(), LogError> {
+        self.changing();
         let mut replaced: Vec<(Offset, Offset)> = Vec::new();
         for (base, _, name) in swaps.iter().filter(|(_, kind, _)| kind == LOG_SUFFIX) {
             let path = self.dir.join(name);

@@ -2,10 +2,11 @@
 
 use super::LogError;
 use super::log::LogState;
-use super::recovery::Loader;
+use super::recovery::{Found, Loader};
 use super::retention::discard;
 use super::segment::{LOG_SUFFIX, Segment};
 use crate::model::Offset;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -150,6 +151,6 @@ impl LogState {
 
     fn loader(&self) -> Loader {
         let (dir, config, gaps_below) = (self.dir.clone(), (*self.config()).clone(), self.gaps_below.get());
-        Loader { io: self.io.clone(), dir, config, gaps_below }
+        Loader { io: self.io.clone(), dir, config, gaps_below, found: RefCell::new(Found::Changing) }
     }
 }

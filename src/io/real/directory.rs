@@ -1,13 +1,13 @@
 //! Names: opening, listing, renaming, removing, locking. All of it runs on a helper.
 
-use super::super::file::{DirEntry, DiskSpace, OpenOptions};
+use super::super::file::{DirEntry, DiskSpace, FoundFile, OpenOptions, SMALL_FILE};
 use super::check;
 use super::core::RealCore;
 use super::file::RealFile;
 use bytes::Bytes;
 use std::ffi::CString;
 use std::fs;
-use std::io::{Error, Result, Write};
+use std::io::{Error, Read, Result, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,23 @@ impl RealCore {
             }
             entries.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(entries)
+        })
+        .await
+    }
+
+    pub(in crate::io) async fn read_small_files(&self, path: &Path, wanted: fn(&str) -> bool) -> Result<Vec<FoundFile>> {
+        let path = path.to_owned();
+        self.blocking(move || {
+            let mut found = Vec::new();
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let is_dir = entry.file_type()?.is_dir();
+                let content = if is_dir || !wanted(&name) { None } else { small_content(&entry.path()).ok().flatten() };
+                found.push(FoundFile { name, is_dir, content });
+            }
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(found)
         })
         .await
     }
@@ -130,6 +147,18 @@ impl RealCore {
         })
         .await
     }
+}
+
+/// The content of a file unless it is long.
+fn small_content(path: &Path) -> Result<Option<Bytes>> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > SMALL_FILE {
+        return Ok(None);
+    }
+    let mut content = Vec::with_capacity(length as usize);
+    file.read_to_end(&mut content)?;
+    Ok(Some(content.into()))
 }
 
 fn sync_directory(path: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use super::disk::{Entry, errno};
 use super::options::DiskOp;
 use super::rng::{Happened, sum};
 use super::state::{HostId, Shared, State};
-use crate::io::file::{DirEntry, DiskSpace, OpenOptions};
+use crate::io::file::{DirEntry, DiskSpace, FoundFile, OpenOptions, SMALL_FILE};
 use bytes::Bytes;
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::ffi::OsStrExt;
@@ -160,6 +160,22 @@ impl SimCore {
         let children = disk.children(path)?;
         let is_dir = |entry| matches!(entry, Entry::Directory(_));
         Ok(children.map(|(name, entry)| DirEntry { name: name.to_owned(), is_dir: is_dir(entry) }).collect())
+    }
+
+    pub(in crate::io) async fn read_small_files(self: &Rc<Self>, path: &Path, wanted: fn(&str) -> bool) -> Result<Vec<FoundFile>> {
+        let mut found = Vec::new();
+        for DirEntry { name, is_dir } in self.read_dir(path).await? {
+            let is_wanted = !is_dir && wanted(&name);
+            let content = if is_wanted { self.small_content(&path.join(&name)).await.ok().flatten() } else { None };
+            found.push(FoundFile { name, is_dir, content });
+        }
+        Ok(found)
+    }
+
+    async fn small_content(self: &Rc<Self>, path: &Path) -> Result<Option<Bytes>> {
+        let file = self.open(path, OpenOptions::READ).await?;
+        let len = file.len(self).await?;
+        if len > SMALL_FILE { Ok(None) } else { file.read_at(self, 0, len as usize).await.map(Some) }
     }
 
     /// A simulated disk never fills up.
