@@ -52,6 +52,15 @@ impl Outbox {
         self.frames.push_back((head, body));
     }
 
+    /// Puts in a whole frame, size and head included.
+    pub fn push_frame(&mut self, frame: &[u8]) {
+        let (head, body) = frame.split_first_chunk::<HEAD_BYTES>().expect("a request has at least its head");
+        let mut buffer = self.buffer();
+        buffer.clear();
+        buffer.extend_from_slice(body);
+        self.push(*head, Body::Own(buffer));
+    }
+
     /// A buffer for [`Body::Own`], with whatever it held before.
     pub fn buffer(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
