@@ -481,4 +481,7 @@ pub struct CompactionArgs {
     /// The broker's process, to report the CPU time that it takes
     #[arg(long, value_name = "PID")]
     pub broker_pid: Option<u32>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
 }

@@ -16,7 +16,7 @@ use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, F
 use flumen::protocol::generated::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use flumen::protocol::{Records, StrBytes};
+use flumen::protocol::StrBytes;
 use flumen::record::{self, Batches, Record};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -275,7 +275,9 @@ pub fn run(args: &CompactionArgs) -> Result<(), Failure> {
     let dirty: u64 = segments.values().map(|(_, bytes)| bytes).sum();
     check(segments.values().all(|(active, _)| *active > 0), "each partition has a segment that is closed")?;
     let remains = compaction.remains(&segments)?;
-    eprintln!("{:.1} MB are to be compacted", dirty as f64 / 1e6);
+    if !args.quiet {
+        eprintln!("{:.1} MB are to be compacted", dirty as f64 / 1e6);
+    }
     let (before, start) = (Sample::take(args.broker_pid), clock::now());
     compaction.allow()?;
     compaction.wait(&segments)?;

@@ -356,7 +356,7 @@ impl Crowd {
     pub fn members(&self) -> Vec<(StrBytes, Vec<StrBytes>)> {
         let members = |group: &Group| {
             let wanted = self.places[group.places.clone()].iter().filter(|place| place.is_wanted);
-            (group.name.clone(), wanted.map(|place| place.member.id().clone()).collect())
+            (group.name.clone(), wanted.map(|place| place.member.id().clone()).collect::<Vec<_>>())
         };
         self.groups.iter().map(members).collect()
     }
