@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_frame_leaves_as_it_is() {
+        let (mut link, mut peer) = pair();
+        let frames: [&[u8]; 2] = [b"a head alone", b"a head alone, and a body"];
+        for frame in frames {
+            link.outbox.push_frame(frame);
+            link.flush().unwrap();
+            let mut got = vec![0; frame.len()];
+            peer.read_exact(&mut got).unwrap();
+            assert_eq!(got, frame);
+        }
+    }
+
+    #[test]
     fn frames_come_in_whole_however_they_were_cut() {
         let (mut link, mut peer) = pair();
         let frames: Vec<Vec<u8>> = (0..50u32).map(|i| vec![i as u8; (i * i * 100) as usize]).collect();

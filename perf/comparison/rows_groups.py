@@ -72,7 +72,7 @@ def beats(result):
 
 
 @row("1,000 groups of 10 members of the classic protocol, each with a connection of its own and a heartbeat every 3 s: one of each group is there "
-     "(it has a heartbeat every 0.5 s meanwhile), the other nine join, all 9,000 at once; then one of each leaves, and joins again, of which "
+     "(it has a heartbeat every 0.2 s meanwhile), the other nine join, all 9,000 at once; then one of each leaves, and joins again, of which "
      "all others learn from their next heartbeat; then nothing but heartbeats, whose CPU is told; then a paced producer (5,000 records of 100 B a "
      "second, one a request) beside them, and the same without",
      [at_most("CPU %", HALF), at_most("nine join: stable ms", HALF), at_most("nine join: CPU ms", HALF), BESIDE_GOAL], own=True)
@@ -85,7 +85,7 @@ def groups_1000x10(load, kind):
             load.generator("groups", options, timed=False, label="warm-up")
         topic = load.new_topic(16)
         figures = paced(load, "without", topic)
-        options = members(load, "groups", groups, 10, 20, 500) + ["--heartbeat-ms", HEARTBEAT, "--duration", load.seconds, "--warmup", 1]
+        options = members(load, "groups", groups, 10, 20, 200) + ["--heartbeat-ms", HEARTBEAT, "--duration", load.seconds, "--warmup", 1]
         options += ["--hold", covering(load), "--broker-pid", broker.pid]
         result, beside = load.beside("groups", options, lambda: paced(load, "beside", topic), held=True, label="groups")
     return beats(result) | stages(result, "nine join") | figures | beside

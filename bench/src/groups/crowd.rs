@@ -189,9 +189,12 @@ impl Crowd {
                 let (place, now) = (&mut self.places[index], clock::now());
                 let before = place.member.settled();
                 place.member.receive(now, frame, &self.manners, &mut self.counted)?;
-                if place.member.settled() != before {
-                    let group = place.group;
+                let (group, is_ready, has_changed) = (place.group, place.member.is_ready(), place.member.settled() != before);
+                if has_changed {
                     self.judge(group, now);
+                }
+                if is_ready {
+                    self.let_in(group, now);
                 }
             }
             if !more {
@@ -233,6 +236,21 @@ impl Crowd {
         {
             place.noted = Some(due);
             self.timetable.push(Reverse((due, index)));
+        }
+    }
+
+    /// Lets those of a group in who have got their ids, once everybody has one. As long as the coordinator waits for somebody to whom it
+    /// gave an id it begins no generation: so there is one rebalance, where members that join as they come may race through several.
+    fn let_in(&mut self, group: usize, now: u64) {
+        let places = self.groups[group].places.clone();
+        if self.places[places.clone()].iter().any(|place| place.is_wanted && place.member.id().is_empty()) {
+            return;
+        }
+        for index in places {
+            if self.places[index].member.is_ready() {
+                self.places[index].member.join(now);
+                self.note(index);
+            }
         }
     }
 

@@ -2,9 +2,9 @@
 //! nor other members.
 //!
 //! ```text
-//! out --JoinGroup, twice (KIP-394)--> in a generation --SyncGroup--> settled --Heartbeat, again and again--+
-//!         ^                                                                                               |
-//!         +------------ REBALANCE_IN_PROGRESS, or it is not known any more --------------------------------+
+//! out --JoinGroup--> ready: it has an id (KIP-394) --JoinGroup--> in a generation --SyncGroup--> settled --Heartbeat--+
+//!                                                       ^                                                            |
+//!                                                       +------------ REBALANCE_IN_PROGRESS --------------------------+
 //! ```
 
 use super::assign;
@@ -79,6 +79,8 @@ pub struct Member {
     /// Empty as long as the coordinator has not given it one.
     id: StrBytes,
     generation: i32,
+    /// It has its id, and waits to be let in.
+    is_ready: bool,
     settled: bool,
     partitions: Vec<i32>,
     /// Of a leader, to be sent with its next SyncGroup.
@@ -98,6 +100,7 @@ impl Member {
             is_first,
             id: StrBytes::EMPTY,
             generation: 0,
+            is_ready: false,
             settled: false,
             partitions: Vec::new(),
             assignments: Vec::new(),
@@ -108,15 +111,20 @@ impl Member {
         }
     }
 
-    /// It joins, from `at` on.
+    /// It joins, at `at`: for its id at first, and once it is ready for its place.
     pub fn join(&mut self, at: u64) {
-        self.settled = false;
+        (self.is_ready, self.settled) = (false, false);
         self.next = Some((at, What::Join));
     }
 
     /// It leaves, as soon as it has no answer to wait for.
     pub fn leave(&mut self, at: u64) {
         self.next = Some((at, What::Leave));
+    }
+
+    /// Whether it has got its id, and waits for another [`Member::join`].
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
     }
 
     pub fn id(&self) -> &StrBytes {
@@ -242,8 +250,7 @@ impl Member {
                 Ok(())
             }
             Some(ErrorCode::MemberIdRequired) => {
-                self.id = id();
-                self.then(now, What::Join);
+                (self.id, self.is_ready) = (id(), true);
                 Ok(())
             }
             _ => self.refused(now, What::Join, answer.error_code, counted),

@@ -103,6 +103,9 @@ fn a_leader_joins_shares_out_and_beats() {
     assert_eq!((what, &*request.member_id, &*request.protocol_type), (What::Join, "", "consumer"));
     assert_eq!(play.member.due(), None, "it waits for its answer");
     play.joined(20, ErrorCode::MemberIdRequired, "").unwrap();
+    assert!(play.member.is_ready() && play.member.due().is_none(), "it waits to be let in");
+    play.member.join(20);
+    assert!(!play.member.is_ready());
     let request: JoinGroupRequest = play.asks(20).1.decode().unwrap();
     assert_eq!((&*request.member_id, &request.protocols[0].metadata), ("me", &assign::subscription(&TOPIC)));
     play.joined(30, ErrorCode::None, "me").unwrap();

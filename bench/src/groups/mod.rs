@@ -5,7 +5,7 @@
 //!
 //! 1. `first`: one member of each group joins. What a broker waits for more members of an empty group
 //!    (`group.initial.rebalance.delay.ms`, 3 s) is in no other stage.
-//! 2. `joined`: all others join, at once.
+//! 2. `joined`: all others join, at once: first all of a group get their ids, then all join with them, so that there is one rebalance.
 //! 3. `left`: the last member of each group leaves.
 //! 4. `returned`: it joins again.
 //!
