@@ -21,6 +21,14 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// Send records and read them back, in one process
     E2e(E2eArgs),
+    /// Let members of many groups join, come and go, and send heartbeats
+    Groups(GroupsArgs),
+    /// Commit offsets, as consumers do that assign themselves
+    Commits(CommitsArgs),
+    /// Ask for the metadata of all topics
+    Metadata(MetadataArgs),
+    /// Let a broker compact a topic, and check what remains
+    Compaction(CompactionArgs),
     /// Serve one of the floor programs that a broker is compared with
     Floor(FloorArgs),
     /// Read files and print the CRC-32C of each: the floor of a recovery
@@ -358,4 +366,122 @@ pub struct GapsArgs {
     /// Write what was found to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct GroupsArgs {
+    #[command(flatten)]
+    pub topic: TopicArgs,
+    /// Groups, whose members all want the topic
+    #[arg(long, default_value_t = 1)]
+    pub groups: usize,
+    /// Members of each group, each with a connection of its own
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
+    /// What the names of the groups begin with
+    #[arg(long, default_value = "bench-groups")]
+    pub group: String,
+    /// Milliseconds between two heartbeats of a member
+    #[arg(long, default_value_t = 3_000)]
+    pub heartbeat_ms: u64,
+    /// The same of each group's first member, until the others have joined
+    #[arg(long)]
+    pub first_heartbeat_ms: Option<u64>,
+    #[arg(long, default_value_t = 45_000)]
+    pub session_timeout_ms: i32,
+    #[arg(long, default_value_t = 60_000)]
+    pub rebalance_timeout_ms: i32,
+    /// Seconds of heartbeats that are not measured any more, after the results were written: for what is measured beside them
+    #[arg(long)]
+    pub hold: Option<f64>,
+    /// Of when in their interval members send heartbeats
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct CommitsArgs {
+    #[command(flatten)]
+    pub topic: TopicArgs,
+    /// Groups that commit in turn
+    #[arg(long, default_value_t = 100)]
+    pub groups: usize,
+    /// What the names of the groups begin with
+    #[arg(long, default_value = "bench-commits")]
+    pub group: String,
+    /// Partitions of one commit
+    #[arg(long, default_value_t = 1)]
+    pub partitions_per_commit: usize,
+    /// Connections, at most one for each group
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    #[arg(long, default_value_t = 1)]
+    pub in_flight: usize,
+    /// Open loop: commits per second of all connections together
+    #[arg(long)]
+    pub rate: Option<f64>,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct MetadataArgs {
+    /// A broker of the cluster
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bootstrap: String,
+    /// Create so many topics first; they must not be there
+    #[arg(long, value_name = "TOPICS")]
+    pub create_topics: Option<usize>,
+    /// What the names of the created topics begin with
+    #[arg(long, default_value = "bench-metadata", requires = "create_topics")]
+    pub prefix: String,
+    /// Partitions of each created topic
+    #[arg(long, default_value_t = 1, requires = "create_topics")]
+    pub partitions: i32,
+    /// Replicas of the created topics
+    #[arg(long, default_value_t = 1, requires = "create_topics")]
+    pub replication_factor: i16,
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    #[arg(long, default_value_t = 1)]
+    pub in_flight: usize,
+    /// Open loop: requests per second of all connections together
+    #[arg(long)]
+    pub request_rate: Option<f64>,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct CompactionArgs {
+    /// A broker of the cluster
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bootstrap: String,
+    /// Made with cleanup.policy=compact and min.cleanable.dirty.ratio=1, and filled with keyed records
+    #[arg(long)]
+    pub topic: String,
+    /// Log dir of the broker, where the topic's partitions are
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: PathBuf,
+    /// What min.cleanable.dirty.ratio is set to
+    #[arg(long, default_value_t = 0.01)]
+    pub ratio: f64,
+    /// Seconds that compaction may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0)]
+    pub patience: f64,
+    /// Write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// The broker's process, to report the CPU time that it takes
+    #[arg(long, value_name = "PID")]
+    pub broker_pid: Option<u32>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
 }

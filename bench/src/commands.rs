@@ -4,10 +4,14 @@ use crate::args::{
     Assign, Cli, Command, ConsumeArgs, E2eArgs, FloorClientArgs, FloorKind, LoadArgs, ProduceArgs, ReadArgs, RunArgs, TopicArgs,
 };
 use crate::clock;
+use crate::commits;
+use crate::compaction;
 use crate::consume::{Consumer, ConsumerOptions, From};
 use crate::floor;
 use crate::floor::client::{FloorClient, FloorOptions};
+use crate::groups;
 use crate::kafka::{self, Client, EARLIEST, LATEST, NewTopic, Topic};
+use crate::metadata;
 use crate::payload::keys_by_partition;
 use crate::process;
 use crate::produce::{Producer, ProducerOptions, Shared};
@@ -20,6 +24,7 @@ use crate::template::{Recipe, Template};
 use crate::worker::{Failure, Role};
 use flumen::protocol::ApiKey;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -50,15 +55,34 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Echo(args) => floor_client(&args, FloorKind::Echo, "echo"),
         Command::FloorProduce(args) => floor_client(&args, FloorKind::Produce, "floor-produce"),
         Command::FloorFetch(args) => floor_client(&args, FloorKind::Fetch, "floor-fetch"),
+        Command::Groups(args) => groups::run(&args),
+        Command::Commits(args) => commits::run(&args),
+        Command::Metadata(args) => metadata::run(&args),
+        Command::Compaction(args) => compaction::run(&args),
     }
 }
 
 /// Writes what a run found to where it was asked for; a failed run is an error.
-fn finish(command: &str, parameters: &impl Serialize, args: &RunArgs, outcome: &Outcome) -> Result<(), Failure> {
+pub(crate) fn finish(command: &str, parameters: &impl Serialize, args: &RunArgs, outcome: &Outcome) -> Result<(), Failure> {
+    finish_with(command, parameters, args, outcome, &[])
+}
+
+/// The same with more that was found, which the JSON has under these names.
+pub(crate) fn finish_with(
+    command: &str,
+    parameters: &impl Serialize,
+    args: &RunArgs,
+    outcome: &Outcome,
+    more: &[(&str, Value)],
+) -> Result<(), Failure> {
     let parameters = serde_json::to_value(parameters).map_err(|error| Failure(error.to_string()))?;
     print!("{}", report::to_table(outcome));
     if let Some(path) = &args.json {
-        report::write_json(path, &report::to_json(command, parameters, outcome))?;
+        let mut result = report::to_json(command, parameters, outcome);
+        for (name, value) in more {
+            result[*name] = value.clone();
+        }
+        report::write_json(path, &result)?;
     }
     if let Some(path) = &args.hdr {
         report::write_hdr(path, outcome).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
@@ -66,11 +90,12 @@ fn finish(command: &str, parameters: &impl Serialize, args: &RunArgs, outcome: &
     outcome.failure.clone().map_or(Ok(()), Err)
 }
 
-fn check(condition: bool, why: &str) -> Result<(), Failure> {
+/// An option that makes no sense is an error.
+pub(crate) fn check(condition: bool, why: &str) -> Result<(), Failure> {
     if condition { Ok(()) } else { Err(Failure(why.to_owned())) }
 }
 
-fn check_run(args: &RunArgs) -> Result<(), Failure> {
+pub(crate) fn check_run(args: &RunArgs) -> Result<(), Failure> {
     check(args.threads > 0, "--threads is at least 1")?;
     check(args.warmup >= 0.0 && args.duration.is_none_or(|duration| duration > 0.0), "times are positive")
 }
@@ -86,7 +111,7 @@ fn check_load(args: &LoadArgs, stamped: bool) -> Result<(), Failure> {
 }
 
 /// Creates the topic if asked to, and looks up its leaders.
-fn topic(args: &TopicArgs) -> Result<(Client, Topic), Failure> {
+pub(crate) fn topic(args: &TopicArgs) -> Result<(Client, Topic), Failure> {
     let mut client = Client::connect(&args.bootstrap)?;
     if args.create {
         let new =
@@ -102,7 +127,7 @@ fn topic(args: &TopicArgs) -> Result<(Client, Topic), Failure> {
 }
 
 /// The partitions of each leader, in order.
-fn by_leader(topic: &Topic) -> BTreeMap<i32, Vec<i32>> {
+pub(crate) fn by_leader(topic: &Topic) -> BTreeMap<i32, Vec<i32>> {
     let mut leaders: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for partition in &topic.partitions {
         leaders.entry(partition.leader).or_default().push(partition.index);
@@ -110,7 +135,8 @@ fn by_leader(topic: &Topic) -> BTreeMap<i32, Vec<i32>> {
     leaders
 }
 
-fn address(topic: &Topic, leader: i32) -> Result<&str, Failure> {
+/// Where a leader listens.
+pub(crate) fn address(topic: &Topic, leader: i32) -> Result<&str, Failure> {
     topic.brokers.get(&leader).map(String::as_str).ok_or_else(|| Failure(format!("the leader {leader} has no address")))
 }
 
@@ -270,7 +296,7 @@ fn readers(topic: &Topic, args: &ReadArgs, from: &BTreeMap<i32, From>) -> Vec<Re
 }
 
 /// Offsets of all partitions, each asked of its leader.
-fn offsets(topic: &Topic, at: i64) -> Result<BTreeMap<i32, i64>, Failure> {
+pub(crate) fn offsets(topic: &Topic, at: i64) -> Result<BTreeMap<i32, i64>, Failure> {
     let mut found = BTreeMap::new();
     for (leader, partitions) in by_leader(topic) {
         found.extend(Client::connect(address(topic, leader)?)?.offsets(&topic.name, &partitions, at)?);

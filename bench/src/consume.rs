@@ -1,7 +1,7 @@
 //! The role of a consumer: one connection to one leader, fetching a few of its partitions over and over.
 
 use crate::kafka::{CLIENT_ID, error_name, is_retriable};
-use crate::link::{Body, HEAD_BYTES, Outbox};
+use crate::link::Outbox;
 use crate::produce::Shared;
 use crate::stamp::{Stamp, Verifier};
 use crate::stats::{Counts, Interval, Metric};
@@ -223,8 +223,7 @@ impl Role for Consumer {
         let request = self.request();
         let frame = encode_request(self.options.version, self.correlation, Some(CLIENT_ID), &request)
             .map_err(|error| Failure(format!("Fetch: {error}")))?;
-        let head: [u8; HEAD_BYTES] = frame[..HEAD_BYTES].try_into().expect("a head's bytes");
-        outbox.push(head, Body::Own(frame[HEAD_BYTES..].to_vec()));
+        outbox.push_frame(&frame);
         self.asked = Some(now);
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The name that the broker logs for our connections.
 pub const CLIENT_ID: StrBytes = StrBytes::from_static("flumen-bench");
 /// Longest wait for an answer here, and for a topic to have its leaders.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// ListOffsets: the offset after the last record that can be read.
 pub const LATEST: i64 = -1;
 /// ListOffsets: the first offset that the log has.
@@ -34,7 +34,8 @@ pub fn is_retriable(code: i16) -> bool {
     ErrorCode::from_code(code).is_some_and(ErrorCode::is_retriable)
 }
 
-fn fail<T>(what: impl Into<String>) -> Result<T, Failure> {
+/// A failure of that kind.
+pub fn fail<T>(what: impl Into<String>) -> Result<T, Failure> {
     Err(Failure(what.into()))
 }
 
@@ -63,6 +64,20 @@ pub struct NewTopic {
     pub partitions: i32,
     pub replication_factor: i16,
     pub configs: Vec<(String, String)>,
+}
+
+/// A request as a whole frame.
+pub fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> Result<Bytes, Failure> {
+    encode_request(version, correlation, Some(CLIENT_ID), request).map_err(|error| Failure(format!("{}: {error}", R::NAME)))
+}
+
+/// The answer to a request of that kind and number; `frame` is without its size prefix.
+pub fn answer<R: Request>(frame: Bytes, version: i16, correlation: i32) -> Result<R::Response, Failure> {
+    match decode_response::<R>(frame, version) {
+        Ok((found, answer)) if found == correlation => Ok(answer),
+        Ok((found, _)) => fail(format!("{}: answer {found} is not the one that comes next", R::NAME)),
+        Err(error) => fail(format!("{}: {error}", R::NAME)),
+    }
 }
 
 /// Opens a connection; `address` is `host:port`.
@@ -122,7 +137,8 @@ impl Client {
         if correlation != self.correlation { Err(told("an answer to another request".to_owned())) } else { Ok(answer) }
     }
 
-    fn call<R: Request>(&mut self, request: &R, most: i16) -> Result<R::Response, Failure> {
+    /// Asks in the highest version up to `most` that the broker has too.
+    pub fn call<R: Request>(&mut self, request: &R, most: i16) -> Result<R::Response, Failure> {
         let version = self.version(R::API_KEY, most)?;
         self.exchange(request, version)
     }

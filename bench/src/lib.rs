@@ -7,18 +7,25 @@
 //! **The design that follows.** Few threads, each a plain epoll loop over many connections ([`worker`], [`poll`], [`link`]). Requests
 //! are whole frames that are there before the run begins ([`template`]); sending one is a `writev` of shared bytes. Open loops have
 //! a timetable that nothing moves ([`schedule`]), and latencies count from it. What a connection does is a role: [`produce`],
-//! [`consume`], or the client of a floor program ([`floor`]), all measured by the same loop. The wire comes from the library
-//! `flumen`; nothing of its reactor is used, and nothing here knows which broker it talks to.
+//! [`consume`], the same question again and again ([`ask`]: [`commits`], [`metadata`]), or the client of a floor program ([`floor`]), all
+//! measured by the same loop. [`groups`] has a loop of its own, since its members wait for each other; [`compaction`] only waits and
+//! reads. The wire comes from the library `flumen`; nothing of its reactor is used, and nothing here knows which broker it talks to.
 //!
 //! Enter by [`commands`], which turns a command line ([`args`]) into roles, and [`run`], which runs them.
 
 pub mod args;
+pub mod ask;
 pub mod clock;
 pub mod commands;
+pub mod commits;
+pub mod compaction;
 pub mod consume;
+pub mod coordinate;
 pub mod floor;
+pub mod groups;
 pub mod kafka;
 pub mod link;
+pub mod metadata;
 pub mod payload;
 pub mod poll;
 pub mod process;

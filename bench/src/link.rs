@@ -52,6 +52,15 @@ impl Outbox {
         self.frames.push_back((head, body));
     }
 
+    /// Puts in a whole frame, size and head included.
+    pub fn push_frame(&mut self, frame: &[u8]) {
+        let (head, body) = frame.split_first_chunk::<HEAD_BYTES>().expect("a request has at least its head");
+        let mut buffer = self.buffer();
+        buffer.clear();
+        buffer.extend_from_slice(body);
+        self.push(*head, Body::Own(buffer));
+    }
+
     /// A buffer for [`Body::Own`], with whatever it held before.
     pub fn buffer(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
@@ -215,6 +224,19 @@ mod tests {
         }
         assert!(reader.join().unwrap() == wanted);
         assert!(!link.outbox.buffer().is_empty(), "buffers are used again");
+    }
+
+    #[test]
+    fn a_whole_frame_leaves_as_it_is() {
+        let (mut link, mut peer) = pair();
+        let frames: [&[u8]; 2] = [b"a head alone", b"a head alone, and a body"];
+        for frame in frames {
+            link.outbox.push_frame(frame);
+            link.flush().unwrap();
+            let mut got = vec![0; frame.len()];
+            peer.read_exact(&mut got).unwrap();
+            assert_eq!(got, frame);
+        }
     }
 
     #[test]

@@ -62,7 +62,8 @@ fn counts_json(counts: Counts, seconds: f64) -> Value {
     })
 }
 
-fn latency_json(histogram: &Histogram<u64>) -> Value {
+/// A histogram of nanoseconds, in microseconds.
+pub fn latency_json(histogram: &Histogram<u64>) -> Value {
     let mut values = Map::new();
     values.insert("count".to_owned(), json!(histogram.len()));
     values.insert("mean".to_owned(), json!(histogram.mean() / 1_000.0));

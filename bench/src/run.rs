@@ -45,6 +45,35 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
+impl Outcome {
+    /// Adds up the seconds of a run, which was measured from `measure` on and sampled at both ends. `is_watched`: the broker was to be.
+    pub fn new(
+        intervals: Vec<Interval>,
+        measure: u64,
+        (before, after): (Sample, Sample),
+        is_watched: bool,
+        mut failure: Option<Failure>,
+    ) -> Self {
+        let mut total = Interval::new(Phase::Measured, measure);
+        let measured = || intervals.iter().filter(|interval| interval.phase == Phase::Measured);
+        total.end = measured().map(|interval| interval.end).max().unwrap_or(measure);
+        measured().for_each(|interval| total.add(interval));
+        let (produced, consumed) = (total.produced, total.consumed);
+        intervals.iter().filter(|interval| interval.phase == Phase::Late).for_each(|interval| total.add(interval));
+        (total.produced, total.consumed) = (produced, consumed);
+        let broker = after.broker_since(&before);
+        if total.unanswered > 0 {
+            failure.get_or_insert(Failure(format!("{} requests were never answered", total.unanswered)));
+        }
+        if is_watched && broker.is_none() {
+            failure.get_or_insert(Failure("the broker's process could not be watched to the end".to_owned()));
+        }
+        let seconds = (total.end - total.start) as f64 / SECOND as f64;
+        let (own_cpu, stolen) = (after.own.since(before.own), after.stolen_since(&before));
+        Self { seconds, total, intervals, own_cpu, stolen, broker, failure }
+    }
+}
+
 /// Runs the workers. `ends_by_itself`: the roles say when they are done, so that no duration is assumed.
 pub fn run(builds: Vec<Build>, args: &RunArgs, ends_by_itself: bool) -> Result<Outcome, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -87,11 +116,35 @@ pub fn run(builds: Vec<Build>, args: &RunArgs, ends_by_itself: bool) -> Result<O
 
 /// CPU times and memory at one moment.
 #[derive(Clone, Copy)]
-struct Sample {
-    own: Cpu,
+pub struct Sample {
+    /// Of this process.
+    pub own: Cpu,
     stolen: Option<f64>,
     broker: Option<Cpu>,
     memory: Option<(u64, u64)>,
+}
+
+impl Sample {
+    /// `pid` is the broker's, if it is watched.
+    pub fn take(pid: Option<u32>) -> Self {
+        Self {
+            own: process::own_cpu(),
+            stolen: process::stolen(),
+            broker: pid.and_then(process::cpu_of),
+            memory: pid.and_then(process::memory_of),
+        }
+    }
+
+    /// What the broker took since `before`, if it was watched and there all the time.
+    pub fn broker_since(&self, before: &Self) -> Option<BrokerUse> {
+        let (rss_bytes, max_rss_bytes) = self.memory?;
+        Some(BrokerUse { cpu: self.broker?.since(before.broker?), rss_bytes, max_rss_bytes })
+    }
+
+    /// Seconds that a hypervisor took away since `before`, of all processors together, if the kernel tells.
+    pub fn stolen_since(&self, before: &Self) -> Option<f64> {
+        Some(self.stolen? - before.stolen?)
+    }
 }
 
 struct Collector<'a> {
@@ -111,13 +164,7 @@ impl<'a> Collector<'a> {
     }
 
     fn sample(&self) -> Sample {
-        let pid = self.args.broker_pid;
-        Sample {
-            own: process::own_cpu(),
-            stolen: process::stolen(),
-            broker: pid.and_then(process::cpu_of),
-            memory: pid.and_then(process::memory_of),
-        }
+        Sample::take(self.args.broker_pid)
     }
 
     fn collect(mut self, reports: &Receiver<Report>, stop: &AtomicBool) -> Outcome {
@@ -191,30 +238,8 @@ impl<'a> Collector<'a> {
 
     fn outcome(self) -> Outcome {
         let now = self.sample();
-        let (before, after) = (self.before.unwrap_or(now), self.after.unwrap_or(now));
-        let mut total = Interval::new(Phase::Measured, self.times.measure);
-        let intervals: Vec<Interval> = self.seconds.into_values().map(|(_, interval)| interval).collect();
-        let measured = || intervals.iter().filter(|interval| interval.phase == Phase::Measured);
-        total.end = measured().map(|interval| interval.end).max().unwrap_or(self.times.measure);
-        measured().for_each(|interval| total.add(interval));
-        let (produced, consumed) = (total.produced, total.consumed);
-        intervals.iter().filter(|interval| interval.phase == Phase::Late).for_each(|interval| total.add(interval));
-        (total.produced, total.consumed) = (produced, consumed);
-        let broker = match (before.broker, after.broker, after.memory) {
-            (Some(before), Some(after), Some((rss_bytes, max_rss_bytes))) => {
-                Some(BrokerUse { cpu: after.since(before), rss_bytes, max_rss_bytes })
-            }
-            _ => None,
-        };
-        let mut failure = self.failure;
-        if total.unanswered > 0 {
-            failure.get_or_insert(Failure(format!("{} requests were never answered", total.unanswered)));
-        }
-        if self.args.broker_pid.is_some() && broker.is_none() {
-            failure.get_or_insert(Failure("the broker's process could not be watched to the end".to_owned()));
-        }
-        let seconds = (total.end - total.start) as f64 / SECOND as f64;
-        let stolen = after.stolen.zip(before.stolen).map(|(after, before)| after - before);
-        Outcome { seconds, total, intervals, own_cpu: after.own.since(before.own), stolen, broker, failure }
+        let samples = (self.before.unwrap_or(now), self.after.unwrap_or(now));
+        let intervals = self.seconds.into_values().map(|(_, interval)| interval).collect();
+        Outcome::new(intervals, self.times.measure, samples, self.args.broker_pid.is_some(), self.failure)
     }
 }

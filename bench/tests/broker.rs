@@ -55,11 +55,17 @@ fn free_address() -> String {
 }
 
 fn broker() -> Server {
+    broker_with(&[])
+}
+
+/// A broker with settings of its own, such as `key=value`.
+fn broker_with(settings: &[&str]) -> Server {
     let (home, address) = (home(), free_address());
     let log = std::fs::File::create(home.path().join("broker.log")).unwrap();
     let mut command = Command::new(broker_program());
     command.arg("server");
-    for setting in [format!("listeners=PLAINTEXT://{address}"), format!("log.dirs={}", home.path().join("data").display())] {
+    let own = [format!("listeners=PLAINTEXT://{address}"), format!("log.dirs={}", home.path().join("data").display())];
+    for setting in own.iter().map(String::as_str).chain(settings.iter().copied()) {
         command.arg("--override").arg(setting);
     }
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(home.path());
@@ -183,6 +189,69 @@ fn the_floor_servers_answer_their_clients() {
         let json: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
         assert!(json["latency_us"]["ack"]["count"].as_u64().unwrap() > 50, "{kind} {served}: {json}");
     }
+}
+
+#[test]
+fn members_join_leave_come_back_and_send_heartbeats() {
+    let broker = broker_with(&["group.initial.rebalance.delay.ms=100"]);
+    let pid = broker.child.id();
+    let load = format!(
+        "--groups 5 --members 4 --heartbeat-ms 200 --first-heartbeat-ms 50 --duration 1 --warmup 0.2 --hold 0.2 --broker-pid {pid}"
+    );
+    let found = broker.run("groups", &format!("--topic t --create --partitions 7 {load}"));
+    for (stage, joins) in [("first", 5 * 2), ("joined", 5 * 7), ("left", 5 * 3), ("returned", 5 * 5)] {
+        let stage = &found["stages"][stage];
+        assert!(stage["seconds"].as_f64().unwrap() > 0.0 && stage["broker_cpu_seconds"]["user"].is_f64(), "{stage}");
+        assert_eq!(stage["rebalance_us"]["count"], 5, "one for each group: {stage}");
+        assert!(stage["joins"].as_u64().unwrap() >= joins, "{joins} are the least that there must be: {stage}");
+    }
+    // 20 members, five a second.
+    let beats = found["latency_us"]["ack"]["count"].as_u64().unwrap();
+    assert!((90..=110).contains(&beats), "{beats} heartbeats");
+    assert!(found["broker"]["cpu_seconds"]["user"].is_f64());
+    // All have left: a second run would otherwise wait for those of the first.
+    broker.run("groups", &format!("--topic t {load}"));
+}
+
+#[test]
+fn commits_are_what_the_groups_have_at_the_end() {
+    let broker = broker();
+    let load = "--groups 7 --connections 3 --threads 2 --partitions-per-commit 2 --rate 300 --duration 1 --warmup 0.2";
+    let found = broker.run("commits", &format!("--topic t --create --partitions 3 {load}"));
+    let commits = found["produced"]["requests"].as_u64().unwrap();
+    assert!((280..=310).contains(&(commits + found["unsent"].as_u64().unwrap())), "300 a second: {found}");
+    assert_eq!(found["produced"]["records"], 2 * commits);
+    // As fast as it goes, over what is there already.
+    let found = broker.run("commits", "--topic t --groups 2 --connections 2 --in-flight 3 --duration 0.5");
+    assert!(found["latency_us"]["ack"]["count"].as_u64().unwrap() > 50, "{found}");
+}
+
+#[test]
+fn metadata_of_all_topics_are_counted() {
+    let broker = broker();
+    let found = broker.run("metadata", "--create-topics 5 --partitions 4 --connections 2 --duration 0.5");
+    let answers = found["consumed"]["requests"].as_u64().unwrap();
+    assert!(answers > 50, "{found}");
+    assert_eq!(found["consumed"]["records"], 20 * answers);
+    let found = broker.run("metadata", "--request-rate 100 --duration 1");
+    assert!((90..=101).contains(&found["consumed"]["requests"].as_u64().unwrap()), "{found}");
+}
+
+#[test]
+fn compaction_leaves_the_newest_of_each_key() {
+    let broker = broker_with(&["log.cleaner.backoff.ms=20"]);
+    let configs = "--config cleanup.policy=compact --config min.cleanable.dirty.ratio=1 --config segment.bytes=1048576";
+    let load = "--keys 50 --stamped --record-size 1000 --records-per-batch 20 --records 6000";
+    broker.run("produce", &format!("--topic t --create --partitions 2 {configs} {load}"));
+    let compact =
+        format!("--topic t --log-dir {} --broker-pid {}", broker.home.path().join("data").display(), broker.child.id());
+    let found = broker.run("compaction", &compact);
+    let (dirty, clean) = (found["dirty_bytes"].as_u64().unwrap(), found["clean_bytes"].as_u64().unwrap());
+    assert!(dirty > 3 << 20 && clean < dirty / 10, "{found}");
+    assert_eq!(found["keys"], 50);
+    assert!(found["records"].as_u64().unwrap() < 6_000 && found["broker"]["cpu_seconds"]["user"].is_f64(), "{found}");
+    let (output, _) = broker.try_run("compaction", &compact);
+    assert!(!output.status.success() && said(&output).contains("compacted already"), "{}", said(&output));
 }
 
 /// `perf/compare` shows the stalls of the cores from these lines.

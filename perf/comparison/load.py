@@ -1,8 +1,12 @@
 """What a row uses to load a server: the generator with its options, and brokers of its own."""
 import json
 import subprocess
+import time
 
 from . import servers
+
+# Seconds after which a load that something else runs beside has begun.
+LEAD = 0.5
 
 
 class Load:
@@ -79,6 +83,31 @@ class Load:
         self.keep(result, label)
         return result
 
+    def beside(self, command, options, work, held=False, label=None):
+        """Does `work` while the generator's `command` loads the same broker: the results of both.
+
+        With `held` the command measures first, and `work` begins when it has written its result and goes on without measuring.
+        """
+        out, log = self.place.scratch / "beside.json", self.place.scratch / "beside.log"
+        out.unlink(missing_ok=True)
+        full = self.command(command, ["--json", out, *options])
+        with open(log, "wb") as output, subprocess.Popen(full, stdout=output, stderr=output) as child:
+            try:
+                started = time.monotonic()
+                while child.poll() is None and not (out.exists() if held else time.monotonic() - started > LEAD):
+                    time.sleep(0.02)
+                found = work() if child.poll() is None else None
+                covered = child.poll() is None
+                child.wait(timeout=600)
+            finally:
+                child.kill()
+        if not covered or child.returncode != 0:
+            why = "failed" if child.returncode else "ended before what was to run beside it"
+            raise RuntimeError(f"{self.row} on {self.kind}: {' '.join(full)} {why}\n{log.read_text(errors='replace')[-2000:]}")
+        result = json.loads(out.read_text())
+        self.keep(result, label)
+        return result, found
+
     def run(self, command, seconds=0):
         """A command that must succeed: what it prints."""
         done = subprocess.run(command, capture_output=True, text=True, timeout=600 + seconds, check=False)
@@ -101,13 +130,13 @@ class Load:
         self.generator("produce", options + ["--records", 1, "--records-per-batch", 1], timed=False, label="set-up")
         return topic
 
-    def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=(), warm=None):
+    def produce(self, partitions, connections, in_flight, per_batch, size, each=None, acks="1", configs=(), more=(), warm=None, label=None):
         own = {config.partition("=")[0] for config in configs}
         others = [config for config in self.place.topic_configs if config.partition("=")[0] not in own]
         options = self.target(self.topic(), partitions, (*configs, *others))
         options += ["--connections", connections, "--in-flight", in_flight, "--records-per-batch", per_batch, "--record-size", size]
         options += ["--acks", acks, *more] + (["--partitions-per-connection", each] if each else [])
-        return self.generator("produce", options, self.running.pid, warm=warm)
+        return self.generator("produce", options, self.running.pid, warm=warm, label=label)
 
     def fill(self, partitions, megabytes, size=1024, connections=4, each=None):
         topic, per_batch = self.topic(), 200 * 1024 // size
@@ -165,8 +194,8 @@ class Load:
         self.keep(result, verb)
         return result
 
-    def broker(self, keep_data=False, all_cores=False):
-        return servers.Broker(self.kind, self.placed(all_cores), keep_data)
+    def broker(self, keep_data=False, all_cores=False, settings=()):
+        return servers.Broker(self.kind, self.placed(all_cores), keep_data, settings)
 
     def placed(self, all_cores):
         return self.place.on_all_cores() if all_cores else self.place

@@ -112,21 +112,27 @@ class Server:
 class Broker(Server):
     """Flumen or Apache Kafka, with the settings in `configuration()`."""
 
-    def __init__(self, kind, place, keep_data=False):
+    def __init__(self, kind, place, keep_data=False, settings=()):
         super().__init__(kind, place)
+        # Beside those of all brokers of the comparison.
+        self.settings = settings
         if not keep_data:
             shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
 
+    def data(self):
+        return self.home / "data"
+
     def configuration(self):
-        common = [f"log.dirs={self.home}/data", "num.partitions=1", "auto.create.topics.enable=false", "log.retention.check.interval.ms=1000"]
+        common = [f"log.dirs={self.data()}", "num.partitions=1", "auto.create.topics.enable=false", "log.retention.check.interval.ms=1000",
+                  "offsets.topic.replication.factor=1", *self.settings]
         if self.kind == "flumen":
             return "\n".join(["node.id=1", f"listeners=PLAINTEXT://127.0.0.1:{self.port}", *common]) + "\n"
         return "\n".join([
             "process.roles=broker,controller", "node.id=1", f"controller.quorum.voters=1@127.0.0.1:{self.controller}",
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller}",
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}", "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT", "offsets.topic.replication.factor=1",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1", *common]) + "\n"
 
     def command(self, config):
@@ -142,7 +148,7 @@ class Broker(Server):
     def start(self):
         self.port = self.port or free_port()
         self.controller = getattr(self, "controller", None) or free_port()
-        (self.home / "data").mkdir(exist_ok=True)
+        self.data().mkdir(exist_ok=True)
         config = self.home / "server.properties"
         config.write_text(self.configuration())
         # What an earlier process of the same row said is no business of this one.
