@@ -58,15 +58,15 @@ const AT_THE_START_ONLY: &[&str] = &[
 
 const THROTTLES: Status = Status::NotYet("replication is not throttled yet");
 
-const fn throttle(name: &'static str) -> KeyDef {
-    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status: THROTTLES }
+const fn throttle(name: &'static str, status: Status) -> KeyDef {
+    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status }
 }
 
 /// Keys that stand in no file: they can only be set at run time.
 static RUN_TIME_ONLY: &[KeyDef] = &[
-    throttle("follower.replication.throttled.rate"),
-    throttle("leader.replication.throttled.rate"),
-    throttle("replica.alter.log.dirs.io.max.bytes.per.second"),
+    throttle("follower.replication.throttled.rate", THROTTLES),
+    throttle("leader.replication.throttled.rate", THROTTLES),
+    throttle("replica.alter.log.dirs.io.max.bytes.per.second", Status::Honoured),
 ];
 
 /// What begins the key of a single listener.
@@ -203,6 +203,8 @@ pub struct LiveConfig {
     pub max_connections: usize,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`: what may be copied between log dirs.
+    pub alter_log_dirs_bytes_per_second: u64,
 }
 
 impl LiveConfig {
@@ -215,6 +217,8 @@ impl LiveConfig {
         Self {
             max_connections: usize::try_from(int("max.connections")).expect("the rule of the key excludes negative numbers"),
             producer_id_expiration_ms: int("producer.id.expiration.ms"),
+            alter_log_dirs_bytes_per_second: u64::try_from(int("replica.alter.log.dirs.io.max.bytes.per.second"))
+                .expect("the rule of the key excludes negative numbers"),
         }
     }
 }
@@ -249,6 +253,10 @@ mod tests {
     #[test]
     fn no_dynamic_key_is_called_honoured_that_nobody_follows() {
         const LIVE: &[&str] = &["max.connections", "producer.id.expiration.ms"];
+        const LIVE_ONLY: &[&str] = &["replica.alter.log.dirs.io.max.bytes.per.second"];
+        for key in RUN_TIME_ONLY {
+            assert_eq!(key.status == Status::Honoured, LIVE_ONLY.contains(&key.name), "{}", key.name);
+        }
         for name in [CLUSTER_WIDE, PER_BROKER, PER_LISTENER].concat() {
             let honoured = find(name).unwrap().status == Status::Honoured;
             assert!(!honoured || LIVE.contains(&name) || AT_THE_START_ONLY.contains(&name), "{name}");
@@ -312,6 +320,10 @@ mod tests {
         dynamic.broker = map(&[("max.connections", "of the future")]);
         assert_eq!(max(&dynamic), 5);
         assert_eq!(LiveConfig::resolve(&broker, &dynamic).producer_id_expiration_ms, 86_400_000);
+        let rate = |dynamic: &DynamicConfigs| LiveConfig::resolve(&broker, dynamic).alter_log_dirs_bytes_per_second;
+        assert_eq!(rate(&dynamic), i64::MAX as u64);
+        dynamic.cluster = map(&[("replica.alter.log.dirs.io.max.bytes.per.second", "1000")]);
+        assert_eq!(rate(&dynamic), 1000);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod apply;
 mod brokers;
 mod configs;
 mod delete;
+mod directories;
 mod elections;
 mod export;
 mod image;
@@ -35,6 +36,7 @@ mod topics;
 
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use directories::assign_dirs;
 pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
@@ -42,15 +44,20 @@ pub use loader::Loader;
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FeatureLevelRecord,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FeatureLevelRecord,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
 pub const DIRECTORY_MIGRATING: TopicId = TopicId::ZERO;
 /// Directory of a replica that its broker is yet to place.
 pub const DIRECTORY_UNASSIGNED: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// Whether this can be the id of a log directory; the first hundred are reserved, as they are among topic ids.
+pub fn is_directory(id: TopicId) -> bool {
+    id.0[..15] != [0; 15] || id.0[15] >= 100
+}
 
 /// The feature that says which records may be written.
 pub const METADATA_VERSION: &str = "metadata.version";
@@ -92,6 +99,8 @@ pub enum Command {
     ElectLeaders(ElectLeadersRequest),
     /// Give partitions other replicas, or stop doing so.
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    /// Note in which of its log directories a broker has replicas.
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
     /// Give a broker the next block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -123,6 +132,7 @@ impl Command {
             Self::AlterConfigs { alterations, .. } => alterations.iter().map(ConfigAlteration::size).sum(),
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
+            Self::AssignReplicasToDirs(request) => directories::size(request),
             Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
         }
     }
@@ -143,6 +153,8 @@ pub enum Reply {
     ElectLeaders(ElectLeadersResponse),
     /// To [`Command::AlterPartitionReassignments`].
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+    /// To [`Command::AssignReplicasToDirs`].
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
     /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
     ProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// To [`Command::RegisterBroker`]: the broker's epoch.
@@ -198,6 +210,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         }
         Command::ElectLeaders(request) => elections::elect_leaders(image, request),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
+        Command::AssignReplicasToDirs(request) => directories::assign_replicas_to_dirs(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
         Command::RegisterBroker(registration) => brokers::register(image, registration),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),

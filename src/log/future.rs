@@ -198,12 +198,12 @@ impl FutureLog {
         Ok(())
     }
 
-    /// Puts the copy, which is complete, in the place of the log. Returns the directory that the log has left, to be removed, or why
-    /// that could not be put aside: the log has moved all the same.
+    /// Puts the copy, which is complete, in the place of the log. Returns the directory that the log has left: to be put aside, which need
+    /// not be awaited by what is appended.
     ///
     /// # Errors
     /// The log is where it was. Unless the error is of storage, nothing is left under the partition's name.
-    pub async fn take_place(&self, log: &LogState, _pause: &Pause<'_>) -> Result<Result<PathBuf, LogError>, CopyError> {
+    pub async fn take_place(&self, log: &LogState, _pause: &Pause<'_>) -> Result<Rc<PathBuf>, CopyError> {
         let live = self.log_dir().join(self.partition.to_string());
         let target = |operation: &'static str, e: &std::io::Error| CopyError::Target(LogError::storage(&live, operation, e));
         if self.io.exists(&live).await.map_err(|e| target("stat", &e))? {
@@ -215,7 +215,7 @@ impl FutureLog {
         }
         let left = log.dir();
         log.moved(live);
-        Ok(self.put_aside(&left).await)
+        Ok(left)
     }
 
     /// Gives the copy up: no start finds it any more when this returns. What has to be removed is returned.
@@ -246,8 +246,11 @@ impl FutureLog {
         }
     }
 
-    /// Renames a directory to `-delete`, durably.
-    async fn put_aside(&self, dir: &Path) -> Result<PathBuf, LogError> {
+    /// Renames a directory of the partition to `-delete`, durably; returns what has to be removed.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub async fn put_aside(&self, dir: &Path) -> Result<PathBuf, LogError> {
         let parent = dir.parent().expect("a partition's directory lies in a log dir");
         let to = parent.join(deleted_dir_name(&self.partition, &unique_id(&self.io)));
         self.io.rename(dir, &to).await.map_err(|e| LogError::storage(dir, "rename", &e))?;

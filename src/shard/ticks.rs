@@ -58,7 +58,7 @@ impl Core {
             if self.io.open_files() <= share - share / 4 || self.is_stopping() {
                 return;
             }
-            if partition.is_busy() || partition.is_closed() || self.is_offline(partition.dir) {
+            if partition.is_busy() || partition.is_closed() || self.is_offline(partition.dir()) {
                 continue;
             }
             match partition.log.rest().await {
@@ -104,7 +104,7 @@ impl Core {
             if self.is_stopping() {
                 return;
             }
-            if partition.is_closed() || self.is_offline(partition.dir) {
+            if partition.is_closed() || self.is_offline(partition.dir()) {
                 continue;
             }
             if let Err(error) = duty(&partition, self).await {
