@@ -12,7 +12,7 @@
 //! 1. All of the copy is on the device, its names too.
 //! 2. `-future` is renamed to the partition's name, and that log dir is synced.
 //! 3. In memory the log is there from now on ([`LogState::moved`]): it keeps indexes, producers and epochs, and opens the new files.
-//! 4. The directory that it has left is renamed to `-delete`, and that log dir is synced.
+//! 4. The directory that it has left is renamed to `-delete`, and that log dir is synced ([`FutureLog::put_aside`]). The pause ends.
 //!
 //! Between 2 and 4 two directories have the partition's name, with the same records in them. What a start makes of that, and of a
 //! device that fails at one of these steps, stands in `shard::moves`.
@@ -198,8 +198,8 @@ impl FutureLog {
         Ok(())
     }
 
-    /// Puts the copy, which is complete, in the place of the log. Returns the directory that the log has left: to be put aside, which need
-    /// not be awaited by what is appended.
+    /// Puts the copy, which is complete, in the place of the log. Returns the directory that the log has left, to be put aside before the
+    /// pause ends.
     ///
     /// # Errors
     /// The log is where it was. Unless the error is of storage, nothing is left under the partition's name.

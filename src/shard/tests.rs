@@ -373,7 +373,7 @@ fn producer_ids_are_given_once_over_all_cores() {
     });
 }
 
-async fn alter(shards: &Shards, resource: ConfigResource, name: &str, operation: ConfigOperation) {
+pub(super) async fn alter(shards: &Shards, resource: ConfigResource, name: &str, operation: ConfigOperation) {
     let change = ConfigChange::Incremental(vec![(name.to_owned(), operation)]);
     let command = Command::AlterConfigs { alterations: vec![ConfigAlteration { resource, change }], validate_only: false };
     match shards.controller(command).await {

@@ -13,6 +13,7 @@ mod support;
 mod admin;
 mod admin_wire;
 mod journeys;
+mod log_dirs;
 mod old_tools;
 mod readers;
 mod writers;

@@ -28,7 +28,9 @@ pub struct Side {
 impl Side {
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Side {
         let broker = Broker::start_kind(kind, settings);
-        Side { broker, socket: None, correlation: 0, ids: BTreeMap::new(), values: BTreeMap::new() }
+        let log_dir = Tree::Text(broker.data_dir().display().to_string());
+        let values = BTreeMap::from([("<log dir>".to_owned(), log_dir)]);
+        Side { broker, socket: None, correlation: 0, ids: BTreeMap::new(), values }
     }
 
     /// What a symbol stands for from now on.

@@ -12,22 +12,22 @@
 //! |---|---|---|---|
 //! | the directory was made | the log | `-future`, a part | begins the copy anew |
 //! | everything was copied and synced | the log | `-future`, all | begins the copy anew |
-//! | `-future` was renamed | the log | the log, all of it synced | takes the one that has gone further |
-//! | that log dir was synced, records were appended | the log as it was | the log | takes the one that has gone further |
-//! | the old directory was renamed | `-delete` | the log | removes `-delete` |
-//! | the old log dir was synced | `-delete` | the log | removes `-delete`, says where the log is |
+//! | `-future` was renamed | the log | the log, or after a power loss `-future` | takes the one that has gone further, or begins anew |
+//! | that log dir was synced | the log | the log | takes the one that has gone further |
+//! | the old directory was renamed | `-delete`, or after a power loss the log | the log | as above, removes `-delete` |
+//! | the old log dir was synced, records are appended | `-delete` | the log | removes `-delete`, says where the log is |
 //! | the metadata say it | nothing | the log | |
 //!
-//! **Why "the one that has gone further" is right.** Further is a later leader epoch, or in the same a later end. In the third row
-//! nothing was appended to either since both were equal. From the fourth on only the new one is written, and it has all of the old one
-//! on its device, so it is ahead or equal after a power loss, too. If the new log dir fails while it is renamed or synced, the log
-//! goes on where it was, and the old one is ahead in the same way; the failed dir is taken offline, so that nobody goes on in it. The
-//! other directory is set aside as a stray, not deleted: whoever has copied it there by hand has it still.
+//! **Why "the one that has gone further" is right.** Further is a later leader epoch, or in the same one a later end. From the rename of
+//! `-future` to the sync of the old log dir nothing is appended, and the new one is on its device: both are equal, or the old one has
+//! lost an end that was never synced. Only if a log dir fails in between is one of them written on, and that one is ahead: if the old
+//! directory cannot be renamed, the new one; if the new log dir cannot be renamed or synced, the old one. The other log dir is taken
+//! offline then. The directory that is not taken is set aside as a stray, not deleted: whoever has copied it there by hand has it still.
 //!
 //! **When a log dir is missing at a start**, only one of the two may be seen, and it need not be the right one. So the metadata name the
-//! log dir of each partition that has moved (AssignReplicasToDirs, KIP-858), and a partition that is in a log dir that cannot be read
-//! is not opened elsewhere (`load`). They are told after the move; what a stop kept from them the next start tells, which looks where
-//! the log is. So a move does not wait for the controller.
+//! log dir of each partition that moves (AssignReplicasToDirs, KIP-858), before it begins and after it has moved, and what is in a log
+//! dir that cannot be read is not opened elsewhere (`load`). What a stop kept from them the next start tells, which looks where the log
+//! is. They are not told in advance: where a move fails since the new log dir does, they would keep the log from being opened.
 //!
 //! **The checkpoints of a log dir** name partitions, and a start goes by those beside the log that it opens. Before `-future` is renamed
 //! those of the new log dir have the log start, high watermark, cleaner's offset and a recovery point up to which the copy is on the

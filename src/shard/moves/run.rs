@@ -6,6 +6,7 @@ use crate::io::reply;
 use crate::log::{CheckpointKind, CopyError, FutureLog, LogError};
 use crate::shard::core::{Core, FIRST_CORE};
 use crate::shard::message::Message;
+use crate::shard::partition::Partition;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ impl Core {
     async fn carry_out_move(self: &Rc<Self>, moving: &Rc<Move>) {
         let future = moving.future.borrow().clone().expect("only a move with a copy is carried out");
         let (partition, begun) = (&moving.partition, self.io.now());
+        // So that a start knows, if it comes before the metadata have heard of the new place, that they are not up to date.
+        self.report_place(partition).await;
         partition.log.pause_cleaning().await;
         let done = self.copy_and_take_place(moving, &future).await;
         partition.log.resume_cleaning();
@@ -102,7 +105,9 @@ impl Core {
             self.moves.changed.notify_all();
             return taken;
         }
-        self.tell_of_move(moving, source).await;
+        self.write_all_checkpoints(moving.target).await;
+        self.write_all_checkpoints(source).await;
+        self.report_place(&moving.partition).await;
         Ok(true)
     }
 
@@ -140,11 +145,11 @@ impl Core {
         }
     }
 
-    /// Puts the copy in the place of the log. Appends wait until the first half is done; reads go on.
+    /// Puts the copy in the place of the log. Appends wait until that is done; reads go on.
     async fn take_place(self: &Rc<Self>, moving: &Rc<Move>, future: &FutureLog) -> Result<bool, CopyError> {
         let (partition, source) = (&moving.partition, moving.partition.dir());
         let log = &partition.log;
-        let left = {
+        let put_aside = {
             let pause = match log.pause().await {
                 Ok(pause) => pause,
                 Err(LogError::Closed) => return Ok(false),
@@ -153,12 +158,13 @@ impl Core {
             future.complete(log, &pause).await?;
             let left = future.take_place(log, &pause).await?;
             partition.moved_to(moving.target);
-            left
+            // Nothing is appended before the old directory has lost the name: what a start finds there otherwise would be behind.
+            future.put_aside(&left).await
         };
         self.seats.leave_dir(source);
         self.seats.enter_dir(moving.target);
         partition.on_flushed(self, log.recovery_point());
-        match future.put_aside(&left).await {
+        match put_aside {
             Ok(path) => self.remove_dir(source, path, log.config().file_delete_delay()),
             Err(error) => {
                 tracing::error!(partition = %partition.name, %error, "the directory that it has left cannot be put aside");
@@ -180,20 +186,19 @@ impl Core {
         all
     }
 
-    /// The checkpoints of both log dirs, and then the metadata, say where the partition is.
-    async fn tell_of_move(self: &Rc<Self>, moving: &Move, source: usize) {
-        self.write_all_checkpoints(moving.target).await;
-        self.write_all_checkpoints(source).await;
-        let directory = self.dir_ids.borrow().get(moving.target).copied().flatten();
-        let epoch = self.image.borrow().broker(self.broker_id()).map(|broker| broker.epoch);
-        let (Some(directory), Some(epoch)) = (directory, epoch) else { return };
-        let command = controller::assign_dirs(self.broker_id(), epoch, &[(moving.partition.id, directory)]);
+    /// The metadata say in which log dir the partition is. What the controller does not hear of now the next start tells it.
+    async fn report_place(self: &Rc<Self>, partition: &Partition) {
+        let id = partition.id;
+        let Some(directory) = self.dir_ids.borrow().get(partition.dir()).copied().flatten() else { return };
+        let image = self.image.borrow().clone();
+        let assigned = self.assigned_of(&image, std::iter::once((id.topic_id, id.partition)));
+        let is_known = assigned.first().is_none_or(|assigned| assigned.directory == directory);
+        let Some(broker) = image.broker(self.broker_id()).filter(|_| !is_known) else { return };
+        let command = controller::assign_dirs(self.broker_id(), broker.epoch, &[(id, directory)]);
         let (sender, answer) = reply();
         self.send(FIRST_CORE, Message::Controller { command, reply: sender });
-        // What the controller does not hear of now the next start tells it.
         if let Ok(Err(error)) = answer.await {
-            tracing::debug!(partition = %moving.partition.name, %error, "the metadata do not say yet where it is");
+            tracing::debug!(partition = %partition.name, %error, "the metadata do not say yet where it is");
         }
     }
 }
-
