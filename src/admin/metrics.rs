@@ -21,7 +21,7 @@ pub(super) async fn text(shards: &Shards) -> String {
         let topic = image.topic_by_id(size.id.topic_id)?;
         Some((topic.name.to_string(), size.id.partition.0, size.bytes))
     };
-    let logs: Vec<_> = logs.iter().filter_map(name).collect();
+    let logs: Vec<_> = logs.iter().filter(|size| !size.is_future).filter_map(name).collect();
     shards.io().compute(true, move || write(&cores, &logs, &groups)).await
 }
 

@@ -31,6 +31,11 @@ pub(super) async fn handle(call: Rc<Call>, request: DescribeLogDirsRequest) -> D
     call.compute(sizes.len() > MANY, move || answer(&image, dirs, &sizes, request.topics.as_deref())).await
 }
 
+/// What clients call a log dir: its absolute path.
+pub(super) fn name_of(dir: &LogDirState) -> String {
+    std::path::absolute(&dir.path).as_ref().unwrap_or(&dir.path).to_string_lossy().into_owned()
+}
+
 fn answer(
     image: &MetadataImage,
     dirs: Vec<(LogDirState, Option<DiskSpace>)>,
@@ -52,15 +57,13 @@ fn answer(
         let partition = DescribeLogDirsPartition {
             partition_index: index,
             partition_size: i64::try_from(size.bytes).unwrap_or(i64::MAX),
-            // A leader does not lag behind itself, and no replica is on its way to another dir.
-            offset_lag: 0,
-            is_future_key: false,
+            offset_lag: size.offset_lag,
+            is_future_key: size.is_future,
         };
         by_dir.entry(size.log_dir).or_default().entry(&topic.name).or_default().push(partition);
     }
     let result = |(at, (dir, space)): (usize, (LogDirState, Option<DiskSpace>))| {
-        let path = std::path::absolute(&dir.path).unwrap_or(dir.path);
-        let log_dir = text(&path.to_string_lossy());
+        let log_dir = text(&name_of(&dir));
         let Some(space) = space else {
             return DescribeLogDirsResult { error_code: ErrorCode::KafkaStorageError.code(), log_dir, ..Default::default() };
         };

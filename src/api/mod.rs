@@ -13,6 +13,7 @@
 
 mod admin;
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod call;
 mod client_quotas;
@@ -116,6 +117,7 @@ pub async fn dispatch(context: &Rc<ApiContext>, connection: &Rc<Connection>, fra
         ApiKey::AlterConfigs => call.run(alter_configs::legacy),
         ApiKey::IncrementalAlterConfigs => call.run(alter_configs::incremental),
         ApiKey::ListConfigResources => call.run(list_config_resources::handle),
+        ApiKey::AlterReplicaLogDirs => call.run(alter_replica_log_dirs::handle),
         ApiKey::DescribeLogDirs => call.run(describe_log_dirs::handle),
         ApiKey::DescribeProducers => call.run(describe_producers::handle),
         ApiKey::DescribeQuorum => call.run(describe_quorum::handle),

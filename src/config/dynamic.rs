@@ -66,15 +66,15 @@ pub(super) const LIVE_KEYS: &[&str] = &[
 
 const THROTTLES: Status = Status::NotYet("replication is not throttled yet");
 
-const fn throttle(name: &'static str) -> KeyDef {
-    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status: THROTTLES }
+const fn throttle(name: &'static str, status: Status) -> KeyDef {
+    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status }
 }
 
 /// Keys that stand in no file: they can only be set at run time.
 static RUN_TIME_ONLY: &[KeyDef] = &[
-    throttle("follower.replication.throttled.rate"),
-    throttle("leader.replication.throttled.rate"),
-    throttle("replica.alter.log.dirs.io.max.bytes.per.second"),
+    throttle("follower.replication.throttled.rate", THROTTLES),
+    throttle("leader.replication.throttled.rate", THROTTLES),
+    throttle("replica.alter.log.dirs.io.max.bytes.per.second", Status::Honoured),
 ];
 
 /// What begins the key of a single listener.
@@ -238,6 +238,8 @@ pub struct LiveConfig {
     pub log_cleaner_io_buffer_size: usize,
     /// `log.cleaner.io.max.bytes.per.second`, of all cores together.
     pub log_cleaner_io_max_bytes_per_second: f64,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`: what may be copied between log dirs.
+    pub alter_log_dirs_bytes_per_second: u64,
 }
 
 impl LiveConfig {
@@ -268,6 +270,8 @@ impl LiveConfig {
             log_cleaner_io_buffer_load_factor: double("log.cleaner.io.buffer.load.factor"),
             log_cleaner_io_buffer_size: count("log.cleaner.io.buffer.size"),
             log_cleaner_io_max_bytes_per_second: double("log.cleaner.io.max.bytes.per.second"),
+            alter_log_dirs_bytes_per_second: u64::try_from(int("replica.alter.log.dirs.io.max.bytes.per.second"))
+                .expect("the rule of the key excludes negative numbers"),
         }
     }
 
@@ -306,6 +310,10 @@ mod tests {
     /// What is accepted and called honoured is taken into use: by a topic that inherits it, or as a [`LiveConfig`].
     #[test]
     fn no_dynamic_key_is_called_honoured_that_nobody_follows() {
+        const LIVE_ONLY: &[&str] = &["replica.alter.log.dirs.io.max.bytes.per.second"];
+        for key in RUN_TIME_ONLY {
+            assert_eq!(key.status == Status::Honoured, LIVE_ONLY.contains(&key.name), "{}", key.name);
+        }
         for name in [CLUSTER_WIDE, PER_BROKER, PER_LISTENER].concat() {
             let honoured = find(name).unwrap().status == Status::Honoured;
             assert!(!honoured || LIVE_KEYS.contains(&name) || AT_THE_START_ONLY.contains(&name), "{name}");
@@ -373,6 +381,10 @@ mod tests {
         dynamic.broker = map(&[("max.connections", "of the future")]);
         assert_eq!(max(&dynamic), 5);
         assert_eq!(LiveConfig::resolve(&broker, &dynamic).producer_id_expiration_ms, 86_400_000);
+        let rate = |dynamic: &DynamicConfigs| LiveConfig::resolve(&broker, dynamic).alter_log_dirs_bytes_per_second;
+        assert_eq!(rate(&dynamic), i64::MAX as u64);
+        dynamic.cluster = map(&[("replica.alter.log.dirs.io.max.bytes.per.second", "1000")]);
+        assert_eq!(rate(&dynamic), 1000);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::tests::{World, assigned, topic};
 use super::*;
 use crate::model::PartitionIndex;
 use crate::protocol::generated::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use crate::protocol::generated::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use crate::protocol::generated::elect_leaders_request::TopicPartitions;
 use crate::protocol::generated::{ConfigRecord, PartitionChangeRecord};
 
@@ -269,4 +270,35 @@ fn a_reassignment_that_somebody_else_began_can_be_cancelled() {
     assert_eq!(reassign(&mut world, None, true), (0, None));
     let after = partition(&world);
     assert_eq!((after.replicas, after.adding_replicas, after.leader), (vec![BrokerId(1)], vec![], Some(BrokerId(1))));
+}
+
+fn assign_dirs(world: &mut World, epoch: i64, directory: u8, partitions: &[(TopicId, i32)]) -> (i16, Vec<i16>) {
+    let topic = |&(topic_id, partition_index): &(TopicId, i32)| TopicData {
+        topic_id,
+        partitions: vec![PartitionData { partition_index }],
+    };
+    let directory = DirectoryData { id: TopicId([directory; 16]), topics: partitions.iter().map(topic).collect() };
+    let request = AssignReplicasToDirsRequest { broker_id: 1, broker_epoch: epoch, directories: vec![directory] };
+    let Reply::AssignReplicasToDirs(told) = world.call(Command::AssignReplicasToDirs(request)) else { panic!() };
+    let codes = told.directories.iter().flat_map(|directory| &directory.topics).flat_map(|topic| &topic.partitions);
+    (told.error_code, codes.map(|partition| partition.error_code).collect())
+}
+
+#[test]
+fn a_broker_says_in_which_directory_its_replica_is() {
+    let mut world = two_replicas(PartitionChangeRecord::default());
+    let epoch = world.image().broker(BrokerId(1)).unwrap().epoch;
+    let (topic_id, before) = (world.image().topic_by_name("t").unwrap().id, partition(&world));
+    assert_eq!(assign_dirs(&mut world, epoch - 1, 9, &[(topic_id, 0)]), (ErrorCode::StaleBrokerEpoch.code(), vec![]));
+    let named = [(topic_id, 0), (TopicId([77; 16]), 0), (topic_id, 5)];
+    assert_eq!(assign_dirs(&mut world, epoch, 9, &named), (0, vec![0, 100, 3]));
+    let after = partition(&world);
+    let place = before.replicas.iter().position(|id| id.0 == 1).unwrap();
+    let expected: Vec<_> = (0..before.directories.len())
+        .map(|at| if at == place { TopicId([9; 16]) } else { before.directories[at] })
+        .collect();
+    assert_eq!((&after.directories, after.leader_epoch), (&expected, before.leader_epoch), "the leader leads on");
+    let epoch_of_partition = after.partition_epoch;
+    assert_eq!(assign_dirs(&mut world, epoch, 9, &[(topic_id, 0)]), (0, vec![0]));
+    assert_eq!(partition(&world).partition_epoch, epoch_of_partition, "what is so already makes no record");
 }

@@ -124,7 +124,7 @@ pub(super) fn allocate_producer_ids(image: &MetadataImage, id: BrokerId, epoch: 
     }
 }
 
-fn check_epoch(image: &MetadataImage, id: BrokerId, epoch: i64) -> Result<(), ErrorCode> {
+pub(super) fn check_epoch(image: &MetadataImage, id: BrokerId, epoch: i64) -> Result<(), ErrorCode> {
     match image.broker(id) {
         None => Err(ErrorCode::BrokerIdNotRegistered),
         Some(broker) if broker.epoch != epoch => Err(ErrorCode::StaleBrokerEpoch),

@@ -23,6 +23,7 @@ mod apply;
 mod brokers;
 mod configs;
 mod delete;
+mod directories;
 mod elections;
 mod export;
 mod features;
@@ -40,6 +41,7 @@ pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
 pub use allowance::Allowance;
 pub use configs::{CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
+pub use directories::assign_dirs;
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
@@ -47,16 +49,20 @@ pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
-    AlterClientQuotasRequest,
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
 pub const DIRECTORY_MIGRATING: TopicId = TopicId::ZERO;
 /// Directory of a replica that its broker is yet to place.
 pub const DIRECTORY_UNASSIGNED: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// Whether this can be the id of a log directory; the first hundred are reserved, as they are among topic ids.
+pub fn is_directory(id: TopicId) -> bool {
+    id.0[..15] != [0; 15] || id.0[15] >= 100
+}
 
 /// The feature that says which records may be written.
 pub const METADATA_VERSION: &str = "metadata.version";
@@ -109,6 +115,8 @@ pub enum Command {
     ElectLeaders(ElectLeadersRequest),
     /// Give partitions other replicas, or stop doing so.
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    /// Note in which of its log directories a broker has replicas.
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
     /// Give a broker the next block of producer ids.
     AllocateProducerIds {
         /// Who asks.
@@ -144,6 +152,7 @@ impl Command {
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
             Self::UpdateFeatures(request) => request.feature_updates.len(),
+            Self::AssignReplicasToDirs(request) => directories::size(request),
             Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
         }
     }
@@ -166,6 +175,8 @@ pub enum Reply {
     ElectLeaders(ElectLeadersResponse),
     /// To [`Command::AlterPartitionReassignments`].
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+    /// To [`Command::AssignReplicasToDirs`].
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
     /// To [`Command::AllocateProducerIds`]: `STALE_BROKER_EPOCH` or `BROKER_ID_NOT_REGISTERED` if it may not have one.
     ProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// To [`Command::UpdateFeatures`]: whether all of them hold, or else none.
@@ -254,6 +265,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         Command::ElectLeaders(request) => elections::elect_leaders(image, request),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
         Command::UpdateFeatures(request) => features::update_features(image, request),
+        Command::AssignReplicasToDirs(request) => directories::assign_replicas_to_dirs(image, request),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
         Command::RegisterBroker(registration) => brokers::register(image, registration),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),

@@ -148,7 +148,7 @@ impl LogState {
                 }
             })?;
         }
-        let new = match Segment::create(&self.io, self.dir.clone(), base, config, self.jitter(config)).await {
+        let new = match Segment::create(&self.io, self.dir(), base, config, self.jitter(config)).await {
             Ok(new) => new,
             Err(error) => return Err(self.forget_segment(base, error).await),
         };
@@ -167,7 +167,7 @@ impl LogState {
     /// A segment could not be made. What there is of it must go: at a restart it would claim offsets that the old one may get yet.
     async fn forget_segment(&self, base: Offset, error: LogError) -> LogError {
         for suffix in SEGMENT_SUFFIXES {
-            let path = file_path(&self.dir, base, suffix);
+            let path = file_path(&self.dir(), base, suffix);
             match self.io.remove_file(&path).await {
                 Err(left) if left.kind() != std::io::ErrorKind::NotFound => self.fail(&LogError::storage(&path, "remove", &left)),
                 _ => {}
@@ -183,7 +183,7 @@ impl LogState {
             assert_eq!(producers.end_offset(), offset, "a snapshot holds what was written before its offset");
             producers.snapshot()
         };
-        let path = file_path(&self.dir, offset, SNAPSHOT_SUFFIX);
+        let path = file_path(&self.dir(), offset, SNAPSHOT_SUFFIX);
         let options = OpenOptions { write: true, create: true, exclusive: false, truncate: true };
         let file = self.io.open(&path, options).await.map_err(|e| LogError::storage(&path, "create", &e))?;
         file.write_at(&self.io, 0, &[content.into()]).await.map_err(|e| LogError::storage(&path, "write", &e))?;

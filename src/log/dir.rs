@@ -368,6 +368,21 @@ fn broker_epoch(content: &[u8]) -> i64 {
     value.and_then(|value| value.get("brokerEpoch")?.as_i64()).unwrap_or(NO_BROKER_EPOCH)
 }
 
+/// What makes the name of a directory unlike that of any other of the partition: 32 hexadecimal digits, as in Kafka.
+pub(super) fn unique_id(io: &Io) -> String {
+    io.random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `<topic>-<partition>.<id>-future`, the topic never shortened: a start has to know whose copy it is.
+pub(super) fn future_dir_name(partition: &TopicPartition, id: &str) -> String {
+    format!("{partition}.{id}-future")
+}
+
+/// Whether the name of a partition leaves room for what marks its copy in another log dir (KAFKA-4893).
+pub fn may_move(partition: &TopicPartition) -> bool {
+    future_dir_name(partition, &"0".repeat(32)).len() <= MAX_FILE_NAME
+}
+
 /// `<topic>-<partition>.<id>-delete`, the topic shortened where the name would be too long.
 pub(super) fn deleted_dir_name(partition: &TopicPartition, id: &str) -> String {
     let tail = format!("-{}.{id}-delete", partition.partition);
@@ -415,6 +430,11 @@ mod tests {
         let long = TopicPartition::new("t".repeat(249), PartitionIndex(100));
         assert_eq!(deleted_dir_name(&long, id).len(), 255);
         assert!(parse(&deleted_dir_name(&long, id)).is_some());
+        let short = TopicPartition::new("a.b", PartitionIndex(7));
+        assert_eq!(parse(&future_dir_name(&short, id)), Some(("a.b-7".into(), PartitionDirKind::Future)));
+        assert!(may_move(&short) && !may_move(&long));
+        assert!(may_move(&TopicPartition::new("t".repeat(213), PartitionIndex(0))));
+        assert!(!may_move(&TopicPartition::new("t".repeat(214), PartitionIndex(0))));
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl LogState {
                 self.sync_segment(&segment, &active).await?;
             }
             if self.dir_unsynced.replace(false) {
-                let synced = self.io.sync_dir(&self.dir).await;
-                synced.inspect_err(|_| self.dir_unsynced.set(true)).map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+                let synced = self.io.sync_dir(&self.dir()).await;
+                synced.inspect_err(|_| self.dir_unsynced.set(true)).map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
             }
             // The recovery point may stand at the beginning of a segment only when those before it are synced with their indexes:
             // they are not looked at again.
@@ -108,11 +108,11 @@ impl LogState {
         let end = self.log_end.get();
         self.active().finish(&self.io).await?;
         let snapshot = self.write_snapshot(end).await?;
-        let sync = |e: std::io::Error| LogError::storage(&self.dir, "fdatasync of a snapshot", &e);
+        let sync = |e: std::io::Error| LogError::storage(&self.dir(), "fdatasync of a snapshot", &e);
         snapshot.sync_data(&self.io).await.map_err(sync)?;
         self.flush(end).await?;
         self.active().sync_all(&self.io).await?;
-        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        self.io.sync_dir(&self.dir()).await.map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
         self.closed.set(true);
         for segment in self.segments.borrow().values() {
             segment.release();

@@ -8,7 +8,7 @@ use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::producer::ProducerStates;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 /// One partition's log on the core that owns it. Clones are the same log; reads plan while an append waits.
@@ -35,7 +35,8 @@ pub struct LogState {
     pub(super) io: Io,
     pub(super) partition: TopicPartition,
     pub(super) topic_id: TopicId,
-    pub(super) dir: Rc<PathBuf>,
+    /// Another one once it has moved.
+    dir: RefCell<Rc<PathBuf>>,
     pub(super) config: RefCell<Rc<LogConfig>>,
     /// By base offset; never empty. The last one is active.
     pub(super) segments: RefCell<BTreeMap<Offset, Rc<Segment>>>,
@@ -54,13 +55,18 @@ pub struct LogState {
     pub(super) cleaned: Cell<Option<Offset>>,
     /// Below, offsets may be missing: compaction has been there.
     pub(super) gaps_below: Cell<Offset>,
-    /// How often compaction has put a segment in the place of others.
+    /// How often compaction has put a segment in the place of others, or the log has moved.
     pub(super) replacements: Cell<u64>,
     /// How often the log was cut at its end.
     pub(super) cuts: Cell<u64>,
     /// Files of a segment that compaction made are on the way to their names.
     pub(super) swapping: Cell<bool>,
     pub(super) swapped: Notify,
+    /// It is being compacted, or looked at for that.
+    pub(super) cleaning: Cell<bool>,
+    pub(super) cleaning_ended: Notify,
+    /// It is on its way to another log dir and is not compacted meanwhile.
+    pub(super) moving: Cell<bool>,
     pub(super) flushing: Cell<bool>,
     pub(super) flushed: Notify,
     pub(super) last_flush: Cell<Mono>,
@@ -101,7 +107,7 @@ impl Log {
             io,
             partition,
             topic_id,
-            dir,
+            dir: RefCell::new(dir),
             config: RefCell::new(Rc::new(config)),
             segments: RefCell::new(recovered.segments),
             open_segments: RefCell::new(VecDeque::new()),
@@ -118,6 +124,9 @@ impl Log {
             cuts: Cell::new(0),
             swapping: Cell::new(false),
             swapped: Notify::new(),
+            cleaning: Cell::new(false),
+            cleaning_ended: Notify::new(),
+            moving: Cell::new(false),
             flushing: Cell::new(false),
             flushed: Notify::new(),
             last_flush: Cell::new(now),
@@ -145,9 +154,25 @@ impl LogState {
         self.topic_id
     }
 
-    /// Its directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// Its directory; another one once it has moved.
+    pub fn dir(&self) -> Rc<PathBuf> {
+        self.dir.borrow().clone()
+    }
+
+    /// All of the log is on the device in `dir` too, and that is where it is from here on. Whoever is in the middle of a look looks again,
+    /// and what is open of the old files is closed. Only for whoever has paused the log.
+    pub(super) fn moved(&self, dir: PathBuf) {
+        let (dir, active) = (Rc::new(dir), self.active().base);
+        for segment in self.segments.borrow().values() {
+            segment.moved(dir.clone(), segment.base == active);
+        }
+        self.open_segments.borrow_mut().clear();
+        *self.dir.borrow_mut() = dir;
+        self.replacements.set(self.replacements.get() + 1);
+        self.recovery_point.set(self.log_end.get());
+        self.last_flush.set(self.io.now());
+        self.epochs_unsaved.set(false);
+        self.dir_unsynced.set(true);
     }
 
     /// Current topic configuration.
@@ -234,13 +259,13 @@ impl LogState {
         self.segments.borrow().range(behind).next().map(|(_, segment)| segment.clone())
     }
 
-    /// How often compaction has put a segment in the place of others. Two looks at a log that have to fit together are to be repeated
+    /// How often compaction has put a segment in the place of others, or the log has moved. Two looks at a log that have to fit together are to be repeated
     /// if this has changed in between.
     pub fn replacements(&self) -> u64 {
         self.replacements.get()
     }
 
-    /// Looks again where compaction has replaced segments in the middle of a look.
+    /// Looks again where compaction has replaced segments, or the log has moved, in the middle of a look.
     pub(super) async fn consistent<T>(&self, look: impl AsyncFn() -> Result<T, LogError>) -> Result<T, LogError> {
         loop {
             let before = self.replacements.get();
@@ -305,7 +330,7 @@ impl LogState {
 
     pub(super) async fn save_epochs(&self) -> Result<(), LogError> {
         let content = super::checkpoint::format_epochs(self.epochs.borrow().entries());
-        let path = self.dir.join(super::checkpoint::EPOCH_FILE);
+        let path = self.dir().join(super::checkpoint::EPOCH_FILE);
         self.io.replace_file(&path, content.into()).await.map_err(|e| LogError::storage(&path, "replace", &e))?;
         self.epochs_unsaved.set(false);
         Ok(())

@@ -10,11 +10,12 @@
 //! believed: an index entry counts only if the batch that it leads to is the one that it names.
 //!
 //! **Where to look.** Enter by [`Log`] (`log`, `types`). Writing: `append`, `flush`. Reading: `read`, `lookup`. Opening: `startup`,
-//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Compaction: `clean`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
+//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Compaction: `clean`. Moving to another log dir: `future`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
 //! A log dir with its lock, identity and checkpoints is [`LogDir`] (`dir`).
 
 mod append;
 mod checkpoint;
+mod chunks;
 mod clean;
 mod config;
 mod descriptors;
@@ -22,6 +23,7 @@ mod dir;
 mod epochs;
 mod error;
 mod flush;
+mod future;
 #[cfg(feature = "sim")]
 mod fuzz;
 #[allow(clippy::module_inception)] // a log is what the room is about
@@ -46,8 +48,9 @@ mod types;
 pub use checkpoint::{OffsetCheckpoint, format_offsets, parse_offsets};
 pub use clean::{CleanReport, Cleanable, Cleaner, CleanerLimits};
 pub use config::{CleanupPolicy, LogConfig};
-pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind};
+pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind, may_move};
 pub use error::{LogError, StorageFailure};
+pub use future::{CopyError, FutureLog, Pause};
 #[cfg(feature = "sim")]
 pub use fuzz::fuzz_recovery;
 pub use log::{Log, LogState};

@@ -142,7 +142,7 @@ impl LogState {
         let file = segment.file(&self.io).await?;
         let size = segment.size.get();
         let mut scanner = Scanner::headers(file, 0, size, segment.base, super::scan::RECOVERY_CHUNK);
-        let copy = Segment::new(self.dir.clone(), segment.base, 0, 0, 0);
+        let copy = Segment::new(self.dir(), segment.base, 0, 0, 0);
         *copy.index.borrow_mut() = Some(OffsetIndex::default());
         loop {
             match scanner.next(&self.io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))? {

@@ -97,7 +97,7 @@ impl Log {
 
 impl Loader {
     /// Makes the directory and `partition.metadata`, both durable before there is any data, or checks whose directory it is.
-    async fn prepare_dir(&self, topic_id: TopicId) -> Result<(), LogError> {
+    pub(super) async fn prepare_dir(&self, topic_id: TopicId) -> Result<(), LogError> {
         let storage = |operation: &'static str| move |path: &Path, e: std::io::Error| LogError::storage(path, operation, &e);
         let path = self.dir.join(checkpoint::PARTITION_METADATA_FILE);
         match self.read_optional(&path).await? {

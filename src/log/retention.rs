@@ -98,10 +98,10 @@ impl LogState {
         self.producers.borrow_mut().log_start_advanced(start);
         let delay = self.config().file_delete_delay();
         for segment in &going {
-            discard(&self.io, &self.dir, segment, delay).await?;
+            discard(&self.io, &self.dir(), segment, delay).await?;
         }
         // A power loss may bring segments back as long as this has not happened; their epochs must be known then.
-        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        self.io.sync_dir(&self.dir()).await.map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
         self.save_epochs().await
     }
 }

@@ -47,7 +47,8 @@ pub(super) type LargestTimestamp = (i64, Offset);
 /// A segment. All that is known of it without its files; files are opened when they are needed.
 pub(super) struct Segment {
     pub(super) base: Offset,
-    dir: Rc<PathBuf>,
+    /// The directory of its log, which may move.
+    dir: RefCell<Rc<PathBuf>>,
     /// Bytes of whole batches in the log file.
     pub(super) size: Cell<u64>,
     /// Wall clock when this segment was made or found; stands in for timestamps that records lack.
@@ -82,7 +83,7 @@ impl Segment {
     pub(super) fn new(dir: Rc<PathBuf>, base: Offset, size: u64, created_ms: i64, roll_jitter_ms: i64) -> Self {
         Self {
             base,
-            dir,
+            dir: RefCell::new(dir),
             size: Cell::new(size),
             created_ms,
             roll_jitter_ms,
@@ -133,22 +134,49 @@ impl Segment {
 
     /// Path of one of its files.
     pub(super) fn path(&self, suffix: &str) -> PathBuf {
-        file_path(&self.dir, self.base, suffix)
+        file_path(&self.dir(), self.base, suffix)
+    }
+
+    fn dir(&self) -> Rc<PathBuf> {
+        self.dir.borrow().clone()
     }
 
     /// The log file, opened if it is not.
     pub(super) async fn file(&self, io: &Io) -> Result<File, LogError> {
-        if let Some(file) = self.log_file.borrow().as_ref() {
-            return Ok(file.clone());
+        loop {
+            if let Some(file) = self.log_file.borrow().as_ref() {
+                return Ok(file.clone());
+            }
+            let dir = self.dir();
+            let path = file_path(&dir, self.base, LOG_SUFFIX);
+            let opened = if self.removed.get() { Err(not_found()) } else { io.open(&path, OpenOptions::WRITE).await };
+            if !Rc::ptr_eq(&dir, &self.dir()) {
+                // The log has moved meanwhile: this is the file that it has left, where nothing may be written any more.
+                continue;
+            }
+            // Looked at again: compaction may have put another file at this name meanwhile.
+            let opened = if self.removed.get() { Err(not_found()) } else { opened };
+            let file = opened.map_err(|e| LogError::storage(&path, "open", &e))?;
+            *self.log_file.borrow_mut() = Some(file.clone());
+            return Ok(file);
         }
-        let path = self.path(LOG_SUFFIX);
-        let opened =
-            if self.removed.get() { Err(std::io::ErrorKind::NotFound.into()) } else { io.open(&path, OpenOptions::WRITE).await };
-        // Looked at again: compaction may have put another file at this name meanwhile.
-        let opened = if self.removed.get() { Err(std::io::ErrorKind::NotFound.into()) } else { opened };
-        let file = opened.map_err(|e: std::io::Error| LogError::storage(&path, "open", &e))?;
-        *self.log_file.borrow_mut() = Some(file.clone());
-        Ok(file)
+    }
+
+    /// Its files are found in `dir` from now on. All of them are on the device there, but for the index files of the active segment,
+    /// which are yet to be written.
+    pub(super) fn moved(&self, dir: Rc<PathBuf>, is_active: bool) {
+        *self.dir.borrow_mut() = dir;
+        self.close_files();
+        *self.unsynced_snapshot.borrow_mut() = None;
+        self.preallocated.set(self.size.get());
+        if !is_active {
+            self.release();
+            return self.synced.set(true);
+        }
+        if let Some(index) = self.index.borrow_mut().as_mut() {
+            index.mark_written(0);
+        }
+        self.time_index.borrow_mut().mark_written(0);
     }
 
     /// Is read through a file that is open already, whatever its name is by now.
@@ -350,7 +378,7 @@ impl Segment {
         }
         let snapshot = self.unsynced_snapshot.borrow().clone();
         if let Some(file) = snapshot {
-            file.sync_data(io).await.map_err(|e| LogError::storage(&self.dir, "fdatasync of a snapshot", &e))?;
+            file.sync_data(io).await.map_err(|e| LogError::storage(&self.dir(), "fdatasync of a snapshot", &e))?;
             *self.unsynced_snapshot.borrow_mut() = None;
         }
         self.synced.set(true);
@@ -388,6 +416,10 @@ impl Segment {
         self.time_index.borrow_mut().truncate_at(relative_offset(offset, self.base).unwrap_or(0));
         self.synced.set(false);
     }
+}
+
+fn not_found() -> std::io::Error {
+    std::io::ErrorKind::NotFound.into()
 }
 
 /// Path of a segment's file.

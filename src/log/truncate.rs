@@ -1,6 +1,7 @@
 //! Making the log shorter at its end, or deleting it.
 
 use super::LogError;
+use super::dir::{deleted_dir_name, unique_id};
 use super::log::LogState;
 use super::recovery::{Found, Loader};
 use super::retention::discard;
@@ -43,10 +44,10 @@ impl LogState {
         // First what lies behind goes, durably: then whatever recovery point a restart finds, it walks the segment that is cut next.
         for other in behind {
             self.segments.borrow_mut().remove(&other.base);
-            discard(&self.io, &self.dir, &other, self.config().file_delete_delay()).await?;
+            discard(&self.io, &self.dir(), &other, self.config().file_delete_delay()).await?;
         }
         self.open_segments.borrow_mut().retain(|other| !other.removed.get() && !Rc::ptr_eq(other, &segment));
-        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        self.io.sync_dir(&self.dir()).await.map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
         if let Some(batch) = place {
             segment.forget_from(batch.position, batch.base);
         }
@@ -102,9 +103,9 @@ impl LogState {
         let _no_flush = self.keep_flushes_out().await;
         let old: Vec<_> = self.segments.borrow().values().cloned().collect();
         for segment in &old {
-            discard(&self.io, &self.dir, segment, config.file_delete_delay()).await?;
+            discard(&self.io, &self.dir(), segment, config.file_delete_delay()).await?;
         }
-        let new = Segment::create(&self.io, self.dir.clone(), offset, &config, self.jitter(&config)).await?;
+        let new = Segment::create(&self.io, self.dir(), offset, &config, self.jitter(&config)).await?;
         {
             let mut segments = self.segments.borrow_mut();
             segments.clear();
@@ -116,7 +117,7 @@ impl LogState {
         self.recovery_point.set(offset.min(self.recovery_point.get()));
         self.cleaned.set(None);
         self.cuts.set(self.cuts.get() + 1);
-        self.io.sync_dir(&self.dir).await.map_err(|e| LogError::storage(&self.dir, "fsync", &e))?;
+        self.io.sync_dir(&self.dir()).await.map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
         self.producers.borrow_mut().reset(offset);
         let loader = self.loader();
         for snapshot in loader.snapshots().await? {
@@ -136,10 +137,10 @@ impl LogState {
             return Err(LogError::Closed);
         }
         let _no_flush = self.keep_flushes_out().await;
-        let parent = self.dir.parent().expect("a partition's directory lies in a log dir");
-        let id: String = self.io.random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let to = parent.join(super::dir::deleted_dir_name(&self.partition, &id));
-        self.io.rename(&self.dir, &to).await.map_err(|e| LogError::storage(&self.dir, "rename", &e))?;
+        let dir = self.dir();
+        let parent = dir.parent().expect("a partition's directory lies in a log dir");
+        let to = parent.join(deleted_dir_name(&self.partition, &unique_id(&self.io)));
+        self.io.rename(&dir, &to).await.map_err(|e| LogError::storage(&dir, "rename", &e))?;
         for segment in self.segments.borrow().values() {
             segment.removed.set(true);
             segment.release();
@@ -150,7 +151,7 @@ impl LogState {
     }
 
     fn loader(&self) -> Loader {
-        let (dir, config, gaps_below) = (self.dir.clone(), (*self.config()).clone(), self.gaps_below.get());
+        let (dir, config, gaps_below) = (self.dir(), (*self.config()).clone(), self.gaps_below.get());
         Loader { io: self.io.clone(), dir, config, gaps_below, found: RefCell::new(Found::Changing) }
     }
 }

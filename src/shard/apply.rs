@@ -118,7 +118,8 @@ impl Core {
         self.partitions.borrow_mut().remove(&partition.id);
         self.end_coordination(partition.id);
         partition.on_deleted(self);
-        self.seats.leave_dir(partition.dir);
+        self.end_move(partition.id).await;
+        self.seats.leave_dir(partition.dir());
         let delay_ms = u64::try_from(partition.log.config().file_delete_delay_ms).unwrap_or(DELETE_DELAY_MS);
         if self.io.planted("deleted records stay") {
             let _ = partition.log.close().await;
@@ -127,13 +128,13 @@ impl Core {
         match partition.log.delete().await {
             Ok(path) => {
                 tracing::info!(partition = %partition.name, path = %path.display(), "deleted");
-                let home = home_of(partition.dir, self.cores());
-                self.send(home, Message::RemoveDir { dir: partition.dir, path, delay_ms });
+                let home = home_of(partition.dir(), self.cores());
+                self.send(home, Message::RemoveDir { dir: partition.dir(), path, delay_ms });
             }
             Err(error) => {
                 tracing::error!(partition = %partition.name, %error, "the log cannot be deleted");
                 if error.is_storage() {
-                    self.dir_failed(partition.dir, &error.to_string());
+                    self.dir_failed(partition.dir(), &error.to_string());
                 }
             }
         }

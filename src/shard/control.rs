@@ -6,9 +6,10 @@
 use super::core::{Core, FIRST_CORE};
 use super::dirs::DirReport;
 use super::handle::Stopping;
+use super::load::Placed;
 use super::message::Message;
 use super::quota::Mutations;
-use crate::controller::{BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
+use crate::controller::{self, BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
 use crate::quorum::{OpenQuorum, Quorum, QuorumError, is_clean_restart};
@@ -100,6 +101,19 @@ impl Control {
             }
             other => Err(format!("this broker may not lead: {other:?}")),
         }
+    }
+
+    /// Tells where replicas are that are not where the metadata have them.
+    pub(super) async fn assign_dirs(&mut self, misplaced: &[Placed]) -> Result<(), String> {
+        if misplaced.is_empty() {
+            return Ok(());
+        }
+        let command = controller::assign_dirs(self.core.broker_id(), self.core.broker_epoch.get(), misplaced);
+        let executed = self.quorum.execute(command).await.map_err(|error| error.to_string())?;
+        if !executed.delta.is_empty() {
+            self.core.publish(executed.image, Arc::new(executed.delta)).await;
+        }
+        Ok(())
     }
 
     /// Decides what comes, until the broker stops.

@@ -5,6 +5,7 @@ use super::coordinator::Coordination;
 use super::dirs::Homes;
 use super::gather::{Asker, slots};
 use super::message::Message;
+use super::moves::Moves;
 use super::partition::Partition;
 use super::placement;
 use super::read::is_short;
@@ -15,7 +16,7 @@ use super::watch::Watches;
 use crate::config::{BrokerConfig, DynamicConfigs, LiveConfig};
 use crate::controller::MetadataImage;
 use crate::io::{Io, Mono, Notify, Receiver};
-use crate::model::{BrokerId, ErrorCode, TopicIdPartition};
+use crate::model::{BrokerId, ErrorCode, TopicId, TopicIdPartition};
 use crate::telemetry::RequestStatistics;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -41,9 +42,12 @@ pub(super) struct Core {
     pub(super) partitions: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
     /// Log dirs that are offline, by index.
     pub(super) offline: RefCell<BTreeMap<usize, String>>,
+    /// `directory.id` of the log dirs, by index; none of one that was offline at the start.
+    pub(super) dir_ids: RefCell<Vec<Option<TopicId>>>,
     /// The log dirs of which this core is the home.
     pub(super) homes: Homes,
     pub(super) cleaning: Cleaning,
+    pub(super) moves: Moves,
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
     pub(super) requests: Rc<RequestStatistics>,
@@ -86,6 +90,8 @@ impl Core {
             partitions: RefCell::default(),
             offline: RefCell::default(),
             homes: Homes::default(),
+            dir_ids: RefCell::default(),
+            moves: Moves::default(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
             requests: Rc::default(),
@@ -178,6 +184,9 @@ impl Core {
             Message::ListGroups { reply } => reply.send(self.listed_groups()),
             Message::Statistics { reply } => reply.send(self.statistics()),
             Message::GroupOffsetsOfAll { reply } => self.answer(reply, Core::offsets_of_all_groups),
+            Message::AlterLogDirs { partitions, reply } => {
+                self.answer(reply, |core| async move { core.alter_log_dirs(partitions).await });
+            }
             Message::LogSizes { reply } => self.answer(reply, |core| async move { core.log_sizes().await }),
             Message::Producers { partitions, reply } => {
                 self.answer(reply, |core| async move { core.active_producers(partitions).await });
@@ -197,6 +206,7 @@ impl Core {
             Message::Ready(outcome) => {
                 if outcome.is_ok() {
                     self.start_ticks();
+                    self.resume_moves();
                 }
                 *self.ready.borrow_mut() = Some(outcome);
                 self.changed.notify_all();

@@ -82,7 +82,7 @@ struct HomeState {
     /// A task is writing.
     writing: bool,
     /// What is to be written next, and who waits for it.
-    wanted: Vec<(CheckpointKind, Option<ReplySender<()>>)>,
+    wanted: Vec<(CheckpointKind, Option<ReplySender<bool>>)>,
 }
 
 /// The home core of a log dir.
@@ -164,11 +164,16 @@ impl Core {
     /// The offsets of this core's partitions in a log dir.
     fn offsets_in(&self, dir: usize) -> Vec<(TopicPartition, PartitionOffsets)> {
         let partitions = self.partitions.borrow();
-        partitions.values().filter(|p| p.dir == dir).map(|p| (p.name.clone(), p.offsets(&self.io))).collect()
+        let here = partitions.values().filter(|p| p.dir() == dir).map(|p| (p.name.clone(), p.offsets(&self.io)));
+        let on_the_way = self.moves.listed_in(dir).into_iter().map(|(p, recovery_point)| {
+            let offsets = PartitionOffsets { recovery_point, ..p.offsets(&self.io) };
+            (p.name.clone(), offsets)
+        });
+        here.chain(on_the_way).collect()
     }
 
     /// Sends the offsets of this core's partitions to the homes of their log dirs, which write the checkpoint `kind`.
-    pub(super) fn send_offsets(self: &Rc<Self>, kind: CheckpointKind) -> Vec<crate::io::ReplyReceiver<()>> {
+    pub(super) fn send_offsets(self: &Rc<Self>, kind: CheckpointKind) -> Vec<crate::io::ReplyReceiver<bool>> {
         (0..self.settings.log_dirs.len())
             .filter(|&dir| !self.is_offline(dir))
             .map(|dir| {
@@ -186,26 +191,36 @@ impl Core {
         }
     }
 
-    fn send_offsets_of(&self, dir: usize, write: Option<(CheckpointKind, ReplySender<()>)>) {
+    fn send_offsets_of(&self, dir: usize, write: Option<(CheckpointKind, ReplySender<bool>)>) {
         let offsets = Arc::new(self.offsets_in(dir));
         let home = home_of(dir, self.cores());
         self.send(home, Message::Offsets { dir, from: self.index, offsets, write });
     }
 
-    /// A log start offset was moved for a client: it is in the checkpoint when this returns.
-    pub(super) async fn checkpoint_log_start(self: &Rc<Self>, dir: usize) {
+    /// A log start offset was moved for a client: it is in the checkpoint of the log dir of the partition when this returns, also if that
+    /// is another one by then.
+    pub(super) async fn checkpoint_log_start(self: &Rc<Self>, partition: &Partition) {
         if self.io.planted("log start forgotten") {
             return;
         }
-        self.checkpoint(CheckpointKind::LogStart, dir).await;
+        loop {
+            let (dir, target) = (partition.dir(), self.moves.listed_target(partition.id));
+            self.checkpoint(CheckpointKind::LogStart, dir).await;
+            if let Some(target) = target.filter(|&target| target != dir) {
+                self.checkpoint(CheckpointKind::LogStart, target).await;
+            }
+            if partition.dir() == dir || Some(partition.dir()) == target {
+                return;
+            }
+        }
     }
 
-    /// Returns when the offsets of this core's partitions are in the checkpoint `kind` of a log dir.
-    pub(super) async fn checkpoint(self: &Rc<Self>, kind: CheckpointKind, dir: usize) {
+    /// Returns when the offsets of this core's partitions are in the checkpoint `kind` of a log dir; false if they are not.
+    pub(super) async fn checkpoint(self: &Rc<Self>, kind: CheckpointKind, dir: usize) -> bool {
         let (reply, written) = crate::io::reply();
         self.send_offsets_of(dir, Some((kind, reply)));
-        // Without an answer the dir has failed, which everybody hears of.
-        let _ = written.await;
+        // Where it is not written the dir has failed, which everybody hears of.
+        written.await.unwrap_or(false)
     }
 
     /// Offsets from a core for a log dir of which this one is the home.
@@ -214,7 +229,7 @@ impl Core {
         dir: usize,
         from: usize,
         offsets: Arc<Vec<(TopicPartition, PartitionOffsets)>>,
-        write: Option<(CheckpointKind, ReplySender<()>)>,
+        write: Option<(CheckpointKind, ReplySender<bool>)>,
     ) {
         let Some(home) = self.homes.get(dir) else { return };
         let mut state = home.state.borrow_mut();
@@ -239,13 +254,13 @@ impl Core {
             };
             let later = wanted.extract_if(.., |(other, _)| *other != kind).collect::<Vec<_>>();
             home.state.borrow_mut().wanted.splice(0..0, later);
-            if !self.is_offline(dir)
-                && let Err(error) = home.write(kind).await
-            {
+            let mut is_written = !self.is_offline(dir);
+            if is_written && let Err(error) = home.write(kind).await {
+                is_written = false;
                 self.dir_failed(dir, &error.to_string());
             }
             for reply in wanted.into_iter().filter_map(|(_, reply)| reply) {
-                reply.send(());
+                reply.send(is_written);
             }
         }
     }
@@ -301,10 +316,11 @@ impl Core {
         }
         let path = &self.settings.log_dirs[dir];
         tracing::error!(dir = %path.display(), reason, "log dir is offline; its partitions answer KAFKA_STORAGE_ERROR");
+        self.moves.on_dir_failed(dir);
         if let Some(home) = self.homes.get(dir) {
             home.dir.fail(&LogError::storage(path, reason, &std::io::Error::other("the log dir is offline")));
         }
-        for partition in self.all_partitions().into_iter().filter(|partition| partition.dir == dir) {
+        for partition in self.all_partitions().into_iter().filter(|partition| partition.dir() == dir) {
             self.end_coordination(partition.id);
             partition.on_dir_failed(self);
         }

@@ -11,7 +11,7 @@ use super::{
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Command, MetadataImage, Reply};
 use crate::io::{Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
-use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
+use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition, TopicPartition};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -219,6 +219,24 @@ impl Shards {
         .await
     }
 
+    /// Whether a partition of this name could move to another log dir: what marks its copy there has to fit behind the name.
+    pub fn may_move(partition: &TopicPartition) -> bool {
+        crate::log::may_move(partition)
+    }
+
+    /// Lets partitions move to log dirs, given by their places in [`Shards::log_dirs`]; the results are in the order of `partitions`.
+    /// Without an error the partition is there already or on its way, and a move to anywhere else is given up.
+    pub async fn alter_log_dirs(&self, partitions: Vec<(TopicIdPartition, usize)>) -> Vec<ErrorCode> {
+        self.ask_owners(
+            partitions,
+            |(id, _)| *id,
+            |core, partitions| async move { core.alter_log_dirs(partitions).await },
+            |partitions, reply| Message::AlterLogDirs { partitions, reply },
+            || ErrorCode::NotLeaderOrFollower,
+        )
+        .await
+    }
+
     /// Who writes to partitions with a producer id; the results are in the order of `partitions`.
     pub async fn active_producers(&self, partitions: Vec<TopicIdPartition>) -> Vec<ActiveProducers> {
         self.ask_owners(
@@ -243,7 +261,7 @@ impl Shards {
         self.core.live.borrow().clone()
     }
 
-    /// Sizes of all logs of the broker.
+    /// Sizes of all logs of the broker, and of copies on their way to other log dirs.
     pub fn log_sizes(&self) -> impl Future<Output = Vec<LogSize>> + 'static {
         let answers: Vec<_> = (0..self.core.cores())
             .map(|core| {
@@ -257,7 +275,7 @@ impl Shards {
             for answer in answers {
                 all.extend(answer.await.unwrap_or_default());
             }
-            all.sort_by_key(|size| size.id);
+            all.sort_by_key(|size| (size.id, size.is_future));
             all
         }
     }

@@ -4,10 +4,10 @@ use super::apply::LOGS_AT_ONCE;
 use super::core::Core;
 use super::dirs::{DirReport, home_of};
 use super::metadata::Assigned;
-use crate::controller::MetadataImage;
+use crate::controller::{MetadataImage, is_directory};
 use crate::io::{Io, Mono};
-use crate::log::{Log, OpenLog, PartitionDirKind, RecoveryProgress};
-use crate::model::{Offset, TopicId, TopicPartition};
+use crate::log::{Log, LogError, OpenLog, PartitionDirKind, RecoveryProgress};
+use crate::model::{Offset, TopicId, TopicIdPartition, TopicPartition};
 use crate::quorum::METADATA_TOPIC;
 use futures_util::StreamExt as _;
 use std::cell::{Cell, RefCell};
@@ -22,12 +22,15 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest file name that file systems take.
 const MAX_FILE_NAME: usize = 255;
 
+/// A partition and the id of the log dir that it is in.
+pub(super) type Placed = (TopicIdPartition, TopicId);
+
 /// What came of loading one core's partitions.
 pub(super) struct LoadReport {
-    /// Why the broker must not start, if so.
-    pub(super) error: Option<String>,
     /// Logs that were opened.
     pub(super) logs: usize,
+    /// Partitions of which the metadata name another log dir than the one that they are in.
+    pub(super) misplaced: Vec<Placed>,
 }
 
 impl Core {
@@ -35,50 +38,95 @@ impl Core {
     /// know in the log dirs of which this core is the home.
     pub(super) async fn load(self: Rc<Self>, image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>) -> LoadReport {
         self.set_strays_aside(&image, &dirs).await;
-        let places = match places(&dirs) {
-            Ok(places) => places,
-            Err(error) => return LoadReport { error: Some(error), logs: 0 },
-        };
+        *self.dir_ids.borrow_mut() = dirs.iter().map(|report| report.as_ref().map(|report| report.meta.directory_id)).collect();
+        let places = places(&dirs);
         let assigned = self.assigned(&image);
         let progress = Progress::new(self.io.clone(), assigned.len());
         let any_offline = dirs.iter().any(Option::is_none);
         let opens = assigned.iter().map(|assigned| {
-            let place = places.get(&(assigned.name.clone(), assigned.id.topic_id));
-            self.load_one(assigned, place.copied(), &dirs, any_offline, &progress)
+            let found = places.get(&(assigned.name.clone(), assigned.id.topic_id)).map_or(&[][..], Vec::as_slice);
+            self.load_one(assigned, found, &dirs, any_offline, &progress)
         });
         futures_util::stream::iter(opens).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
         self.show(image);
         self.assign(&assigned);
         // The homes can write checkpoints from here on.
         self.send_last_offsets();
-        LoadReport { error: None, logs: self.partitions.borrow().len() }
+        self.find_copies(&assigned, &dirs);
+        LoadReport { logs: self.partitions.borrow().len(), misplaced: self.misplaced(&assigned) }
     }
 
+    /// `found` are the log dirs that have a directory of it.
     async fn load_one(
         self: &Rc<Self>,
         assigned: &Assigned,
-        place: Option<usize>,
+        found: &[usize],
         dirs: &[Option<DirReport>],
         any_offline: bool,
         progress: &Rc<Progress>,
     ) {
         let name = &assigned.name;
-        let dir = match place {
-            Some(dir) => {
-                self.seats.enter_dir(dir);
-                dir
+        if any_offline && (found.is_empty() || self.is_missing(assigned.directory)) {
+            // It may be in the dir that failed: an empty log elsewhere, or an old one, would take the place of the real one.
+            tracing::error!(partition = %name, "not found in the log dirs that are left");
+            return;
+        }
+        let dir = match found {
+            [] => self.seats.choose_dir(self.settings.partition_dirs, |dir| !self.is_offline(dir)),
+            [dir] => {
+                self.seats.enter_dir(*dir);
+                Some(*dir)
             }
-            // It may be in the dir that failed: an empty log elsewhere would take the place of the real one.
-            None if any_offline => {
-                tracing::error!(partition = %name, "not found in the log dirs that are left");
-                return;
-            }
-            None => match self.seats.choose_dir(self.settings.partition_dirs, |dir| !self.is_offline(dir)) {
-                Some(dir) => dir,
-                None => return,
-            },
+            several => return self.load_the_furthest(assigned, several, dirs, progress).await,
         };
-        let Some(report) = &dirs[dir] else { return };
+        let Some((dir, report)) = dir.and_then(|dir| Some((dir, dirs[dir].as_ref()?))) else { return };
+        match self.open_log(assigned, dir, report, progress).await {
+            Ok((log, high_watermark)) => self.insert(assigned, dir, log, high_watermark),
+            Err(error) => self.open_failed(assigned, dir, &error),
+        }
+    }
+
+    /// A move was stopped at its last step, or somebody has copied a directory: the log that has gone further is right, see `moves`. The
+    /// others are set aside. Without a look at all of them nothing is decided.
+    async fn load_the_furthest(
+        self: &Rc<Self>,
+        assigned: &Assigned,
+        found: &[usize],
+        dirs: &[Option<DirReport>],
+        progress: &Rc<Progress>,
+    ) {
+        let mut opened = Vec::with_capacity(found.len());
+        for &dir in found {
+            let Some(report) = &dirs[dir] else { return };
+            self.seats.enter_dir(dir);
+            match self.open_log(assigned, dir, report, progress).await {
+                Ok((log, high_watermark)) => {
+                    let is_named = report.meta.directory_id == assigned.directory;
+                    opened.push(((log.latest_epoch(), log.log_end_offset(), is_named), dir, log, high_watermark));
+                }
+                Err(error) => return self.open_failed(assigned, dir, &error),
+            }
+        }
+        opened.sort_by_key(|(how_far, ..)| *how_far);
+        let Some((_, dir, log, high_watermark)) = opened.pop() else { return };
+        for ((epoch, end, _), other, left, _) in opened {
+            let path = left.dir();
+            tracing::warn!(path = %path.display(), to = %log.dir().display(), %epoch, log_end = %end, "another one has gone further");
+            self.seats.leave_dir(other);
+            self.set_aside(other, &assigned.name, &path).await;
+        }
+        self.insert(assigned, dir, log, high_watermark);
+    }
+
+    /// Opens the log of a partition in a log dir, with what the checkpoints there say; also the high watermark.
+    async fn open_log(
+        self: &Rc<Self>,
+        assigned: &Assigned,
+        dir: usize,
+        report: &DirReport,
+        progress: &Rc<Progress>,
+    ) -> Result<(Log, Offset), LogError> {
+        let name = &assigned.name;
         let checkpoint = |from: &crate::log::OffsetCheckpoint| from.get(name).copied().unwrap_or(Offset::ZERO);
         let slot = progress.begin();
         let told = progress.clone();
@@ -93,7 +141,6 @@ impl Core {
             clean_shutdown: report.clean_shutdown.is_some(),
             progress: Some(Rc::new(move |state| told.update(slot, state))),
         };
-        let high_watermark = checkpoint(&report.high_watermarks);
         let opened = async {
             let log = Log::open(self.io.clone(), open).await?;
             if log.config().sync_every_append() {
@@ -101,18 +148,49 @@ impl Core {
                 log.flush(log.log_end_offset()).await?;
             }
             self.rest_if_many(&log).await?;
+            if self.io.planted("producers forgotten at a start") {
+                log.producers().borrow_mut().reset(log.log_end_offset());
+            }
             Ok(log)
         };
-        match opened.await {
-            Ok(log) => {
-                if self.io.planted("producers forgotten at a start") {
-                    log.producers().borrow_mut().reset(log.log_end_offset());
-                }
-                self.insert(assigned, dir, log, high_watermark);
-            }
-            Err(error) => self.open_failed(assigned, dir, &error),
-        }
+        let opened = opened.await;
         progress.finish();
+        opened.map(|log| (log, checkpoint(&report.high_watermarks)))
+    }
+
+    /// Whether the metadata mean a log dir that was not opened.
+    fn is_missing(&self, directory: TopicId) -> bool {
+        is_directory(directory) && !self.dir_ids.borrow().contains(&Some(directory))
+    }
+
+    /// Where the metadata name a log dir, and it is not the one that the partition is in: a move was stopped before they were told, or
+    /// somebody has moved a directory by hand.
+    fn misplaced(&self, assigned: &[Assigned]) -> Vec<Placed> {
+        let ids = self.dir_ids.borrow();
+        let place = |assigned: &Assigned| {
+            let id = ids[self.partition(assigned.id)?.dir()]?;
+            (is_directory(assigned.directory) && assigned.directory != id).then_some((assigned.id, id))
+        };
+        assigned.iter().filter_map(place).collect()
+    }
+
+    /// Notes the copies that moves of this core's partitions have left which did not come to their end: they begin anew.
+    fn find_copies(&self, assigned: &[Assigned], dirs: &[Option<DirReport>]) {
+        let copies = dirs.iter().enumerate().flat_map(|(dir, report)| {
+            let all = report.iter().flat_map(|report| &report.partitions);
+            all.filter(|found| found.kind == PartitionDirKind::Future).map(move |found| (dir, found))
+        });
+        let copies: Vec<_> = copies.collect();
+        if copies.is_empty() {
+            return;
+        }
+        let ids: BTreeMap<_, _> = assigned.iter().map(|assigned| (&assigned.name, assigned.id)).collect();
+        for (dir, found) in copies {
+            let id = ids.get(&found.partition).filter(|id| found.topic_id.is_none_or(|topic_id| topic_id == id.topic_id));
+            if let Some(&id) = id.filter(|id| self.partition(**id).is_some()) {
+                self.moves.found(id, dir, found.path.clone());
+            }
+        }
     }
 
     /// Kafka's rules: a directory that the metadata do not know (or know under another topic id) is renamed to `-stray` and left for
@@ -125,6 +203,10 @@ impl Core {
                     PartitionDirKind::Live if &*found.partition.topic == METADATA_TOPIC => {}
                     PartitionDirKind::Live if !self.is_known(image, &found.partition, found.topic_id) => {
                         self.set_aside(dir, &found.partition, &found.path).await;
+                    }
+                    // A copy of what is not there any more.
+                    PartitionDirKind::Future if !self.is_known(image, &found.partition, found.topic_id) => {
+                        self.homes.remove_later(dir, found.path.clone(), Duration::ZERO);
                     }
                     PartitionDirKind::Live | PartitionDirKind::Future | PartitionDirKind::Stray => {}
                 }
@@ -156,23 +238,17 @@ impl Core {
     }
 }
 
-/// Log dir of every live partition directory. One name may be there twice with different topic ids: a log dir that was offline when
-/// its topic was deleted and made anew still has the old one, which is set aside.
-fn places(dirs: &[Option<DirReport>]) -> Result<BTreeMap<(TopicPartition, TopicId), usize>, String> {
-    let mut places = BTreeMap::new();
+/// The log dirs of every live partition directory; mostly one, see `moves`. One name may be there twice with different topic ids: a log dir
+/// that was offline when its topic was deleted and made anew still has the old one, which is set aside.
+fn places(dirs: &[Option<DirReport>]) -> BTreeMap<(TopicPartition, TopicId), Vec<usize>> {
+    let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (dir, report) in dirs.iter().enumerate() {
         for found in report.iter().flat_map(|report| &report.partitions).filter(|p| p.kind == PartitionDirKind::Live) {
             let Some(topic_id) = found.topic_id else { continue };
-            if let Some(other) = places.insert((found.partition.clone(), topic_id), dir) {
-                return Err(format!(
-                    "partition {} is in two log dirs, number {other} and {dir} of log.dirs; remove the one that is not wanted ({})",
-                    found.partition,
-                    found.path.display()
-                ));
-            }
+            places.entry((found.partition.clone(), topic_id)).or_default().push(dir);
         }
     }
-    Ok(places)
+    places
 }
 
 /// How far this core's logs are, told from time to time.

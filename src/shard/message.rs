@@ -17,7 +17,7 @@ use crate::controller::{Command, MetadataDelta, MetadataImage, Reply};
 use crate::group::{self, GroupId};
 use crate::io::{Mono, ReplySender};
 use crate::log::CheckpointKind;
-use crate::model::{BrokerId, Offset, ProducerId, TopicIdPartition, TopicPartition};
+use crate::model::{BrokerId, ErrorCode, Offset, ProducerId, TopicIdPartition, TopicPartition};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,6 +36,9 @@ pub(super) enum Message {
     DeleteRecords { partitions: Vec<(TopicIdPartition, Offset)>, reply: ReplySender<Vec<DeletedRecords>> },
     /// Tell who writes to partitions of the receiver with a producer id. Lost: NOT_LEADER_OR_FOLLOWER.
     Producers { partitions: Vec<TopicIdPartition>, reply: ReplySender<Vec<ActiveProducers>> },
+    /// Let partitions of the receiver move to log dirs, by their places in `log.dirs`. Lost: NOT_LEADER_OR_FOLLOWER; they may be on their
+    /// way.
+    AlterLogDirs { partitions: Vec<(TopicIdPartition, usize)>, reply: ReplySender<Vec<ErrorCode>> },
     /// Tell the sizes of the receiver's logs. Lost: they are missing from the answer.
     LogSizes { reply: ReplySender<Vec<LogSize>> },
 
@@ -91,13 +94,14 @@ pub(super) enum Message {
     InUse { reply: ReplySender<Vec<(usize, String)>> },
     /// Everything is ready (with the cluster's id) or is not: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
     Ready(Result<String, String>),
-    /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `reply`, write `write` now.
+    /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `write`, write that one now and say
+    /// whether it is written.
     /// Lost: the checkpoints stay older than they could be; recovery reads more of the log.
     Offsets {
         dir: usize,
         from: usize,
         offsets: Arc<Vec<(TopicPartition, PartitionOffsets)>>,
-        write: Option<(CheckpointKind, ReplySender<()>)>,
+        write: Option<(CheckpointKind, ReplySender<bool>)>,
     },
     /// A device failed: the log dir is offline for everybody. Lost: the receiver is stopping.
     DirFailed { dir: usize, reason: String },

@@ -3,9 +3,9 @@
 use super::core::Core;
 use super::settings::cleaner_limits;
 use crate::config::{DynamicConfigs, LiveConfig, TopicConfig};
-use crate::controller::{self, ConfigResource, MetadataDelta, MetadataImage};
+use crate::controller::{self, ConfigResource, DIRECTORY_UNASSIGNED, MetadataDelta, MetadataImage};
 use crate::log::{CleanupPolicy, LogConfig};
-use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
+use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
 use crate::replica::Assignment;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(super) struct Assigned {
     pub(super) id: TopicIdPartition,
     pub(super) name: TopicPartition,
     pub(super) assignment: Assignment,
+    /// Id of the log dir in which the metadata say that it is; a reserved one if they say nothing.
+    pub(super) directory: TopicId,
     pub(super) log_config: LogConfig,
     pub(super) min_insync_replicas: usize,
 }
@@ -65,6 +67,7 @@ impl Core {
                 id,
                 name: TopicPartition::new(topic.name.clone(), index),
                 assignment: assignment(partition),
+                directory: directory(partition, self.broker_id()),
                 log_config: log_config(&resolved),
                 min_insync_replicas: resolved.min_insync_replicas,
             });
@@ -117,6 +120,11 @@ fn assignment(partition: &controller::Partition) -> Assignment {
         replicas: partition.replicas.clone(),
         isr: partition.isr.clone(),
     }
+}
+
+fn directory(partition: &controller::Partition, broker: BrokerId) -> TopicId {
+    let place = partition.replicas.iter().position(|replica| *replica == broker);
+    place.and_then(|place| partition.directories.get(place)).copied().unwrap_or(DIRECTORY_UNASSIGNED)
 }
 
 /// What a log needs of its topic's configuration.

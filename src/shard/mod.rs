@@ -17,6 +17,7 @@
 //! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
 //! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log
 //! dirs, checkpoints and failed devices; `control` the controller's queue, `metadata` and `apply` what a core makes of an image;
+//! `moves` partitions on their way to another log dir;
 //! `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens without anybody asking,
 //! `clean` of it the compaction of logs; `quota` what
 //! clients may take; `settings` what of the configuration matters here.
@@ -34,6 +35,7 @@ mod handle;
 mod load;
 mod message;
 mod metadata;
+mod moves;
 mod partition;
 pub mod placement;
 mod quota;

@@ -25,8 +25,8 @@ use std::rc::Rc;
 pub(super) struct Partition {
     pub(super) id: TopicIdPartition,
     pub(super) name: TopicPartition,
-    /// Index of its log dir in `log.dirs`.
-    pub(super) dir: usize,
+    /// Index of its log dir in `log.dirs`; another one once it has moved.
+    dir: Cell<usize>,
     pub(super) log: Rc<Log>,
     state: RefCell<State>,
     /// Clones of the handle must not keep a deleted partition answering.
@@ -106,7 +106,17 @@ impl Partition {
             last_stable: high_watermark,
             effects: Vec::new(),
         };
-        Rc::new(Self { id, name, dir, log, state: RefCell::new(state), deleted: Cell::new(false) })
+        Rc::new(Self { id, name, dir: Cell::new(dir), log, state: RefCell::new(state), deleted: Cell::new(false) })
+    }
+
+    /// Index of its log dir in `log.dirs`.
+    pub(super) fn dir(&self) -> usize {
+        self.dir.get()
+    }
+
+    /// Its log has moved.
+    pub(super) fn moved_to(&self, dir: usize) {
+        self.dir.set(dir);
     }
 
     pub(super) fn state(&self) -> Ref<'_, State> {

@@ -111,9 +111,11 @@ impl Core {
         let partitions = self.all_partitions();
         let mut sizes = Vec::with_capacity(partitions.len());
         for partition in partitions.into_iter().filter(|partition| !partition.is_closed()) {
-            sizes.push(LogSize { id: partition.id, log_dir: partition.dir, bytes: partition.log.size() });
+            let (log_dir, bytes) = (partition.dir(), partition.log.size());
+            sizes.push(LogSize { id: partition.id, log_dir, bytes, is_future: false, offset_lag: 0 });
             self.yield_at_times(sizes.len()).await;
         }
+        sizes.extend(self.copy_sizes());
         sizes
     }
 
@@ -360,7 +362,7 @@ impl Partition {
         match self.log.delete_records(target).await {
             Ok(log_start) => {
                 self.on_event(core, Input::LogStartMoved { offset: log_start });
-                core.checkpoint_log_start(self.dir).await;
+                core.checkpoint_log_start(self).await;
                 DeletedRecords { error: ErrorCode::None, low_watermark: self.state().replica.low_watermark() }
             }
             Err(error) => {

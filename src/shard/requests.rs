@@ -225,6 +225,10 @@ pub struct LogSize {
     pub log_dir: usize,
     /// Bytes of its segments.
     pub bytes: u64,
+    /// Whether it is a copy on its way to another log dir, which will be the log.
+    pub is_future: bool,
+    /// Offsets by which a copy is behind the log; 0 of the log itself.
+    pub offset_lag: i64,
 }
 
 /// A log dir of this broker.

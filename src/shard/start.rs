@@ -7,6 +7,7 @@ use super::Shards;
 use super::control::Control;
 use super::core::{Core, FIRST_CORE};
 use super::dirs::{DirReport, OpenDirError, home_of};
+use super::load::Placed;
 use super::message::Message;
 use crate::config::BrokerConfig;
 use crate::controller::MetadataImage;
@@ -124,7 +125,8 @@ impl Core {
         let cluster_id = self.format_where_needed().await?;
         let dirs = Arc::new(self.take_dirs(&cluster_id).await?);
         let mut control = Control::open(self, &dirs, bound).await?;
-        let logs = self.load_all(control.image(), dirs.clone()).await?;
+        let (logs, misplaced) = self.load_all(control.image(), dirs.clone()).await?;
+        control.assign_dirs(&misplaced).await?;
         control.unfence().await?;
         self.io.spawn(control.run());
         let seconds = self.io.now().since(begun).as_secs_f64();
@@ -219,16 +221,19 @@ impl Core {
         }
     }
 
-    async fn load_all(&self, image: Arc<MetadataImage>, dirs: Arc<Vec<Option<DirReport>>>) -> Result<usize, String> {
+    /// How many logs there are, and which are not where the metadata have them.
+    async fn load_all(
+        &self,
+        image: Arc<MetadataImage>,
+        dirs: Arc<Vec<Option<DirReport>>>,
+    ) -> Result<(usize, Vec<Placed>), String> {
         let reports = self.ask_all(|reply| Message::Load { image: image.clone(), dirs: dirs.clone(), reply }).await;
-        let mut logs = 0;
+        let (mut logs, mut misplaced) = (0, Vec::new());
         for report in reports {
             let report = report.ok_or("a core ended during the start")?;
-            if let Some(error) = report.error {
-                return Err(error);
-            }
             logs += report.logs;
+            misplaced.extend(report.misplaced);
         }
-        Ok(logs)
+        Ok((logs, misplaced))
     }
 }

@@ -40,7 +40,7 @@ impl Core {
             while partition.is_busy() {
                 self.io.sleep(BUSY_INTERVAL).await;
             }
-            if self.is_offline(partition.dir) {
+            if self.is_offline(partition.dir()) {
                 // Its dir gets no marker either; the others do.
                 continue;
             }
@@ -48,10 +48,11 @@ impl Core {
                 tracing::error!(partition = %partition.name, %error, "the log was not closed cleanly");
                 clean = false;
                 if error.is_storage() {
-                    self.dir_failed(partition.dir, &error.to_string());
+                    self.dir_failed(partition.dir(), &error.to_string());
                 }
             }
         }
+        self.wait_for_moves().await;
         self.send_last_offsets();
         clean
     }

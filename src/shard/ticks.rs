@@ -59,7 +59,7 @@ impl Core {
             if self.io.open_files() <= share - share / 4 || self.is_stopping() {
                 return;
             }
-            if partition.is_busy() || partition.is_closed() || self.is_offline(partition.dir) {
+            if partition.is_busy() || partition.is_closed() || self.is_offline(partition.dir()) {
                 continue;
             }
             match partition.log.rest().await {
@@ -106,7 +106,7 @@ impl Core {
             if self.is_stopping() {
                 return;
             }
-            if partition.is_closed() || self.is_offline(partition.dir) {
+            if partition.is_closed() || self.is_offline(partition.dir()) {
                 continue;
             }
             if let Err(error) = duty(&partition, self).await {

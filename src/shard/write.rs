@@ -112,7 +112,7 @@ impl Partition {
     /// write that is under way ends by itself and finds that nobody leads any more.
     pub(super) fn device_failed(self: &Rc<Self>, core: &Rc<Core>, operation: &str, error: &LogError) {
         match error {
-            LogError::Storage(_) => core.dir_failed(self.dir, &error.to_string()),
+            LogError::Storage(_) => core.dir_failed(self.dir(), &error.to_string()),
             LogError::NoDescriptor(_) => {}
             // A client's mistake, or a partition that is on its way out.
             LogError::OffsetOutOfRange { .. } | LogError::RecordListTooLarge { .. } | LogError::Closed => return,

@@ -16,6 +16,7 @@ mod admin_wire;
 mod directory_tools;
 mod features;
 mod journeys;
+mod log_dirs;
 mod old_tools;
 mod quotas;
 mod readers;

@@ -108,6 +108,13 @@ impl Generator<'_> {
             ("CreateTopicsRequest", "CreatableTopic", "Name") | ("DeleteTopicsRequest", _, "Name" | "TopicNames") => {
                 texts(&["made", "made.too", "made_too", "", "..", "bad/name", "absent"])
             }
+            // One name of them is too long for what marks a copy.
+            ("AlterReplicaLogDirsRequest", _, "Name") => {
+                let mut names = text_choices("Name");
+                names.push(Tree::Text("l".repeat(220)));
+                names
+            }
+            ("AlterReplicaLogDirsRequest", _, "Path") => texts(&["<log dir>", "<log dir>", "/nowhere", "", "data"]),
             ("CreatePartitionsRequest", _, "Name") => texts(&["growing", "absent", ""]),
             ("DeleteTopicsRequest", _, "TopicId") => vec![Tree::Uuid([0; 16]), Tree::Uuid([9; 16])],
             (_, "CreatableTopicConfig" | "CreateableTopicConfig", "Name") => {

@@ -79,7 +79,9 @@ impl Link {
 impl Side {
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Side {
         let broker = Broker::start_kind(kind, settings);
-        Side { broker, links: Vec::new(), ids: BTreeMap::new(), values: BTreeMap::new() }
+        let log_dir = Tree::Text(broker.data_dir().display().to_string());
+        let values = BTreeMap::from([("<log dir>".to_owned(), log_dir)]);
+        Side { broker, links: Vec::new(), ids: BTreeMap::new(), values }
     }
 
     /// What a symbol stands for from now on.

@@ -7,13 +7,12 @@ use super::output::{self, Output};
 use super::swap::Source;
 use super::throttle::Throttle;
 use super::transactions::CleanedTransactions;
-use crate::io::{File, Io, OpenOptions};
+use crate::io::OpenOptions;
+use crate::log::chunks::Chunks;
 use crate::log::log::LogState;
 use crate::log::segment::{INDEX_SUFFIX, LOG_SUFFIX, Segment, TIME_INDEX_SUFFIX};
 use crate::log::{LogConfig, LogError};
 use crate::model::{Offset, ProducerId};
-use crate::record::next_batch_size;
-use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -59,6 +58,16 @@ pub struct CleanReport {
     pub records_kept: u64,
 }
 
+/// While this lives, the log stays where it is: cleaned files are written beside those that they take the place of.
+struct Cleaning<'a>(&'a LogState);
+
+impl Drop for Cleaning<'_> {
+    fn drop(&mut self) {
+        self.0.cleaning.set(false);
+        self.0.cleaning_ended.notify_all();
+    }
+}
+
 impl Cleaner {
     /// A cleaner that keeps within `limits`.
     pub fn new(limits: CleanerLimits) -> Self {
@@ -93,9 +102,10 @@ impl LogState {
     /// The device fails, or the log is damaged.
     pub async fn cleanable(&self, limit: Offset) -> Result<Option<Cleanable>, LogError> {
         let config = self.config();
-        if !config.cleanup_policy.compact || self.check_writable().is_err() {
+        if !config.cleanup_policy.compact || self.check_writable().is_err() || self.moving.get() {
             return Ok(None);
         }
+        let _cleaning = self.begin_cleaning();
         let segments: Vec<_> = self.segments.borrow().values().cloned().collect();
         let from = first_dirty(self.cleaned.get(), self.log_start.get(), self.log_end.get());
         let untimed = |segment: &Rc<Segment>| SegmentFacts {
@@ -145,6 +155,10 @@ impl LogState {
     /// The device fails, or the log is damaged. Unless [`LogState::failure`] says so too, the log is as good as it was.
     pub async fn clean(&self, part: &Cleanable, cleaner: &Cleaner) -> Result<CleanReport, LogError> {
         let mut report = CleanReport::default();
+        if self.moving.get() {
+            return Ok(report);
+        }
+        let _cleaning = self.begin_cleaning();
         let done = self.clean_part(part, cleaner, &mut report).await;
         if self.closed.get() {
             return Ok(CleanReport { clean_up_to: None, ..report });
@@ -197,10 +211,15 @@ impl LogState {
         Ok(Some(end))
     }
 
+    fn begin_cleaning(&self) -> Cleaning<'_> {
+        self.cleaning.set(true);
+        Cleaning(self)
+    }
+
     /// Whether to go on.
     fn may_clean(&self, sources: &[Source], cleaner: &Cleaner) -> bool {
         let gone = sources.iter().any(|(segment, _)| segment.removed.get());
-        !gone && !cleaner.stopped.get() && !self.closed.get() && self.config().cleanup_policy.compact
+        !gone && !cleaner.stopped.get() && !self.closed.get() && !self.moving.get() && self.config().cleanup_policy.compact
     }
 
     async fn build_map(
@@ -235,12 +254,12 @@ impl LogState {
         transactions.add(self.aborted_transactions(from, until).await?);
         let mut indexing = Box::new(Indexing { map, transactions, from });
         for (at, (segment, size)) in dirty.iter().enumerate() {
-            let mut chunks = Chunks::open(self, segment, *size, cleaner).await?;
+            let mut chunks = Chunks::open(&self.io, segment, cleaner.chunk_bytes()).await?;
             loop {
                 if !self.may_clean(dirty, cleaner) {
                     return Ok(None);
                 }
-                let Some(chunk) = chunks.next(&self.io).await? else { break };
+                let Some(chunk) = chunks.next(&self.io, *size).await? else { break };
                 let bytes = chunk.len() as u64;
                 report.bytes_read += bytes;
                 let work = move || {
@@ -272,7 +291,7 @@ impl LogState {
         report: &mut CleanReport,
     ) -> Result<Option<Box<Round>>, LogError> {
         let base = sources[0].0.base;
-        let mut output = Output::create(&self.io, self.dir.clone(), base, config).await?;
+        let mut output = Output::create(&self.io, self.dir(), base, config).await?;
         let copied = self.copy(sources, &mut output, round, cleaner, report).await;
         let (mut round, is_whole) = match copied {
             Ok(Some(copied)) => copied,
@@ -284,7 +303,7 @@ impl LogState {
         let aborted = round.transactions.take_with_data();
         if is_whole && sources.len() == 1 {
             // It is what it was.
-            output::remove(&self.io, &self.dir, base).await?;
+            output::remove(&self.io, &self.dir(), base).await?;
             return Ok(Some(round));
         }
         let created_ms = sources.last().map_or(0, |(last, _)| last.created_ms);
@@ -300,7 +319,7 @@ impl LogState {
 
     /// Removes what was written for `base`. What stays would make a start take the swap of a later segment for a half one.
     async fn give_up(&self, base: Offset) {
-        if let Err(left) = output::remove(&self.io, &self.dir, base).await {
+        if let Err(left) = output::remove(&self.io, &self.dir(), base).await {
             self.fail(&left);
         }
     }
@@ -316,12 +335,12 @@ impl LogState {
     ) -> Result<Option<(Box<Round>, bool)>, LogError> {
         let mut is_whole = true;
         for (segment, size) in sources {
-            let mut chunks = Chunks::open(self, segment, *size, cleaner).await?;
+            let mut chunks = Chunks::open(&self.io, segment, cleaner.chunk_bytes()).await?;
             loop {
                 if !self.may_clean(sources, cleaner) {
                     return Ok(None);
                 }
-                let Some(chunk) = chunks.next(&self.io).await? else { break };
+                let Some(chunk) = chunks.next(&self.io, *size).await? else { break };
                 let bytes = chunk.len() as u64;
                 let work = move || {
                     let filtered = round.filter(&chunk);
@@ -369,61 +388,6 @@ impl LogState {
             Ok(file) => file.len(&self.io).await.map_err(|e| LogError::storage(&path, "stat", &e)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(LogError::storage(&path, "open", &error)),
-        }
-    }
-}
-
-/// Whole batches of a segment, in pieces. The file is opened for this alone, so that readers keep the descriptors that are kept for them.
-struct Chunks<'a> {
-    segment: &'a Segment,
-    file: File,
-    position: u64,
-    end: u64,
-    chunk: u64,
-}
-
-impl<'a> Chunks<'a> {
-    async fn open(log: &LogState, segment: &'a Segment, end: u64, cleaner: &Cleaner) -> Result<Self, LogError> {
-        let path = segment.path(LOG_SUFFIX);
-        let file = log.io.open(&path, OpenOptions::READ).await.map_err(|e| LogError::storage(&path, "open", &e))?;
-        Ok(Self { segment, file, position: 0, end, chunk: cleaner.chunk_bytes() })
-    }
-
-    /// The next whole batches, one at least; `None` at the end.
-    async fn next(&mut self, io: &Io) -> Result<Option<Bytes>, LogError> {
-        io.yield_if_needed().await;
-        let mut wanted = self.chunk.min(self.end - self.position);
-        while self.position < self.end {
-            let path = || self.segment.path(LOG_SUFFIX);
-            let read = self.file.read_at(io, self.position, wanted as usize).await;
-            let bytes = read.map_err(|e| LogError::storage(&path(), "read", &e))?;
-            let bad = |reason: String| LogError::corrupt(&path(), format!("position {}: {reason}", self.position));
-            if (bytes.len() as u64) < wanted {
-                return Err(bad("the file is shorter than it was".into()));
-            }
-            let (whole, next) = whole_batches(&bytes).map_err(&bad)?;
-            if whole > 0 {
-                self.position += whole as u64;
-                return Ok(Some(bytes.slice(..whole)));
-            }
-            // The first batch is larger than what was read, and lies within the file.
-            let needed = next.map_or(u64::MAX, |size| size as u64);
-            if needed > self.end - self.position || needed <= wanted {
-                return Err(bad(format!("a batch is cut to {} bytes", self.end - self.position)));
-            }
-            wanted = needed;
-        }
-        Ok(None)
-    }
-}
-
-/// Bytes of the whole batches at the start of `bytes`, and the size of the one that is cut, if so much of it is there.
-fn whole_batches(bytes: &[u8]) -> Result<(usize, Option<usize>), String> {
-    let mut at = 0;
-    loop {
-        match next_batch_size(&bytes[at..]).map_err(|error| error.to_string())? {
-            Some(size) if size <= bytes.len() - at => at += size,
-            next => return Ok((at, next)),
         }
     }
 }

@@ -29,7 +29,7 @@ impl LogState {
             self.check_writable()?;
             let _no_flush = self.keep_flushes_out().await;
             if self.cuts.get() != cuts || !self.are_unchanged(old) {
-                output::remove(&self.io, &self.dir, new.base).await?;
+                output::remove(&self.io, &self.dir(), new.base).await?;
                 return Ok(false);
             }
             self.rename_to_swap(new).await?;
@@ -41,10 +41,10 @@ impl LogState {
             self.touch(new);
         }
         // Without the turn: appends need not wait for it.
-        match self.io.sync_dir(&self.dir).await {
+        match self.io.sync_dir(&self.dir()).await {
             Err(_) if self.closed.get() => Err(LogError::Closed),
             Err(error) => {
-                let error = LogError::storage(&self.dir, "fsync", &error);
+                let error = LogError::storage(&self.dir(), "fsync", &error);
                 self.fail(&error);
                 Err(error)
             }
@@ -71,8 +71,8 @@ impl LogState {
     /// Step 2. What fails here is undone: with the old segments still there, a swap that a later start completed would be a lie.
     async fn rename_to_swap(&self, new: &Rc<Segment>) -> Result<(), LogError> {
         for suffix in SEGMENT_SUFFIXES {
-            let from = cleaned_path(&self.dir, new.base, suffix);
-            let to = file_path(&self.dir, new.base, &format!("{suffix}.{SWAP_SUFFIX}"));
+            let from = cleaned_path(&self.dir(), new.base, suffix);
+            let to = file_path(&self.dir(), new.base, &format!("{suffix}.{SWAP_SUFFIX}"));
             let Err(error) = self.io.rename(&from, &to).await else { continue };
             if error.kind() == std::io::ErrorKind::NotFound && suffix == crate::log::segment::TXN_INDEX_SUFFIX {
                 continue;
@@ -86,7 +86,7 @@ impl LogState {
 
     async fn undo_swap(&self, base: Offset) {
         for suffix in SEGMENT_SUFFIXES {
-            let path = file_path(&self.dir, base, &format!("{suffix}.{SWAP_SUFFIX}"));
+            let path = file_path(&self.dir(), base, &format!("{suffix}.{SWAP_SUFFIX}"));
             if let Err(left) = self.io.remove_file(&path).await
                 && left.kind() != std::io::ErrorKind::NotFound
             {
@@ -121,11 +121,11 @@ impl LogState {
             segment.release();
             // The producer snapshot at its base offset is still true of a segment that is there.
             let snapshot = (segment.base != new.base).then_some(SNAPSHOT_SUFFIX);
-            discard_files(&self.io, &self.dir, segment.base, SEGMENT_SUFFIXES.into_iter().chain(snapshot), delay).await?;
+            discard_files(&self.io, &self.dir(), segment.base, SEGMENT_SUFFIXES.into_iter().chain(snapshot), delay).await?;
         }
         for suffix in SEGMENT_SUFFIXES {
-            let from = file_path(&self.dir, new.base, &format!("{suffix}.{SWAP_SUFFIX}"));
-            let to = file_path(&self.dir, new.base, suffix);
+            let from = file_path(&self.dir(), new.base, &format!("{suffix}.{SWAP_SUFFIX}"));
+            let to = file_path(&self.dir(), new.base, suffix);
             match self.io.rename(&from, &to).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(LogError::storage(&from, "rename", &error));

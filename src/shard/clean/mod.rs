@@ -81,7 +81,7 @@ impl Core {
             if self.is_stopping() {
                 return None;
             }
-            let passed_over = partition.is_closed() || self.is_offline(partition.dir);
+            let passed_over = partition.is_closed() || self.is_offline(partition.dir());
             let config = partition.log.config();
             if passed_over || !config.cleanup_policy.compact || self.cleaning.is_set_aside(partition.id, self.io.now()) {
                 continue;
@@ -118,7 +118,7 @@ impl Core {
                     ms = self.io.now().since(begun).as_millis() as u64,
                     "compacted"
                 );
-                self.checkpoint(CheckpointKind::Cleaner, partition.dir).await;
+                self.checkpoint(CheckpointKind::Cleaner, partition.dir()).await;
                 true
             }
             Ok(_) => false,

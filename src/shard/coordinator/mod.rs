@@ -75,7 +75,7 @@ impl Core {
             return;
         }
         self.end_coordination(partition.id);
-        if !leads || self.coordinations_over.get() || self.is_offline(partition.dir) {
+        if !leads || self.coordinations_over.get() || self.is_offline(partition.dir()) {
             return;
         }
         let coordination = Rc::new(Coordination {

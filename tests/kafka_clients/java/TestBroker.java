@@ -13,7 +13,8 @@ public final class TestBroker {
         try (InputStream in = Files.newInputStream(Path.of(args[0]))) {
             settings.load(in);
         }
-        if (!Files.exists(Path.of(settings.getProperty("log.dirs"), "meta.properties"))) {
+        String first = settings.getProperty("log.dirs").split(",")[0];
+        if (!Files.exists(Path.of(first, "meta.properties"))) {
             String[] format = {"format", "--cluster-id", args[1], "--config", args[0]};
             if (kafka.tools.StorageTool.execute(format, System.out) != 0) {
                 throw new IllegalStateException("formatting failed");
