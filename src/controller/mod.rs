@@ -36,8 +36,8 @@ mod topics;
 
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
-pub use directories::assign_dirs;
 pub use configs::{ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
+pub use directories::assign_dirs;
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 
