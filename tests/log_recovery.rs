@@ -14,5 +14,7 @@ mod crash;
 mod damage;
 #[path = "log_recovery/faults.rs"]
 mod faults;
+#[path = "log_recovery/moves.rs"]
+mod moves;
 #[path = "log_recovery/reads.rs"]
 mod reads;

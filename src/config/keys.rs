@@ -22,6 +22,7 @@ const GROUPS: &str = "only groups of the classic protocol are served yet";
 const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
 const QUOTAS: &str = "replication is not throttled yet";
+const PACED: &str = "what is copied between log dirs is paced without windows";
 const CLUSTER: &str = "clusters of several nodes are not served yet";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const TELEMETRY: &str = "client telemetry is not served yet";
@@ -38,8 +39,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("add.partitions.to.txn.retry.backoff.ms", Int, Some("20"), Min(1), NotYet(TRANSACTIONS)),
     key("advertised.listeners", List, None, Any, Honoured),
     key("alter.config.policy.class.name", Class, None, Any, Refused(JAVA)),
-    key("alter.log.dirs.replication.quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
-    key("alter.log.dirs.replication.quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
+    key("alter.log.dirs.replication.quota.window.num", Int, Some("11"), Min(1), NoEffect(PACED)),
+    key("alter.log.dirs.replication.quota.window.size.seconds", Int, Some("1"), Min(1), NoEffect(PACED)),
     key("authorizer.class.name", String, Some(""), Any, Refused(ACCESS)),
     key("auto.create.topics.enable", Boolean, Some("true"), Any, Honoured),
     key("auto.leader.rebalance.enable", Boolean, Some("true"), Any, NotYet(CLUSTER)),

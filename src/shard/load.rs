@@ -176,7 +176,7 @@ impl Core {
 
     /// Notes the copies that moves of this core's partitions have left which did not come to their end: they begin anew.
     fn find_copies(&self, assigned: &[Assigned], dirs: &[Option<DirReport>]) {
-        let copies = dirs.iter().enumerate().flat_map(|(dir, report)| {
+        let copies = dirs[..self.settings.partition_dirs].iter().enumerate().flat_map(|(dir, report)| {
             let all = report.iter().flat_map(|report| &report.partitions);
             all.filter(|found| found.kind == PartitionDirKind::Future).map(move |found| (dir, found))
         });

@@ -25,7 +25,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 const VERSION: i16 = 2;
 const DESCRIBE_VERSION: i16 = 4;
 const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
-const REPLICA_NOT_AVAILABLE: i16 = 9;
 const UNKNOWN_TOPIC: i16 = 3;
 const INVALID_TOPIC: i16 = 17;
 const LOG_DIR_NOT_FOUND: i16 = 57;
@@ -172,8 +171,8 @@ fn a_throttled_move_can_be_seen_and_given_up() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), plan.to_string()).unwrap();
     let path = text(file.path());
-    let throttle = ["--replica-alter-log-dirs-throttle", "100000"];
-    let said = tool(&broker, REASSIGN, &[&["--execute", "--reassignment-json-file", &path], &throttle[..]].concat());
+    let execute = ["--execute", "--reassignment-json-file", path.as_str(), "--replica-alter-log-dirs-throttle", "100000"];
+    let said = tool(&broker, REASSIGN, &execute);
     assert!(said.contains("The replica-alter-dir throttle limit was set to 100000 B/s"), "{said}");
     let mut both = described_by_tool(&broker);
     both.sort();
@@ -194,13 +193,13 @@ fn what_cannot_be_moved_is_refused() {
     broker.create_topic(TOPIC, 1, &[]);
     let mut client = Client::connect(broker.address()).unwrap();
     let (first, long) = (text(&dirs[0]), "l".repeat(220));
-    let named: [(&str, &[i32]); 3] = [(TOPIC, &[1, -1]), ("absent", &[0]), (&long, &[0])];
+    let with_slash = format!("{first}/");
+    let named: [(&str, &[i32]); 3] = [(TOPIC, &[1, -1]), ("absent", &[0]), (long.as_str(), &[0])];
     let unknown = |name: &str, partition: i32| (name.to_owned(), partition, UNKNOWN_TOPIC);
     let expected = [unknown("absent", 0), (long.clone(), 0, INVALID_TOPIC), unknown(TOPIC, -1), unknown(TOPIC, 1)];
     assert_eq!(alter(&mut client, &first, &named), expected);
-    for path in ["", "first", "/nowhere", &format!("{first}/")] {
+    for path in ["", "first", "/nowhere", with_slash.as_str()] {
         assert_eq!(alter(&mut client, path, &[(TOPIC, &[0])]), [(TOPIC.to_owned(), 0, LOG_DIR_NOT_FOUND)], "{path:?}");
     }
     assert!(alter(&mut client, &first, &[(TOPIC, &[])]).is_empty());
-    assert!(expected.iter().all(|(_, _, error)| *error != REPLICA_NOT_AVAILABLE), "which is for replicas on other brokers");
 }

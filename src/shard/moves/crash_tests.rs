@@ -135,7 +135,7 @@ fn kinds(world: &World, host: HostId, dir: usize) -> BTreeSet<&'static str> {
         let rest = path.to_str()?.strip_prefix(prefix)?;
         let name = rest.split('/').next()?;
         let kinds = [("-future", "future"), ("-delete", "delete"), ("-stray", "stray")];
-        Some(kinds.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or("log", |(_, kind)| kind))
+        Some(kinds.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or("log", |(_, kind)| *kind))
     };
     world.disk(host).files().iter().filter_map(|path| kind(path)).collect()
 }
@@ -171,8 +171,8 @@ fn a_stop_at_any_moment_of_a_move_leaves_one_log_with_all_that_was_acked() {
         }
     }
     let was_met = |old: &[&'static str], new: &[&'static str]| {
-        let (old, new) = (old.iter().copied().collect(), new.iter().copied().collect());
-        assert!(met.contains_key(&(old, new)), "not met: {met:?}");
+        let key: (BTreeSet<&str>, BTreeSet<&str>) = (old.iter().copied().collect(), new.iter().copied().collect());
+        assert!(met.contains_key(&key), "{key:?} was not met: {met:?}");
     };
     was_met(&["log"], &[]);
     was_met(&["log"], &["future"]);

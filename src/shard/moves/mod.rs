@@ -152,7 +152,7 @@ impl Move {
             log_dir: self.target,
             bytes,
             is_future: true,
-            offset_lag: log.log_end_offset().0 - end.0,
+            offset_lag: (log.log_end_offset().0 - end.0).max(0),
         }
     }
 }
