@@ -308,7 +308,7 @@ fn metadata_are_written_down_by_time_also_if_nothing_is_decided() {
 
 /// The topic of group offsets.
 async fn with_offsets_topic(shards: &Shards, configs: &[(&str, &str)]) {
-    create_topic(shards, OFFSETS_TOPIC, 1, &[&[("cleanup.policy", "compact")], configs].concat()).await;
+    create_topic(shards, OFFSETS_TOPIC, 1, &[configs, &[("cleanup.policy", "compact")]].concat()).await;
 }
 
 /// What the coordinator answers once it has read what there is.
