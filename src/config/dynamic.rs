@@ -71,7 +71,7 @@ const fn throttle(name: &'static str, status: Status) -> KeyDef {
 }
 
 /// Keys that stand in no file: they can only be set at run time.
-static RUN_TIME_ONLY: &[KeyDef] = &[
+pub(super) static RUN_TIME_ONLY: &[KeyDef] = &[
     throttle("follower.replication.throttled.rate", THROTTLES),
     throttle("leader.replication.throttled.rate", THROTTLES),
     throttle("replica.alter.log.dirs.io.max.bytes.per.second", Status::Honoured),

@@ -61,7 +61,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("controlled.shutdown.enable", Boolean, Some("true"), Any, NotYet(CLUSTER)),
     key("controller.listener.names", List, None, Any, Honoured),
     key("controller.quorum.append.linger.ms", Int, Some("25"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, Honoured),
+    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, NoEffect("a node that is alone in its quorum has joined it")),
     key("controller.quorum.bootstrap.servers", List, Some(""), Any, Honoured),
     key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
     key("controller.quorum.election.timeout.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),

@@ -1,3 +1,5 @@
+mod seen_by;
+
 use super::dynamic::LIVE_KEYS;
 use super::getters::{READ_KEYS, read_all};
 use super::topic::find_topic_key;
@@ -40,7 +42,6 @@ fn no_key_is_called_honoured_that_nobody_reads() {
         "advertised.listeners",
         "broker.id",
         "controller.listener.names",
-        "controller.quorum.auto.join.enable", // alone in its quorum, a node has joined
         "controller.quorum.bootstrap.servers",
         "controller.quorum.voters",
         "inter.broker.listener.name",
@@ -128,6 +129,8 @@ fn unsafe_or_impossible_settings_are_refused() {
         ("process.roles=broker", "process.roles"),
         ("controller.quorum.voters=1@a:1,2@b:1", "share the metadata"),
         ("controller.quorum.voters=2@b:1", "share the metadata"),
+        ("controller.quorum.bootstrap.servers=a:1,b:1", "share the metadata"),
+        ("security.inter.broker.protocol=SSL", "only PLAINTEXT"),
         ("broker.id=2", "set node.id only"),
         ("node.id=-1", "at least 0"),
         ("num.partitions=0", "Value must be at least 1"),
