@@ -3,8 +3,10 @@
 use super::dynamic::check_connections_per_ip;
 use super::key::{KeyDef, Status, Value};
 use super::keys::{BROKER_KEYS, HIDDEN_KEYS, find};
-use super::listener::{Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
-use super::{ConfigError, parse_properties};
+use super::listener::{
+    LISTENER_PREFIX, Listener, ListenerLimits, SecurityProtocol, limit_of_listener, parse_listeners, parse_protocol_map,
+};
+use super::{ConfigError, InvalidValue, parse_properties};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -48,6 +50,8 @@ pub struct BrokerConfig {
     advertised: Option<Vec<Listener>>,
     /// Name of the listener that other brokers would use; one of `listeners`.
     pub inter_broker_listener: String,
+    /// What is set for single listeners, by their names in small letters.
+    pub(super) listener_limits: BTreeMap<String, ListenerLimits>,
 }
 
 impl BrokerConfig {
@@ -69,6 +73,7 @@ impl BrokerConfig {
             listeners: vec![],
             advertised: None,
             inter_broker_listener: String::new(),
+            listener_limits: BTreeMap::new(),
         };
         let (mut warnings, mut errors) = (vec![], vec![]);
         for (name, value) in built_in.iter().filter(|(name, _)| !given.contains_key(*name)) {
@@ -96,12 +101,7 @@ impl BrokerConfig {
     /// Takes one setting; the warning says if it does nothing.
     fn take(&mut self, name: &str, value: &str) -> Result<Option<Warning>, ConfigError> {
         let warning = |message: String| Ok(Some(Warning { key: name.to_owned(), message }));
-        let Some(key) = find(name) else {
-            return match name.starts_with("listener.name.") {
-                true => warning("settings of single listeners are not honoured yet".to_owned()),
-                false => warning("unknown configuration".to_owned()),
-            };
-        };
+        let Some(key) = find(name) else { return self.take_for_listener(name, value) };
         let parsed = self.set(key, value)?;
         if Some(&parsed) == key.default_value().as_ref() {
             return Ok(None);
@@ -116,6 +116,20 @@ impl BrokerConfig {
                 reason: why.to_owned(),
             }),
         }
+    }
+
+    /// Takes a limit of a single listener; what else is in no table does nothing.
+    fn take_for_listener(&mut self, name: &str, value: &str) -> Result<Option<Warning>, ConfigError> {
+        let warning = |message: &str| Ok(Some(Warning { key: name.to_owned(), message: message.to_owned() }));
+        let Some((listener, key)) = limit_of_listener(name) else {
+            return match name.starts_with(LISTENER_PREFIX) {
+                true => warning("is not honoured: single listeners have no settings yet but limits of their connections"),
+                false => warning("unknown configuration"),
+            };
+        };
+        let value = key.parse(value).map_err(|error| InvalidValue { key: name.to_owned(), ..error })?;
+        self.listener_limits.entry(listener.to_ascii_lowercase()).or_default().set(key, &value);
+        Ok(None)
     }
 
     fn set(&mut self, key: &'static KeyDef, text: &str) -> Result<Value, ConfigError> {
@@ -212,6 +226,11 @@ impl BrokerConfig {
             return Err(ConfigError::Conflict("listeners names no listener for clients".to_owned()));
         }
         self.listeners = clients;
+        let is_known = |name: &str| self.listeners.iter().any(|listener| listener.name.eq_ignore_ascii_case(name));
+        warnings.extend(self.listener_limits.keys().filter(|name| !is_known(name)).map(|name| Warning {
+            key: format!("{LISTENER_PREFIX}{name}"),
+            message: "no listener for clients has this name".to_owned(),
+        }));
         self.check_advertised(&controllers)?;
         self.check_inter_broker()
     }

@@ -10,6 +10,7 @@ use super::key::Kind::Long;
 use super::key::Rule::Min;
 use super::key::{KeyDef, Kind, Status, Value};
 use super::keys::find;
+use super::listener::{LISTENER_PREFIX, ListenerLimits, creation_rate, limit_of_listener};
 use super::topic::{DynamicConfigs, TOPIC_KEYS};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -71,14 +72,11 @@ const fn throttle(name: &'static str, status: Status) -> KeyDef {
 }
 
 /// Keys that stand in no file: they can only be set at run time.
-static RUN_TIME_ONLY: &[KeyDef] = &[
+pub(super) static RUN_TIME_ONLY: &[KeyDef] = &[
     throttle("follower.replication.throttled.rate", THROTTLES),
     throttle("leader.replication.throttled.rate", THROTTLES),
     throttle("replica.alter.log.dirs.io.max.bytes.per.second", Status::Honoured),
 ];
-
-/// What begins the key of a single listener.
-const LISTENER_PREFIX: &str = "listener.name.";
 
 /// Whether a broker key may change while the broker runs, as Kafka says it.
 pub fn is_dynamic(name: &str) -> bool {
@@ -133,7 +131,7 @@ pub fn validate_dynamic(
     refuse(what, &|name| PER_LISTENER.contains(&name))?;
     let mut values = BTreeMap::new();
     for (name, text) in &new {
-        if let Some(key) = find_any(name) {
+        if let Some(key) = find_any(name).or_else(|| limit_of_listener(name).map(|(_, key)| key)) {
             values.insert(*name, key.parse(text).map_err(|error| error.to_string())?);
         }
     }
@@ -155,6 +153,9 @@ pub(super) fn check_connections_per_ip(value: &dyn Fn(&str) -> String) -> Result
 
 /// Judges a value that changes.
 fn judge_new(broker: &BrokerConfig, dynamic: &DynamicConfigs, name: &str, value: Option<&Value>) -> Result<(), String> {
+    if limit_of_listener(name).is_some() {
+        return Ok(());
+    }
     let (Some(key), Some(value)) = (find_any(name), value) else {
         return Err(match name.starts_with(LISTENER_PREFIX) {
             true => format!("{name} cannot be set: settings of single listeners are not honoured yet"),
@@ -226,6 +227,8 @@ pub struct LiveConfig {
     pub max_connections_per_ip_overrides: Arc<BTreeMap<IpAddr, usize>>,
     /// `max.connection.creation.rate`, in connections per second; `None`: as fast as they come.
     pub max_connection_creation_rate: Option<u32>,
+    /// Limits of single listeners, by their names in small letters.
+    pub listener_limits: Arc<BTreeMap<String, ListenerLimits>>,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
     /// `log.cleaner.backoff.ms`.
@@ -258,12 +261,20 @@ impl LiveConfig {
             Some(Value::Text(text)) => parse_address_counts(&text).expect("the rule of the key has read it"),
             other => unreachable!("max.connections.per.ip.overrides is {other:?}"),
         };
-        let rate = int("max.connection.creation.rate");
+        let mut listener_limits = broker.listener_limits.clone();
+        for (name, text) in &dynamic.broker {
+            if let Some((listener, key)) = limit_of_listener(name)
+                && let Ok(value) = key.parse(text)
+            {
+                listener_limits.entry(listener.to_ascii_lowercase()).or_default().set(key, &value);
+            }
+        }
         Self {
             max_connections: count("max.connections"),
             max_connections_per_ip: count("max.connections.per.ip"),
             max_connections_per_ip_overrides: Arc::new(overrides),
-            max_connection_creation_rate: u32::try_from(rate).ok().filter(|_| rate < i64::from(i32::MAX)),
+            max_connection_creation_rate: creation_rate(int("max.connection.creation.rate")),
+            listener_limits: Arc::new(listener_limits),
             producer_id_expiration_ms: int("producer.id.expiration.ms"),
             log_cleaner_backoff_ms: int("log.cleaner.backoff.ms"),
             log_cleaner_dedupe_buffer_size: count("log.cleaner.dedupe.buffer.size"),
@@ -273,6 +284,12 @@ impl LiveConfig {
             alter_log_dirs_bytes_per_second: u64::try_from(int("replica.alter.log.dirs.io.max.bytes.per.second"))
                 .expect("the rule of the key excludes negative numbers"),
         }
+    }
+
+    /// Limits of the connections that come in by this listener, beside those of all.
+    pub fn limits_of(&self, listener: &str) -> ListenerLimits {
+        let limits = self.listener_limits.iter().find(|(name, _)| name.eq_ignore_ascii_case(listener));
+        limits.map_or_else(ListenerLimits::default, |(_, limits)| *limits)
     }
 
     /// How many connections this address may have.

@@ -31,6 +31,7 @@ macro_rules! getters {
     (@type I32) => { i32 };
     (@type I64) => { i64 };
     (@type Count) => { usize };
+    (@type OptionalI64) => { Option<i64> };
     (@type OptionalText) => { Option<String> };
     (@read Bool, $value:expr, $key:literal) => {
         match $value { Some(Value::Bool(value)) => value, other => unreachable!("{} is {other:?}", $key) }
@@ -40,6 +41,9 @@ macro_rules! getters {
     };
     (@read I64, $value:expr, $key:literal) => {
         match $value { Some(Value::Int(value)) => value, other => unreachable!("{} is {other:?}", $key) }
+    };
+    (@read OptionalI64, $value:expr, $key:literal) => {
+        match $value { Some(Value::Int(value)) => Some(value), None => None, other => unreachable!("{} is {other:?}", $key) }
     };
     (@read Count, $value:expr, $key:literal) => {
         match $value {
@@ -81,6 +85,8 @@ getters! {
     max_incremental_fetch_session_cache_slots: Count = "max.incremental.fetch.session.cache.slots";
     max_request_partition_size_limit: Count = "max.request.partition.size.limit";
     log_cleaner_enable: Bool = "log.cleaner.enable";
+    /// None: the first time comes after one interval, as every other.
+    log_initial_task_delay_ms: OptionalI64 = "log.initial.task.delay.ms";
     log_retention_check_interval_ms: I64 = "log.retention.check.interval.ms";
     log_flush_scheduler_interval_ms: I64 = "log.flush.scheduler.interval.ms";
     log_flush_offset_checkpoint_interval_ms: I64 = "log.flush.offset.checkpoint.interval.ms";

@@ -3,7 +3,8 @@
 //!
 //! Defaults are Kafka's except `log.dir`, since what lies in `/tmp` is gone after a restart of the machine; the three that Kafka
 //! wants to be told: roles, listener names of controllers, and node id; and the sizes of sockets, which the system chooses better for
-//! each connection, and of the queue before them, which is long enough for clients that all come at once.
+//! each connection, and of the queue before them, which is long enough for clients that all come at once. `log.initial.task.delay.ms` has
+//! none, since no task of a log begins before the broker is ready.
 
 use super::key::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use super::key::Rule::{AddressCounts, Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
@@ -61,7 +62,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("controlled.shutdown.enable", Boolean, Some("true"), Any, NotYet(CLUSTER)),
     key("controller.listener.names", List, None, Any, Honoured),
     key("controller.quorum.append.linger.ms", Int, Some("25"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, Honoured),
+    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, NoEffect("a node that is alone in its quorum has joined it")),
     key("controller.quorum.bootstrap.servers", List, Some(""), Any, Honoured),
     key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
     key("controller.quorum.election.timeout.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
@@ -367,7 +368,7 @@ pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("internal.metadata.log.segment.bytes", Int, None, Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.fetch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),
-    key("log.initial.task.delay.ms", Long, Some("30000"), Min(0), NoEffect("tasks of the logs begin when the broker is ready")),
+    key("log.initial.task.delay.ms", Long, None, Min(0), Honoured),
     key("producer.id.expiration.check.interval.ms", Int, Some("600000"), Min(1), Honoured),
     key("unstable.api.versions.enable", Boolean, Some("false"), Any, Refused("unstable APIs are not served")),
     key("unstable.feature.versions.enable", Boolean, Some("false"), Any, Refused("unstable features are not served")),

@@ -1,6 +1,8 @@
 //! Listeners: `NAME://host:port`, what protocol a name speaks, and which combinations Kafka accepts.
 
 use super::ConfigError;
+use super::key::{KeyDef, Value};
+use super::keys::find;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,6 +60,51 @@ impl SecurityProtocol {
             Self::SaslSsl => "SASL_SSL",
         }
     }
+}
+
+/// Begins the name of a setting of one listener, `listener.name.<name in small letters>.<key>`.
+pub(super) const LISTENER_PREFIX: &str = "listener.name.";
+/// What a listener may have for itself, beside what holds for all.
+const OWN_LIMITS: [&str; 2] = ["max.connections", "max.connection.creation.rate"];
+
+/// Limits of the connections of one listener, beside those of the broker (KIP-402, KIP-612).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenerLimits {
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connection.creation.rate`, in connections per second; `None`: as fast as they come.
+    pub max_connection_creation_rate: Option<u32>,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self { max_connections: usize::MAX, max_connection_creation_rate: None }
+    }
+}
+
+impl ListenerLimits {
+    /// Takes a value of `key` into use that the rule of the key has checked.
+    pub(super) fn set(&mut self, key: &KeyDef, value: &Value) {
+        let Value::Int(number) = *value else { unreachable!("{} is {value:?}", key.name) };
+        match key.name {
+            "max.connections" => self.max_connections = usize::try_from(number).unwrap_or(0),
+            _ => self.max_connection_creation_rate = creation_rate(number),
+        }
+    }
+}
+
+/// The greatest number is no limit.
+pub(super) fn creation_rate(number: i64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|_| number < i64::from(i32::MAX))
+}
+
+/// Listener and key of a limit that is set for one listener.
+pub(super) fn limit_of_listener(name: &str) -> Option<(&str, &'static KeyDef)> {
+    let rest = name.strip_prefix(LISTENER_PREFIX)?;
+    OWN_LIMITS.iter().find_map(|key| {
+        let listener = rest.strip_suffix(*key)?.strip_suffix('.').filter(|listener| !listener.is_empty())?;
+        Some((listener, find(key)?))
+    })
 }
 
 /// Parses the value of `key`, a list of listeners. Names must differ, and ports too, unless the one listens on IPv4 and the other on

@@ -33,7 +33,7 @@ pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, de
 pub use dynamic::{LiveConfig, broker_list_default, dynamic_config_warning, is_dynamic, topic_list_default, validate_dynamic};
 pub use key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 pub use keys::{BROKER_KEYS, HIDDEN_KEYS};
-pub use listener::{Listener, SecurityProtocol};
+pub use listener::{Listener, ListenerLimits, SecurityProtocol};
 pub use properties::{PropertiesError, parse_properties};
 pub use topic::{
     CompressionType, DynamicConfigs, TOPIC_KEYS, TopicConfig, TopicKeyDef, topic_config_warnings, validate_topic_configs,

@@ -1,3 +1,5 @@
+mod seen_by;
+
 use super::dynamic::LIVE_KEYS;
 use super::getters::{READ_KEYS, read_all};
 use super::topic::find_topic_key;
@@ -40,7 +42,6 @@ fn no_key_is_called_honoured_that_nobody_reads() {
         "advertised.listeners",
         "broker.id",
         "controller.listener.names",
-        "controller.quorum.auto.join.enable", // alone in its quorum, a node has joined
         "controller.quorum.bootstrap.servers",
         "controller.quorum.voters",
         "inter.broker.listener.name",
@@ -128,6 +129,8 @@ fn unsafe_or_impossible_settings_are_refused() {
         ("process.roles=broker", "process.roles"),
         ("controller.quorum.voters=1@a:1,2@b:1", "share the metadata"),
         ("controller.quorum.voters=2@b:1", "share the metadata"),
+        ("controller.quorum.bootstrap.servers=a:1,b:1", "share the metadata"),
+        ("security.inter.broker.protocol=SSL", "only PLAINTEXT"),
         ("broker.id=2", "set node.id only"),
         ("node.id=-1", "at least 0"),
         ("num.partitions=0", "Value must be at least 1"),
@@ -332,4 +335,28 @@ fn described_as_kafka_describes() {
     let read_only = |name: &str| broker.iter().find(|entry| entry.name == name).unwrap().read_only;
     assert!(read_only("log.retention.hours") && !read_only("log.retention.ms") && !read_only("num.io.threads"));
     assert!(find_topic_key("segment.bytes").is_some() && find_topic_key("internal.segment.bytes").is_none());
+}
+
+#[test]
+fn a_listener_may_have_limits_of_its_own() {
+    let lines = "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:1,SIDE://127.0.0.1:2\n\
+        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SIDE:PLAINTEXT\nlistener.name.none.max.connections=1\n\
+        listener.name.side.max.connections=7\nlistener.name.side.max.connection.creation.rate=20\n";
+    let (broker, warnings) = load(lines).unwrap();
+    assert_eq!(warnings.iter().map(|warning| warning.key.as_str()).collect::<Vec<_>>(), ["listener.name.none"]);
+    let limits = |dynamic: &DynamicConfigs, name: &str| {
+        let limits = LiveConfig::resolve(&broker, dynamic).limits_of(name);
+        (limits.max_connections, limits.max_connection_creation_rate)
+    };
+    let mut dynamic = DynamicConfigs::default();
+    assert_eq!((limits(&dynamic, "SIDE"), limits(&dynamic, "PLAINTEXT")), ((7, Some(20)), (usize::MAX, None)));
+    let of = |value: &str| map(&[("listener.name.plaintext.max.connections", value)]);
+    let judge = |value: &str, per_broker: bool| validate_dynamic(&broker, &DynamicConfigs::default(), &of(value), per_broker);
+    assert_eq!(judge("3", true), Ok(()));
+    assert!(judge("-1", true).unwrap_err().contains("at least 0"));
+    assert!(judge("3", false).unwrap_err().contains("broker id must be specified"));
+    dynamic.broker = of("3");
+    assert_eq!((limits(&dynamic, "SIDE").0, limits(&dynamic, "PLAINTEXT").0), (7, 3));
+    let text = refusal("listener.name.x.max.connections=-1");
+    assert!(text.contains("listener.name.x.max.connections: Value must be at least 0"), "{text}");
 }

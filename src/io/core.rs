@@ -20,7 +20,7 @@ impl Mono {
     /// The instant `d` later.
     #[must_use]
     pub fn after(self, d: Duration) -> Self {
-        Self(self.0.saturating_add(d.as_nanos() as u64))
+        Self(self.0.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// Time from `earlier` to this instant, zero if it is not earlier.

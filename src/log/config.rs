@@ -48,6 +48,8 @@ pub struct LogConfig {
     pub max_compaction_lag_ms: i64,
     /// `delete.retention.ms`: how long a tombstone is kept after the first pass that has met it.
     pub delete_retention_ms: i64,
+    /// `producer.id.expiration.ms`, of the broker: producers that have been silent for longer are not loaded from a snapshot.
+    pub producer_id_expiration_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -70,6 +72,7 @@ impl Default for LogConfig {
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
             delete_retention_ms: 86_400_000,
+            producer_id_expiration_ms: 86_400_000,
         }
     }
 }

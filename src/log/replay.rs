@@ -10,9 +10,6 @@ use crate::producer::{EndTxnMarker, ProducerBatch, ProducerStates};
 use crate::record::{Batch, EndTransactionMarker};
 use std::rc::Rc;
 
-/// Producers that have been silent for longer are not loaded (`producer.id.expiration.ms`).
-const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;
-
 impl Loader {
     /// Offsets of the snapshot files, in order.
     pub(super) async fn snapshots(&self) -> Result<Vec<Offset>, LogError> {
@@ -38,7 +35,7 @@ impl Loader {
         for offset in self.snapshots().await?.into_iter().rev().filter(|&offset| offset <= at) {
             let path = file_path(&self.dir, offset, SNAPSHOT_SUFFIX);
             let Some(content) = self.read_optional(&path).await? else { continue };
-            match states.load_snapshot(&content, offset, self.io.wall_clock_ms(), PRODUCER_EXPIRATION_MS) {
+            match states.load_snapshot(&content, offset, self.io.wall_clock_ms(), self.config.producer_id_expiration_ms) {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "removing a damaged producer snapshot");

@@ -45,6 +45,13 @@ fn varints_take_one_to_five_bytes() {
 fn malformed_utf8_is_repaired_as_kafka_does() {
     let mut reader = Reader::new(Bytes::from_static(b"\x00\x03a\xffb"));
     assert_eq!(reader.string(false).unwrap(), "a\u{fffd}b");
+    // Three bytes stand for each that was wrong.
+    let longest = |length: usize| {
+        let frame = [&(length as i16).to_be_bytes()[..], &vec![0xff; length][..]].concat();
+        Reader::new(Bytes::from(frame)).string(false).map(|text| text.len())
+    };
+    assert_eq!(longest(MAX_STRING_LENGTH / 3), Ok(MAX_STRING_LENGTH / 3 * 3));
+    assert_eq!(longest(MAX_STRING_LENGTH / 3 + 1), Err(DecodeError::InvalidLength((MAX_STRING_LENGTH / 3 + 1) as i64 * 3)));
 }
 
 #[test]

@@ -162,7 +162,12 @@ impl Reader {
         if length > MAX_STRING_LENGTH {
             return Err(DecodeError::InvalidLength(length as i64));
         }
-        Ok(Some(StrBytes::from_utf8_lossy(self.take(length)?)))
+        let text = StrBytes::from_utf8_lossy(self.take(length)?);
+        // What is repaired grows, and nobody could write it down any more.
+        if text.len() > MAX_STRING_LENGTH {
+            return Err(DecodeError::InvalidLength(text.len() as i64));
+        }
+        Ok(Some(text))
     }
 
     pub fn bytes(&mut self, flexible: bool) -> Result<Bytes> {

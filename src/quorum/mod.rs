@@ -34,7 +34,7 @@ use crate::controller::{
     Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta,
     MetadataImage, decide,
 };
-use crate::io::Io;
+use crate::io::{Io, Mono};
 use crate::log::LogError;
 use crate::model::BrokerId;
 use crate::protocol::MetadataRecord;
@@ -252,6 +252,11 @@ impl Quorum {
     /// The device fails.
     pub async fn keep_short(&mut self) -> Result<(), QuorumError> {
         self.voter.keep_short(&self.image).await
+    }
+
+    /// When [`Quorum::keep_short`] is to be called even if nothing is decided until then.
+    pub fn snapshot_due(&self) -> Option<Mono> {
+        self.voter.snapshot_due()
     }
 
     /// Closes the log; nothing can be committed afterwards.

@@ -4,7 +4,7 @@ use super::*;
 use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION};
 use crate::io::{Topology, start};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
-use crate::protocol::generated::CreateTopicsRequest;
+use crate::protocol::generated::{ConfigRecord, CreateTopicsRequest};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use std::future::Future;
 
@@ -261,5 +261,77 @@ fn a_snapshot_comes_by_time_only_if_there_is_something_new() {
             counts.push(kept(&io, &quorum, &dir).await);
         }
         assert_eq!(counts, [(1, Offset::ZERO); 3], "once, and the log stays as long as the policy lets it");
+    });
+}
+
+/// A quorum with these settings, in a directory of its own.
+async fn open_as_set(io: &Io, dir: &Path, settings: &[(&str, &str)]) -> Quorum {
+    io.create_dir_all(dir).await.unwrap();
+    let more = [("log.dirs".to_owned(), dir.display().to_string()), ("num.partitions".to_owned(), "2".to_owned())];
+    let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let config = BrokerConfig::load(None, &settings.chain(more).collect::<Vec<_>>()).unwrap().0;
+    let mut quorum = Quorum::open(io.clone(), OpenQuorum::new(&config, false)).await.unwrap();
+    start_broker(&mut quorum, true).await;
+    quorum
+}
+
+async fn segments(io: &Io, dir: &Path) -> usize {
+    let entries = io.read_dir(&Quorum::log_path(dir)).await.unwrap();
+    entries.iter().filter(|entry| entry.name.ends_with(".log")).count()
+}
+
+#[test]
+fn the_log_is_cut_by_time_and_size_as_the_settings_say() {
+    on_a_core(|io, dir| async move {
+        let by_time = dir.join("time");
+        let mut quorum = open_as_set(&io, &by_time, &[("metadata.log.segment.ms", "5")]).await;
+        for number in 0..3 {
+            io.sleep(std::time::Duration::from_millis(10)).await;
+            create(&mut quorum, &format!("t{number}"), &[]).await;
+        }
+        assert!(segments(&io, &by_time).await >= 4);
+
+        for (name, settings, expected) in
+            [("size", &[("metadata.log.segment.bytes", "8388608")][..], 2), ("default", &[][..], 1)]
+        {
+            let by_size = dir.join(name);
+            let mut quorum = open_as_set(&io, &by_size, settings).await;
+            for _ in 0..4 {
+                // Three megabytes, the same again and again.
+                let record = |number: usize| ConfigRecord {
+                    resource_type: 4,
+                    name: (&*format!("k{number}")).into(),
+                    value: Some((&*"x".repeat(30_000)).into()),
+                    ..ConfigRecord::default()
+                };
+                let records: Vec<MetadataRecord> = (0..100).map(|number| record(number).into()).collect();
+                quorum.commit(&records).await.unwrap();
+            }
+            assert_eq!(segments(&io, &by_size).await, expected, "{name}");
+        }
+    });
+}
+
+#[test]
+fn older_snapshots_go_by_age_and_size_as_the_settings_say() {
+    on_a_core(|io, dir| async move {
+        for (name, retention, expected) in [
+            ("default", None, 6),
+            ("age", Some(("metadata.max.retention.ms", "1")), 1),
+            ("size", Some(("metadata.max.retention.bytes", "1")), 1),
+            ("no limit", Some(("metadata.max.retention.bytes", "-1")), 6),
+        ] {
+            let dir = dir.join(name);
+            let always = ("metadata.log.max.record.bytes.between.snapshots", "1");
+            let settings: Vec<_> = [always].into_iter().chain(retention).collect();
+            let mut quorum = open_as_set(&io, &dir, &settings).await;
+            for number in 0..6 {
+                assert_eq!(create(&mut quorum, &format!("t{number}"), &[]).await, ErrorCode::None);
+                quorum.keep_short().await.unwrap();
+                io.sleep(std::time::Duration::from_millis(5)).await;
+            }
+            let (snapshots, start) = kept(&io, &quorum, &dir).await;
+            assert_eq!((snapshots, start > Offset::ZERO), (expected, expected == 1), "{name}");
+        }
     });
 }

@@ -13,9 +13,13 @@ use crate::record::{BatchHeader, Batches, ControlRecordType};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Log bytes read at once when the metadata are loaded.
 const READ_BYTES: u64 = 1 << 20;
+
+/// Metadata that cannot be written down now are not tried more often, whatever the policy says.
+const LEAST_INTERVAL_MS: u64 = 1_000;
 
 /// Path of the metadata log's directory.
 pub(super) fn partition_dir(log_dir: &Path) -> PathBuf {
@@ -148,6 +152,12 @@ impl SingleVoter {
         self.unsnapped_bytes = 0;
         tracing::info!(path = %written.path.display(), "wrote a snapshot of the metadata");
         self.remove_superfluous().await
+    }
+
+    /// When a snapshot is due by time.
+    pub(super) fn snapshot_due(&self) -> Option<Mono> {
+        let is_wanted = self.policy.interval_ms > 0 && self.unsnapped_bytes > 0;
+        is_wanted.then(|| self.snapped_at.after(Duration::from_millis(self.policy.interval_ms.max(LEAST_INTERVAL_MS))))
     }
 
     async fn remove_superfluous(&self) -> Result<(), QuorumError> {

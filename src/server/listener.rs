@@ -5,6 +5,7 @@
 //! one core, found by the address, and no lock.
 
 use super::registry::Registry;
+use crate::config::LiveConfig;
 use crate::io::{Accepted, Io, Listener, Mono, Sender};
 use crate::shard::Shards;
 use std::cell::RefCell;
@@ -54,44 +55,69 @@ fn address_of(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 
-/// Connections of each core, and when the next may be made: the only numbers that cores share.
+/// Connections of each core and listener, and when the next may be made: the only numbers that cores share.
 pub(super) struct Loads {
     per_core: Vec<AtomicUsize>,
     /// Nanoseconds of the clock.
     next: AtomicU64,
+    listeners: BTreeMap<String, OfListener>,
+}
+
+/// The same of one listener.
+#[derive(Default)]
+struct OfListener {
+    open: AtomicUsize,
+    next: AtomicU64,
 }
 
 impl Loads {
-    pub(super) fn new(cores: usize) -> Arc<Self> {
-        Arc::new(Self { per_core: (0..cores).map(|_| AtomicUsize::new(0)).collect(), next: AtomicU64::new(0) })
+    pub(super) fn new<'a>(cores: usize, listeners: impl Iterator<Item = &'a str>) -> Arc<Self> {
+        Arc::new(Self {
+            per_core: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+            next: AtomicU64::new(0),
+            listeners: listeners.map(|name| (name.to_owned(), OfListener::default())).collect(),
+        })
     }
 
-    /// Counts a new connection for the least loaded core, the accepting one if it is among them; `None` if the broker has
-    /// `max_connections` already.
-    fn place(&self, here: usize, max_connections: usize) -> Option<usize> {
+    fn of(&self, listener: &str) -> &OfListener {
+        self.listeners.get(listener).expect("a connection comes in by a listener of the configuration")
+    }
+
+    /// Counts a new connection for the least loaded core, the accepting one if it is among them.
+    ///
+    /// # Errors
+    /// Which limit is reached: that of the broker, or that of the listener.
+    fn place(&self, here: usize, listener: &str, max_connections: usize, max_of_listener: usize) -> Result<usize, &'static str> {
         let loads: Vec<usize> = self.per_core.iter().map(|load| load.load(Ordering::Relaxed)).collect();
         if loads.iter().sum::<usize>() >= max_connections {
-            return None;
+            return Err("max.connections");
         }
-        let least = *loads.iter().min()?;
-        let core = if loads[here] == least { here } else { loads.iter().position(|&load| load == least)? };
+        let one_more = |open: usize| (open < max_of_listener).then(|| open + 1);
+        if self.of(listener).open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return Err("max.connections of its listener");
+        }
+        let least = *loads.iter().min().expect("a broker has cores");
+        let is_least = |core: &usize| loads[*core] == least;
+        let core = Some(here).filter(is_least).or_else(|| (0..loads.len()).find(is_least)).expect("one of them is the least");
         self.per_core[core].fetch_add(1, Ordering::Relaxed);
-        Some(core)
-    }
-
-    /// Takes the place of a connection at a rate; how long to wait for it.
-    fn pace(&self, now: Mono, per_second: u32) -> Duration {
-        let interval = 1_000_000_000 / u64::from(per_second.max(1));
-        let place = |next: u64| next.max(now.0.saturating_sub(SAVED_UP));
-        let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(place(next).saturating_add(interval)));
-        Duration::from_nanos(place(taken.unwrap_or_default()).saturating_sub(now.0))
+        Ok(core)
     }
 
     /// A connection of `core` has ended.
-    pub(super) fn left(&self, core: usize) {
-        let before = self.per_core[core].fetch_sub(1, Ordering::Relaxed);
-        assert!(before > 0, "more connections ended than began");
+    fn left(&self, core: usize, listener: &str) {
+        for open in [&self.per_core[core], &self.of(listener).open] {
+            let before = open.fetch_sub(1, Ordering::Relaxed);
+            assert!(before > 0, "more connections ended than began");
+        }
     }
+}
+
+/// Takes the place of a connection at a rate; how long to wait for it. `next` is when the next may be made.
+fn pace(next: &AtomicU64, now: Mono, per_second: u32) -> Duration {
+    let interval = 1_000_000_000 / u64::from(per_second.max(1));
+    let place = |next: u64| next.max(now.0.saturating_sub(SAVED_UP));
+    let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(place(next).saturating_add(interval)));
+    Duration::from_nanos(place(taken.unwrap_or_default()).saturating_sub(now.0))
 }
 
 /// How many connections each address has, of those that this core counts.
@@ -148,18 +174,18 @@ impl Door {
             addresses.refused += 1;
             return;
         }
-        match self.loads.place(by, live.max_connections) {
-            Some(core) => self.cores[core].send(Handoff::Placed { accepted, listener }),
-            None => {
+        match self.loads.place(by, &listener, live.max_connections, live.limits_of(&listener).max_connections) {
+            Ok(core) => self.cores[core].send(Handoff::Placed { accepted, listener }),
+            Err(limit) => {
                 addresses.leave(address);
-                tracing::warn!(%peer, "refusing a connection: max.connections is reached");
+                tracing::warn!(%peer, "refusing a connection: {limit} is reached");
             }
         }
     }
 
     /// A connection that `core`, this one, has served has ended.
-    pub(super) fn served(&self, core: usize, peer: SocketAddr) {
-        self.loads.left(core);
+    pub(super) fn served(&self, core: usize, peer: SocketAddr, listener: &str) {
+        self.loads.left(core, listener);
         let address = address_of(peer);
         self.cores[counting_core(address, self.cores.len())].send(Handoff::Ended(address));
     }
@@ -190,7 +216,7 @@ pub(super) async fn accept(Accepting { io, listener, name, registry, shards, loa
     loop {
         match listener.accept().await {
             Ok(accepted) => {
-                wait_for_place(&io, &shards, &loads, &registry).await;
+                wait_for_place(&io, &shards, &loads, &registry, &name).await;
                 let to = counting_core(address_of(accepted.peer_addr()), cores.len());
                 cores[to].send(Handoff::Arrived { accepted, listener: name.clone(), by: io.core() });
             }
@@ -206,16 +232,30 @@ pub(super) async fn accept(Accepting { io, listener, name, registry, shards, loa
     }
 }
 
-/// Returns when another connection may be made (`max.connection.creation.rate`). Those that come meanwhile wait in the kernel's queue.
-async fn wait_for_place(io: &Io, shards: &Shards, loads: &Loads, registry: &Registry) {
+/// Returns when another connection may be made (`max.connection.creation.rate`, of the broker and of the listener). Those that come
+/// meanwhile wait in the kernel's queue.
+async fn wait_for_place(io: &Io, shards: &Shards, loads: &Loads, registry: &Registry, listener: &str) {
+    let of_all = |live: &LiveConfig| live.max_connection_creation_rate;
+    keep_pace(io, shards, registry, &loads.next, of_all).await;
+    let of_listener = |live: &LiveConfig| live.limits_of(listener).max_connection_creation_rate;
+    keep_pace(io, shards, registry, &loads.of(listener).next, of_listener).await;
+}
+
+async fn keep_pace(
+    io: &Io,
+    shards: &Shards,
+    registry: &Registry,
+    next: &AtomicU64,
+    rate: impl Fn(&LiveConfig) -> Option<u32>,
+) {
     loop {
-        match shards.live_config().max_connection_creation_rate {
+        match rate(&shards.live_config()) {
             _ if registry.is_stopping() => return,
             None => return,
             // Nobody, until it says something else.
             Some(0) => io.sleep(PACE_STEP).await,
             Some(rate) => {
-                let until = io.now().after(loads.pace(io.now(), rate));
+                let until = io.now().after(pace(next, io.now(), rate));
                 while io.now() < until && !registry.is_stopping() {
                     io.sleep(until.since(io.now()).min(PACE_STEP)).await;
                 }
@@ -250,9 +290,9 @@ mod tests {
 
     #[test]
     fn connections_are_made_at_a_rate_with_a_second_saved_up() {
-        let loads = Loads::new(1);
+        let next = AtomicU64::new(0);
         let at = |ms: u64| Mono(ms * 1_000_000);
-        let waits = |now: u64, count: usize| (0..count).map(|_| loads.pace(at(now), 10).as_millis()).collect::<Vec<_>>();
+        let waits = |now: u64, count: usize| (0..count).map(|_| pace(&next, at(now), 10).as_millis()).collect::<Vec<_>>();
         assert_eq!(waits(5_000, 13), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 200]);
         assert_eq!(waits(5_300, 1), [0], "what was waited for has come");
         assert_eq!(waits(5_300, 2), [100, 200]);
@@ -261,15 +301,21 @@ mod tests {
 
     #[test]
     fn new_connections_go_to_the_least_loaded_core() {
-        let loads = Loads::new(3);
-        assert_eq!(loads.place(1, 5), Some(1));
-        assert_eq!(loads.place(1, 5), Some(0));
-        assert_eq!(loads.place(1, 5), Some(2));
-        loads.left(2);
-        assert_eq!(loads.place(0, 5), Some(2));
-        assert_eq!(loads.place(2, 5), Some(2), "among equals the accepting core");
-        assert_eq!(loads.place(0, 5), Some(0));
-        assert_eq!(loads.place(0, 5), None, "max.connections");
-        assert_eq!(loads.place(0, 6), Some(1), "which may change");
+        let loads = Loads::new(3, ["A", "B"].into_iter());
+        let place = |here: usize, most: usize| loads.place(here, "A", most, usize::MAX).ok();
+        assert_eq!(place(1, 5), Some(1));
+        assert_eq!(place(1, 5), Some(0));
+        assert_eq!(place(1, 5), Some(2));
+        loads.left(2, "A");
+        assert_eq!(place(0, 5), Some(2));
+        assert_eq!(place(2, 5), Some(2), "among equals the accepting core");
+        assert_eq!(place(0, 5), Some(0));
+        assert_eq!(place(0, 5), None, "max.connections");
+        assert_eq!(place(0, 6), Some(1), "which may change");
+        assert_eq!(loads.place(0, "B", 9, 1), Ok(0));
+        assert_eq!(loads.place(0, "B", 9, 1), Err("max.connections of its listener"));
+        assert_eq!(loads.place(0, "A", 9, 7), Ok(1), "the other one has limits of its own");
+        loads.left(0, "B");
+        assert_eq!(loads.place(0, "B", 9, 1), Ok(0));
     }
 }

@@ -134,7 +134,7 @@ impl Broker {
         let inboxes = order_ends.into_iter().zip(handoff_ends).map(|(orders, handoffs)| Inbox { orders, handoffs });
         Self {
             seats: Seats::new(cores),
-            loads: Loads::new(cores),
+            loads: Loads::new(cores, config.listeners.iter().map(|listener| listener.name.as_str())),
             inboxes: Handover::new(inboxes),
             config: Arc::new(config),
             log_levels: LogLevels::default(),
@@ -358,16 +358,16 @@ fn take(host: &Rc<Host>, door: &Rc<Door>, accepted: Accepted, listener: &Arc<str
     let (io, peer) = (host.io.clone(), accepted.peer_addr());
     match accepted.attach(&io) {
         Ok(socket) => {
-            let (host, door) = (host.clone(), door.clone());
-            let connection = Connection::new(peer, listener);
+            let (host, door, listener) = (host.clone(), door.clone(), listener.clone());
+            let connection = Connection::new(peer, &listener);
             io.clone().spawn(async move {
                 serve(host, socket, connection).await;
-                door.served(io.core(), peer);
+                door.served(io.core(), peer, &listener);
             });
         }
         Err(error) => {
             tracing::error!(%peer, %error, "cannot take a connection");
-            door.served(io.core(), peer);
+            door.served(io.core(), peer, listener);
         }
     }
 }

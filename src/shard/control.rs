@@ -13,11 +13,13 @@ use crate::controller::{self, BrokerRegistration, Command, Endpoint, MetadataDel
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
 use crate::quorum::{OpenQuorum, Quorum, QuorumError, is_clean_restart};
+use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -119,7 +121,7 @@ impl Control {
     /// Decides what comes, until the broker stops.
     pub(super) async fn run(mut self) {
         let core = self.core.clone();
-        while let Some(waiting) = core.next_decision().await {
+        while let Some(waiting) = self.next_decision().await {
             let (command, mutations, asker) = waiting.into_command(&core);
             let mut decided = self.quorum.execute_within(command, core.allowance(mutations)).await;
             if let Ok(executed) = &mut decided {
@@ -136,8 +138,7 @@ impl Control {
                         core.publish(executed.image, Arc::new(executed.delta)).await;
                     }
                     asker.answer(executed.reply);
-                    if let Err(error) = self.quorum.keep_short().await {
-                        core.fail(&format!("a snapshot of the metadata cannot be written: {error}"));
+                    if !self.keep_short().await {
                         break;
                     }
                 }
@@ -157,6 +158,30 @@ impl Control {
         }
         core.control_ended.set(true);
         core.changed.notify_all();
+    }
+
+    /// The next thing to decide. What is due by time is done while nothing comes. `None` when the broker stops, or cannot go on.
+    async fn next_decision(&mut self) -> Option<Waiting> {
+        let core = self.core.clone();
+        loop {
+            let Some(due) = self.quorum.snapshot_due() else { return core.next_decision().await };
+            let (decision, due) = (pin!(core.next_decision()), pin!(core.io.sleep_until(due)));
+            if let Either::Left((decision, _)) = select(decision, due).await {
+                return decision;
+            }
+            if !self.keep_short().await {
+                return None;
+            }
+        }
+    }
+
+    /// Whether the broker can go on.
+    async fn keep_short(&mut self) -> bool {
+        let kept = self.quorum.keep_short().await;
+        if let Err(error) = &kept {
+            self.core.fail(&format!("a snapshot of the metadata cannot be written: {error}"));
+        }
+        kept.is_ok()
     }
 }
 

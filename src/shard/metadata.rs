@@ -49,6 +49,7 @@ impl Core {
         wanted: impl Iterator<Item = (TopicId, PartitionIndex)>,
     ) -> Vec<Assigned> {
         let dynamic = self.dynamic_configs(image);
+        let live = LiveConfig::resolve(&self.config, &dynamic);
         let mut config: Option<(TopicId, TopicConfig)> = None;
         let mut found = Vec::new();
         for (topic_id, index) in wanted {
@@ -68,7 +69,7 @@ impl Core {
                 name: TopicPartition::new(topic.name.clone(), index),
                 assignment: assignment(partition),
                 directory: directory(partition, self.broker_id()),
-                log_config: log_config(&resolved),
+                log_config: log_config(&resolved, &live),
                 min_insync_replicas: resolved.min_insync_replicas,
             });
             config = Some((topic_id, resolved));
@@ -127,8 +128,8 @@ fn directory(partition: &controller::Partition, broker: BrokerId) -> TopicId {
     place.and_then(|place| partition.directories.get(place)).copied().unwrap_or(DIRECTORY_UNASSIGNED)
 }
 
-/// What a log needs of its topic's configuration.
-fn log_config(topic: &TopicConfig) -> LogConfig {
+/// What a log needs of its topic's configuration, and of the broker's.
+fn log_config(topic: &TopicConfig, live: &LiveConfig) -> LogConfig {
     LogConfig {
         segment_bytes: topic.segment_bytes,
         segment_ms: topic.segment_ms,
@@ -147,5 +148,6 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         min_compaction_lag_ms: topic.min_compaction_lag_ms,
         max_compaction_lag_ms: topic.max_compaction_lag_ms,
         delete_retention_ms: topic.delete_retention_ms,
+        producer_id_expiration_ms: live.producer_id_expiration_ms,
     }
 }

@@ -42,6 +42,8 @@ mod quota;
 mod read;
 mod requests;
 mod settings;
+#[cfg(all(test, feature = "sim"))]
+mod settings_tests;
 mod start;
 mod statistics;
 mod stop;

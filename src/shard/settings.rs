@@ -34,6 +34,8 @@ pub struct Settings {
     pub flush_check_interval: Duration,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
+    /// `log.initial.task.delay.ms`: when the tasks of the logs (checkpoints, flush, retention) run for the first time.
+    pub initial_task_delay: Option<Duration>,
     /// `log.cleaner.enable`.
     pub cleaner_enable: bool,
     /// `producer.id.expiration.check.interval.ms`.
@@ -84,6 +86,7 @@ impl From<&BrokerConfig> for Settings {
             high_watermark_checkpoint_interval: duty(config.replica_high_watermark_checkpoint_interval_ms()),
             flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
+            initial_task_delay: config.log_initial_task_delay_ms().map(|ms| Duration::from_millis(ms.max(0) as u64)),
             cleaner_enable: config.log_cleaner_enable(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
             quota_windows: windows(config.quota_window_num(), config.quota_window_size_seconds()),

@@ -121,13 +121,18 @@ pub(super) async fn values(io: &Io, result: &FetchResult) -> Vec<(i64, String)> 
 
 /// Creates the topic `events`; its id.
 pub(super) async fn with_topic(shards: &Shards, partitions: i32, configs: &[(&str, &str)]) -> TopicId {
+    create_topic(shards, "events", partitions, configs).await
+}
+
+/// Creates a topic; its id.
+pub(super) async fn create_topic(shards: &Shards, name: &str, partitions: i32, configs: &[(&str, &str)]) -> TopicId {
     let config = |&(name, value): &(&str, &str)| CreatableTopicConfig {
         name: name.into(),
         value: Some(value.into()),
         ..CreatableTopicConfig::default()
     };
     let topic = CreatableTopic {
-        name: "events".into(),
+        name: name.into(),
         num_partitions: partitions,
         replication_factor: 1,
         configs: configs.iter().map(config).collect(),

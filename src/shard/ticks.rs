@@ -26,15 +26,18 @@ impl Core {
             if kind == CheckpointKind::LogStart && self.io.planted("log start forgotten") {
                 continue;
             }
-            self.every(interval, async move |core: Rc<Self>| {
+            let first = if kind == CheckpointKind::HighWatermark { interval } else { self.first_task(interval) };
+            self.every_after(first, interval, async move |core: Rc<Self>| {
                 // Waited for, so that a slow device is not asked twice.
                 for written in core.send_offsets(kind) {
                     let _ = written.await;
                 }
             });
         }
-        self.every(settings.flush_check_interval, async |core: Rc<Self>| core.for_all(flush_if_due).await);
-        self.every(settings.retention_check_interval, async |core: Rc<Self>| core.for_all(apply_retention).await);
+        let interval = settings.flush_check_interval;
+        self.every_after(self.first_task(interval), interval, async |core: Rc<Self>| core.for_all(flush_if_due).await);
+        let interval = settings.retention_check_interval;
+        self.every_after(self.first_task(interval), interval, async |core: Rc<Self>| core.for_all(apply_retention).await);
         self.every(OPEN_FILES_INTERVAL, async |core: Rc<Self>| core.bound_open_files().await);
         self.every(settings.offsets_retention_check_interval, async |core: Rc<Self>| core.expire_group_offsets().await);
         self.every(settings.producer_id_expiration_check_interval, async |core: Rc<Self>| {
@@ -76,12 +79,23 @@ impl Core {
     }
 
     pub(super) fn every(self: &Rc<Self>, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {
+        self.every_after(interval, interval, duty);
+    }
+
+    fn every_after(self: &Rc<Self>, first: Duration, interval: Duration, duty: impl AsyncFn(Rc<Self>) + 'static) {
         let core = self.clone();
         self.io.spawn(async move {
-            while core.sleep(|_| interval).await {
+            let mut wait = first;
+            while core.sleep(|_| wait).await {
                 duty(core.clone()).await;
+                wait = interval;
             }
         });
+    }
+
+    /// When a task of the logs that runs at an interval runs for the first time.
+    fn first_task(&self, interval: Duration) -> Duration {
+        self.settings.initial_task_delay.unwrap_or(interval)
     }
 
     /// Sleeps in steps, so that a stop, and another interval, are noticed soon; whether the broker goes on.

@@ -1,7 +1,7 @@
 //! Limits of connections and sizes of sockets: what is set is felt.
 
 use crate::LIMIT;
-use crate::support::broker::{Broker, Kind};
+use crate::support::broker::{Broker, Kind, free_port};
 use crate::support::client::Client;
 use bytes::Bytes;
 use flumen::protocol::frame::encode_request;
@@ -23,9 +23,13 @@ const FETCH: i16 = 11;
 
 /// A connection from an address of this machine, if the broker answers on it.
 fn served(broker: &Broker, from: Ipv4Addr) -> Option<TcpStream> {
+    served_at(broker.address(), from)
+}
+
+fn served_at(address: SocketAddr, from: Ipv4Addr) -> Option<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-    socket.connect_timeout(&broker.address().into(), LIMIT).ok()?;
+    socket.connect_timeout(&address.into(), LIMIT).ok()?;
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(&ASK).ok()?;
@@ -35,9 +39,13 @@ fn served(broker: &Broker, from: Ipv4Addr) -> Option<TcpStream> {
 
 /// So many connections; one that has just ended may count for a moment.
 fn hold(broker: &Broker, from: Ipv4Addr, count: usize) -> Vec<TcpStream> {
+    hold_at(broker.address(), from, count)
+}
+
+fn hold_at(address: SocketAddr, from: Ipv4Addr, count: usize) -> Vec<TcpStream> {
     let deadline = Instant::now() + LIMIT;
     let one = |number: usize| loop {
-        if let Some(stream) = served(broker, from) {
+        if let Some(stream) = served_at(address, from) {
             return stream;
         }
         assert!(Instant::now() < deadline, "connection {number} from {from} is refused");
@@ -48,9 +56,14 @@ fn hold(broker: &Broker, from: Ipv4Addr, count: usize) -> Vec<TcpStream> {
 
 /// Sets a config of all brokers, on a connection that may have to wait for its place.
 fn set(broker: &Broker, name: &str, value: &str) -> Client {
-    const ALL_BROKERS: i8 = 4;
+    set_of(broker, "", name, value)
+}
+
+/// The same of the broker of this id.
+fn set_of(broker: &Broker, id: &str, name: &str, value: &str) -> Client {
+    const BROKER: i8 = 4;
     let config = AlterableConfig { name: name.into(), config_operation: 0, value: Some(value.into()) };
-    let resource = AlterConfigsResource { resource_type: ALL_BROKERS, resource_name: "".into(), configs: vec![config] };
+    let resource = AlterConfigsResource { resource_type: BROKER, resource_name: id.into(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let deadline = Instant::now() + LIMIT;
     loop {
@@ -101,6 +114,35 @@ fn connections_are_made_at_a_rate() {
     let _client = set(&broker, "max.connection.creation.rate", "2147483647");
     let free = time(&broker);
     assert!(free < limited, "60 connections took {free:?}, and {limited:?} with a limit");
+}
+
+#[test]
+fn a_listener_has_limits_of_its_own() {
+    let mut broker = Broker::start_kind(Kind::Flumen, &[("flumen.cores", "2")]);
+    broker.stop();
+    let side = SocketAddr::from((ONE, free_port()));
+    let listeners = format!("PLAINTEXT://{},SIDE://{side}", broker.bootstrap());
+    for (key, value) in [
+        ("listeners", listeners.as_str()),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SIDE:PLAINTEXT"),
+        ("listener.name.side.max.connections", "2"),
+    ] {
+        broker.set(key, value);
+    }
+    broker.restart();
+    let mut held = hold_at(side, ONE, 2);
+    assert!(served_at(side, ONE).is_none(), "the third");
+    let others = hold(&broker, ONE, 5);
+    let client = set_of(&broker, "1", "listener.name.side.max.connections", "40");
+    held.extend(hold_at(side, ONE, 38));
+    assert!(served_at(side, ONE).is_none(), "the next one");
+    assert!(broker.log().contains("max.connections of its listener is reached"), "the log says why");
+    drop((held, others, client));
+    let _client = set_of(&broker, "1", "listener.name.side.max.connection.creation.rate", "20");
+    let begun = Instant::now();
+    let _held = hold_at(side, ONE, 40);
+    let limited = begun.elapsed();
+    assert!(limited > Duration::from_millis(700), "40 connections took {limited:?}");
 }
 
 /// Bytes that the kernel holds at the broker's end of a connection: to be sent, and to be read.

@@ -1,5 +1,6 @@
 //! What the people who run a broker see of it: `flumen check`, the systemd unit, metrics and health, and what becomes of its settings.
 
+mod identity;
 mod limits;
 mod settings;
 #[path = "../support/mod.rs"]

@@ -26,6 +26,7 @@ const PRODUCE: i16 = 12;
 
 const UNKNOWN_TOPIC: i16 = 3;
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 const INVALID_SESSION_TIMEOUT: i16 = 26;
 const INVALID_TIMESTAMP: i16 = 32;
 const INVALID_REPLICATION_FACTOR: i16 = 38;
@@ -64,7 +65,7 @@ pub fn produce(client: &mut Client, topic: &str, values: &[&[u8]]) -> PartitionP
     produce_batch(client, topic, batch(now_ms(), values))
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < deadline, "{what} did not happen");
@@ -107,19 +108,31 @@ fn topics_come_and_stay_as_the_settings_say() {
     assert_eq!(refused.topics[0].error_code, INVALID_REPLICATION_FACTOR, "there is one broker");
 }
 
+/// Keys and values of a broker, or of a topic.
+type Configs = &'static [(&'static str, &'static str)];
+
 #[test]
 fn timestamps_are_judged_or_replaced() {
-    let minute = [("log.message.timestamp.before.max.ms", "60000"), ("log.message.timestamp.after.max.ms", "60000")];
-    let (_broker, mut client) = start(&minute);
-    create(&mut client, "judged", 1, &[]);
-    for (shift, error) in [(0, 0), (-30_000, 0), (-120_000, INVALID_TIMESTAMP), (120_000, INVALID_TIMESTAMP)] {
-        let answer = produce_batch(&mut client, "judged", batch(now_ms() + shift, &[b"x"]));
-        assert_eq!((answer.error_code, answer.log_append_time_ms), (error, -1), "{shift} ms from now");
+    let judging: [(Configs, Configs); 2] = [
+        (&[("log.message.timestamp.before.max.ms", "60000"), ("log.message.timestamp.after.max.ms", "60000")], &[]),
+        (&[], &[("message.timestamp.before.max.ms", "60000"), ("message.timestamp.after.max.ms", "60000")]),
+    ];
+    for (settings, configs) in judging {
+        let (_broker, mut client) = start(settings);
+        create(&mut client, "judged", 1, configs);
+        for (shift, error) in [(0, 0), (-30_000, 0), (-120_000, INVALID_TIMESTAMP), (120_000, INVALID_TIMESTAMP)] {
+            let answer = produce_batch(&mut client, "judged", batch(now_ms() + shift, &[b"x"]));
+            assert_eq!((answer.error_code, answer.log_append_time_ms), (error, -1), "{shift} ms from now, {configs:?}");
+        }
     }
-    let (_broker, mut client) = start(&[("log.message.timestamp.type", "LogAppendTime")]);
-    create(&mut client, "replaced", 1, &[]);
-    let answer = produce_batch(&mut client, "replaced", batch(1, &[b"x"]));
-    assert!(answer.error_code == 0 && (now_ms() - answer.log_append_time_ms).abs() < 60_000, "{answer:?}");
+    let replacing: [(Configs, Configs); 2] =
+        [(&[("log.message.timestamp.type", "LogAppendTime")], &[]), (&[], &[("message.timestamp.type", "LogAppendTime")])];
+    for (settings, configs) in replacing {
+        let (_broker, mut client) = start(settings);
+        create(&mut client, "replaced", 1, configs);
+        let answer = produce_batch(&mut client, "replaced", batch(1, &[b"x"]));
+        assert!(answer.error_code == 0 && (now_ms() - answer.log_append_time_ms).abs() < 60_000, "{answer:?}");
+    }
 }
 
 /// Words of a small language, so that it matters how hard somebody looks for repetitions.
@@ -136,26 +149,31 @@ fn prose(bytes: usize) -> Vec<u8> {
 #[test]
 fn records_are_compressed_as_hard_as_the_settings_say() {
     let values = prose(600_000);
-    let size = |settings: &[(&str, &str)]| {
-        let (_broker, mut client) = start(settings);
-        create(&mut client, "packed", 1, &[]);
-        assert_eq!(produce(&mut client, "packed", &[&values]).error_code, 0);
-        let id = client.topic_id("packed").unwrap().unwrap();
-        client.fetch(id, &[(0, 0)], 1 << 20, 500).unwrap()[0].bytes
+    // The keys of the broker and of the topic have the same names.
+    let sizes = |configs: &[(&str, &str)]| {
+        [(configs, &[][..]), (&[][..], configs)].map(|(settings, configs)| {
+            let (_broker, mut client) = start(settings);
+            create(&mut client, "packed", 1, configs);
+            assert_eq!(produce(&mut client, "packed", &[&values]).error_code, 0);
+            let id = client.topic_id("packed").unwrap().unwrap();
+            client.fetch(id, &[(0, 0)], 1 << 20, 500).unwrap()[0].bytes
+        })
     };
-    assert!(size(&[]) > values.len(), "as the producer sent it");
+    assert!(sizes(&[])[0] > values.len(), "as the producer sent it");
     for (codec, fast, hard) in [("gzip", "1", "9"), ("zstd", "1", "19")] {
         let key = format!("compression.{codec}.level");
-        let [fast, hard] = [fast, hard].map(|level| size(&[("compression.type", codec), (key.as_str(), level)]));
-        assert!(hard < fast && fast < values.len(), "{codec}: {hard} and {fast} of {}", values.len());
+        let [fast, hard] = [fast, hard].map(|level| sizes(&[("compression.type", codec), (key.as_str(), level)]));
+        for (fast, hard) in fast.into_iter().zip(hard) {
+            assert!(hard < fast && fast < values.len(), "{codec}: {hard} and {fast} of {}", values.len());
+        }
     }
 }
 
 #[test]
 fn segments_and_their_indexes_are_as_large_as_the_settings_say() {
-    let index_bytes = |settings: &[(&str, &str)]| {
+    let index_bytes = |settings: Configs, configs: Configs| {
         let (mut broker, mut client) = start(settings);
-        create(&mut client, "cut", 1, &[]);
+        create(&mut client, "cut", 1, configs);
         for _ in 0..30 {
             assert_eq!(produce(&mut client, "cut", &[b"some bytes"]).error_code, 0);
         }
@@ -163,45 +181,58 @@ fn segments_and_their_indexes_are_as_large_as_the_settings_say() {
         broker.stop();
         (segments, files(&broker, "cut", ".index")[0].metadata().unwrap().len())
     };
-    let (segments, sparse) = index_bytes(&[]);
+    let (segments, sparse) = index_bytes(&[], &[]);
     assert_eq!(segments, 1);
-    let (segments, dense) = index_bytes(&[("log.index.interval.bytes", "100")]);
-    assert!(segments == 1 && dense > sparse + 40, "{dense} bytes of index, and {sparse} by default");
-    let (segments, _) = index_bytes(&[("log.index.interval.bytes", "1"), ("log.index.size.max.bytes", "80")]);
-    assert!(segments > 2, "a full index ends its segment: {segments}");
+    let often: [(Configs, Configs); 2] = [(&[("log.index.interval.bytes", "100")], &[]), (&[], &[("index.interval.bytes", "100")])];
+    for (settings, configs) in often {
+        let (segments, dense) = index_bytes(settings, configs);
+        assert!(segments == 1 && dense > sparse + 40, "{dense} bytes of index, and {sparse} by default, {configs:?}");
+    }
+    let small: [(Configs, Configs); 2] = [
+        (&[("log.index.interval.bytes", "1"), ("log.index.size.max.bytes", "80")], &[]),
+        (&[], &[("index.interval.bytes", "1"), ("segment.index.bytes", "80")]),
+    ];
+    for (settings, configs) in small {
+        let (segments, _) = index_bytes(settings, configs);
+        assert!(segments > 2, "a full index ends its segment: {segments}, {configs:?}");
+    }
 
-    let allocated = |settings: &[(&str, &str)]| {
+    let allocated = |settings: Configs, configs: Configs| {
         let (broker, mut client) = start(settings);
-        create(&mut client, "spacious", 1, &[]);
+        create(&mut client, "spacious", 1, configs);
         assert_eq!(produce(&mut client, "spacious", &[b"x"]).error_code, 0);
         files(&broker, "spacious", ".log")[0].metadata().unwrap().blocks() * 512
     };
-    let segment = ("log.segment.bytes", "33554432");
-    assert!(allocated(&[segment, ("log.preallocate", "true")]) >= 32 << 20);
-    assert!(allocated(&[segment]) < 32 << 20);
+    assert!(allocated(&[("log.segment.bytes", "33554432"), ("log.preallocate", "true")], &[]) >= 32 << 20);
+    assert!(allocated(&[], &[("segment.bytes", "33554432"), ("preallocate", "true")]) >= 32 << 20);
+    assert!(allocated(&[("log.segment.bytes", "33554432")], &[]) < 32 << 20);
 }
 
 #[test]
 fn what_is_too_much_goes_and_its_files_stay_for_a_while() {
-    let retained = |delay: &str| {
-        let (broker, mut client) = start(&[
-            ("log.retention.bytes", "1000"),
-            ("log.segment.bytes", "1048576"),
-            ("log.retention.check.interval.ms", "100"),
-            ("log.segment.delete.delay.ms", delay),
-        ]);
-        create(&mut client, "kept", 1, &[]);
+    let retained = |settings: &[(&str, &str)], configs: &[(&str, &str)]| {
+        let (broker, mut client) = start(&[settings, &[("log.retention.check.interval.ms", "100")]].concat());
+        create(&mut client, "kept", 1, configs);
         for _ in 0..4 {
             assert_eq!(produce(&mut client, "kept", &[&[7; 600_000]]).error_code, 0);
         }
         eventually("retention by size", || client.list_offset("kept", 0, -2).unwrap().1 > 0);
         (broker, client)
     };
-    let (broker, _client) = retained("0");
-    eventually("the end of the files", || files(&broker, "kept", ".deleted").is_empty());
-    let (broker, _client) = retained("600000");
+    let both = |delay: &str| {
+        let settings =
+            [("log.retention.bytes", "1000"), ("log.segment.bytes", "1048576"), ("log.segment.delete.delay.ms", delay)];
+        let configs = [("retention.bytes", "1000"), ("segment.bytes", "1048576"), ("file.delete.delay.ms", delay)];
+        [retained(&settings, &[]), retained(&[], &configs)]
+    };
+    for (broker, _client) in both("0") {
+        eventually("the end of the files", || files(&broker, "kept", ".deleted").is_empty());
+    }
+    let kept = both("600000");
     std::thread::sleep(Duration::from_millis(500));
-    assert!(!files(&broker, "kept", ".log.deleted").is_empty());
+    for (broker, _client) in &kept {
+        assert!(!files(broker, "kept", ".log.deleted").is_empty());
+    }
 }
 
 #[test]
@@ -268,6 +299,19 @@ fn join(client: &mut Client, session_timeout_ms: i32) -> i16 {
     once_it_is_there(|| client.call(&request, 3, false).unwrap().error_code)
 }
 
+/// What becomes of an offset that somebody commits who is no member of a group.
+fn commit(client: &mut Client, metadata: &str) -> i16 {
+    let partition = OffsetCommitRequestPartition { committed_metadata: Some(metadata.into()), ..Default::default() };
+    let topic = OffsetCommitRequestTopic { name: "read".into(), partitions: vec![partition], ..Default::default() };
+    let request = OffsetCommitRequest {
+        group_id: "alone".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    once_it_is_there(|| client.call(&request, 8, true).unwrap().topics[0].partitions[0].error_code)
+}
+
 #[test]
 fn groups_have_limits() {
     let (broker, mut client) = start(&[
@@ -281,24 +325,41 @@ fn groups_have_limits() {
     create(&mut client, "read", 1, &[]);
     coordinate(&mut client);
     assert_eq!(join(&mut client, 8000), INVALID_SESSION_TIMEOUT);
-    let mut commit = |metadata: &str| {
-        let partition = OffsetCommitRequestPartition { committed_metadata: Some(metadata.into()), ..Default::default() };
-        let topic = OffsetCommitRequestTopic { name: "read".into(), partitions: vec![partition], ..Default::default() };
-        let request = OffsetCommitRequest {
-            group_id: "alone".into(),
-            generation_id_or_member_epoch: -1,
-            topics: vec![topic],
-            ..Default::default()
-        };
-        once_it_is_there(|| client.call(&request, 8, true).unwrap().topics[0].partitions[0].error_code)
-    };
-    assert_eq!((commit("four"), commit("fives")), (0, OFFSET_METADATA_TOO_LARGE));
+    assert_eq!((commit(&mut client, "four"), commit(&mut client, "fives")), (0, OFFSET_METADATA_TOO_LARGE));
     // What the coordinator has written says by which codec: the lowest three bits of a batch's attributes.
     let log = std::fs::read(&files(&broker, "__consumer_offsets", ".log")[0]).unwrap();
     assert_eq!(log[22] & 7, 1, "gzip");
     assert_eq!(join(&mut client, 7000), 0);
     let mut other = Client::connect(broker.address()).unwrap();
     assert_eq!(join(&mut other, 7000), GROUP_MAX_SIZE_REACHED);
+}
+
+#[test]
+fn the_topic_of_offsets_is_as_the_settings_say() {
+    let (broker, mut client) = start(&[
+        ("offsets.topic.num.partitions", "3"),
+        ("offsets.topic.segment.bytes", "1048576"),
+        ("offset.metadata.max.bytes", "30000"),
+    ]);
+    create(&mut client, "read", 1, &[]);
+    coordinate(&mut client);
+    let topic = metadata(&mut client, "__consumer_offsets").topics.remove(0);
+    assert_eq!(topic.partitions.len(), 3);
+    let words = "x".repeat(30_000);
+    for _ in 0..40 {
+        assert_eq!(commit(&mut client, &words), 0);
+    }
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "log");
+    let segments = |partition: i32| {
+        let entries = std::fs::read_dir(broker.partition_dir("__consumer_offsets", partition)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).filter(is_segment).count()
+    };
+    assert_eq!((0..3).map(segments).sum::<usize>(), 4, "more than a megabyte, all of one group");
+
+    let (broker, mut client) = start(&[("offsets.topic.replication.factor", "2")]);
+    let request = FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..Default::default() };
+    assert_eq!(client.call(&request, 4, true).unwrap().coordinators[0].error_code, COORDINATOR_NOT_AVAILABLE);
+    eventually("a word in the log", || broker.log().contains("groups cannot be served"));
 }
 
 #[test]

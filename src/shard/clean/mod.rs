@@ -3,6 +3,8 @@
 //! The task begins with the first compacted partition of the core. The dirtiest log goes first, one at a time, until none is worth it;
 //! then it waits for `log.cleaner.backoff.ms`. A log that cannot be compacted is left alone and goes on being written and read.
 
+#[cfg(all(test, feature = "sim"))]
+mod settings_tests;
 #[cfg(test)]
 mod tests;
 
