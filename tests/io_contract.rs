@@ -124,14 +124,17 @@ async fn names(io: &Io, directory: &Path) -> Vec<String> {
 async fn small_files_are_read_with_their_names(io: Io, directory: PathBuf) {
     io.create_dir_all(&directory.join("x/y")).await.unwrap();
     let long = "l".repeat(flumen::io::SMALL_FILE as usize);
-    for (name, content) in [("x/empty", String::new()), ("x/long", long.clone()), ("x/longer", long + "!"), ("x/other.log", "log".to_owned())] {
+    for (name, content) in
+        [("x/empty", String::new()), ("x/long", long.clone()), ("x/longer", long + "!"), ("x/other.log", "log".to_owned())]
+    {
         let file = io.open(&directory.join(name), OpenOptions::CREATE).await.unwrap();
         if !content.is_empty() {
             write(&io, &file, 0, &content).await;
         }
     }
     let found = io.read_small_files(&directory.join("x"), |name| !name.ends_with(".log")).await.unwrap();
-    let told: Vec<_> = found.iter().map(|file| (&*file.name, file.is_dir, file.content.as_ref().map(|bytes| bytes.len()))).collect();
+    let told: Vec<_> =
+        found.iter().map(|file| (&*file.name, file.is_dir, file.content.as_ref().map(|bytes| bytes.len()))).collect();
     let expected = [
         ("empty", false, Some(0)),
         ("long", false, Some(flumen::io::SMALL_FILE as usize)),

@@ -235,11 +235,11 @@ mod tests {
     use super::*;
     use crate::stats::Phase;
     use flumen::model::ErrorCode;
+    use flumen::protocol::Chunk;
     use flumen::protocol::frame::AnswerTo;
     use flumen::protocol::generated::offset_commit_response::{
         OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
     };
-    use flumen::protocol::Chunk;
 
     fn committer() -> Committer {
         Committer {
@@ -257,7 +257,8 @@ mod tests {
 
     /// An answer with a partition and an error for each.
     fn answer(correlation_id: i32, partitions: &[(i32, i16)]) -> Bytes {
-        let partition = |&(partition_index, error_code): &(i32, i16)| OffsetCommitResponsePartition { partition_index, error_code };
+        let partition =
+            |&(partition_index, error_code): &(i32, i16)| OffsetCommitResponsePartition { partition_index, error_code };
         let partitions = partitions.iter().map(partition).collect();
         let topic = OffsetCommitResponseTopic { topic_id: TopicId([7; 16]), partitions, ..Default::default() };
         let response = OffsetCommitResponse { topics: vec![topic], ..Default::default() };

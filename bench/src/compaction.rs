@@ -12,11 +12,11 @@ use crate::kafka::{Client, EARLIEST, LATEST, Topic, error_name, fail};
 use crate::report;
 use crate::run::Sample;
 use crate::worker::Failure;
+use flumen::protocol::StrBytes;
 use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use flumen::protocol::generated::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use flumen::protocol::StrBytes;
 use flumen::record::{self, Batches, Record};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -216,16 +216,10 @@ impl<'a> Compaction<'a> {
     }
 
     fn allow(&mut self) -> Result<(), Failure> {
-        let config = AlterableConfig {
-            name: RATIO,
-            config_operation: SET,
-            value: Some(StrBytes::from(self.args.ratio.to_string())),
-        };
-        let resource = AlterConfigsResource {
-            resource_type: TOPIC,
-            resource_name: StrBytes::from(&self.topic.name),
-            configs: vec![config],
-        };
+        let config =
+            AlterableConfig { name: RATIO, config_operation: SET, value: Some(StrBytes::from(self.args.ratio.to_string())) };
+        let resource =
+            AlterConfigsResource { resource_type: TOPIC, resource_name: StrBytes::from(&self.topic.name), configs: vec![config] };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
         let answer = self.client.call(&request, 1)?;
         match answer.responses.iter().find(|one| one.error_code != 0) {

@@ -6,9 +6,7 @@ use crate::worker::Failure;
 use flumen::protocol::StrBytes;
 use flumen::protocol::generated::find_coordinator_request::FindCoordinatorRequest;
 use flumen::protocol::generated::leave_group_request::{LeaveGroupRequest, MemberIdentity};
-use flumen::protocol::generated::offset_fetch_request::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
-};
+use flumen::protocol::generated::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -51,11 +49,8 @@ fn coordinators_of(client: &mut Client, groups: &[StrBytes]) -> Result<BTreeMap<
 /// What a group has committed, by partition; -1 where there is nothing. A coordinator that is loading is waited for. Needs KIP-709
 /// (Kafka 3.0).
 pub fn committed(client: &mut Client, group: &StrBytes, topic: &str, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, Failure> {
-    let asked = OffsetFetchRequestTopics {
-        name: StrBytes::from(topic),
-        partition_indexes: partitions.to_vec(),
-        ..Default::default()
-    };
+    let asked =
+        OffsetFetchRequestTopics { name: StrBytes::from(topic), partition_indexes: partitions.to_vec(), ..Default::default() };
     let asked = OffsetFetchRequestGroup { group_id: group.clone(), topics: Some(vec![asked]), ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![asked], ..Default::default() };
     let deadline = clock::now() + PATIENCE.as_nanos() as u64;

@@ -243,8 +243,7 @@ fn compaction_leaves_the_newest_of_each_key() {
     let configs = "--config cleanup.policy=compact --config min.cleanable.dirty.ratio=1 --config segment.bytes=1048576";
     let load = "--keys 50 --stamped --record-size 1000 --records-per-batch 20 --records 6000";
     broker.run("produce", &format!("--topic t --create --partitions 2 {configs} {load}"));
-    let compact =
-        format!("--topic t --log-dir {} --broker-pid {}", broker.home.path().join("data").display(), broker.child.id());
+    let compact = format!("--topic t --log-dir {} --broker-pid {}", broker.home.path().join("data").display(), broker.child.id());
     let found = broker.run("compaction", &compact);
     let (dirty, clean) = (found["dirty_bytes"].as_u64().unwrap(), found["clean_bytes"].as_u64().unwrap());
     assert!(dirty > 3 << 20 && clean < dirty / 10, "{found}");

@@ -44,7 +44,8 @@ impl Rate {
 
     fn forget(&mut self, windows: Windows, now_ms: u64) {
         let oldest = now_ms.saturating_sub(windows.count as u64 * windows.length_ms);
-        while self.windows.len() >= windows.count.max(1) && self.windows.back().is_some_and(|last| now_ms >= last.begun_ms + windows.length_ms)
+        while self.windows.len() >= windows.count.max(1)
+            && self.windows.back().is_some_and(|last| now_ms >= last.begun_ms + windows.length_ms)
             || self.windows.front().is_some_and(|first| first.begun_ms < oldest)
         {
             self.windows.pop_front();

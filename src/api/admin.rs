@@ -7,13 +7,13 @@ use crate::config::{BrokerConfig, ConfigSource, DynamicConfigs, describe_topic};
 use crate::controller::{Command, Reply};
 use crate::model::{ErrorCode, TopicId};
 use crate::protocol::StrBytes;
-use crate::shard::Stopping;
 use crate::protocol::generated::create_partitions_request::CreatePartitionsRequest;
 use crate::protocol::generated::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::generated::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse};
 use crate::protocol::generated::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::generated::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+use crate::shard::Stopping;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

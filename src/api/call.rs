@@ -11,8 +11,8 @@
 
 use super::{Answer, ApiContext, Connection, Finish};
 use crate::io::{Piece, Turn};
-use crate::shard::{QuotaKind, in_field};
 use crate::protocol::{Chunk, DecodeError, EncodeError, Message, Request, RequestFrame};
+use crate::shard::{QuotaKind, in_field};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -37,7 +37,15 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(context: &Rc<ApiContext>, connection: &Rc<Connection>, request: RequestFrame) -> Self {
         let (context, connection) = (context.clone(), connection.clone());
-        Self { context, connection, request, is_long: Cell::new(false), spent: Cell::default(), wait_ms: Cell::new(0), turn: RefCell::new(None) }
+        Self {
+            context,
+            connection,
+            request,
+            is_long: Cell::new(false),
+            spent: Cell::default(),
+            wait_ms: Cell::new(0),
+            turn: RefCell::new(None),
+        }
     }
 
     /// Version of the request.

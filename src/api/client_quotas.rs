@@ -9,7 +9,9 @@ use crate::protocol::StrBytes;
 use crate::protocol::generated::alter_client_quotas_request::AlterClientQuotasRequest;
 use crate::protocol::generated::alter_client_quotas_response::{self as altered, AlterClientQuotasResponse};
 use crate::protocol::generated::describe_client_quotas_request::{ComponentData, DescribeClientQuotasRequest};
-use crate::protocol::generated::describe_client_quotas_response::{DescribeClientQuotasResponse, EntityData, EntryData, ValueData};
+use crate::protocol::generated::describe_client_quotas_response::{
+    DescribeClientQuotasResponse, EntityData, EntryData, ValueData,
+};
 use std::rc::Rc;
 
 /// How a component is matched: a name, the default, or whatever there is.
@@ -35,15 +37,25 @@ fn answer(image: &MetadataImage, request: &DescribeClientQuotasRequest) -> Descr
             return refused(ErrorCode::InvalidRequest, "Invalid empty entity type.".to_owned());
         }
         if seen.contains(&&**entity_type) {
-            return refused(ErrorCode::InvalidRequest, format!("Entity type {entity_type} cannot appear more than once in the filter."));
+            return refused(
+                ErrorCode::InvalidRequest,
+                format!("Entity type {entity_type} cannot appear more than once in the filter."),
+            );
         }
         if ![USER, CLIENT_ID, IP].contains(&&**entity_type) {
             return refused(ErrorCode::UnsupportedVersion, format!("Unsupported entity type {entity_type}"));
         }
         match (*match_type, r#match) {
-            (EXACT, None) => return refused(ErrorCode::InvalidRequest, "Request specified MATCH_TYPE_EXACT, but set match to null.".to_owned()),
+            (EXACT, None) => {
+                return refused(
+                    ErrorCode::InvalidRequest,
+                    "Request specified MATCH_TYPE_EXACT, but set match to null.".to_owned(),
+                );
+            }
             (EXACT, Some(_)) => {}
-            (DEFAULT | ANY, Some(_)) => return refused(ErrorCode::InvalidRequest, format!("Request specified match type {match_type}, but set a match.")),
+            (DEFAULT | ANY, Some(_)) => {
+                return refused(ErrorCode::InvalidRequest, format!("Request specified match type {match_type}, but set a match."));
+            }
             (DEFAULT | ANY, None) => {}
             (other, _) => return refused(ErrorCode::InvalidRequest, format!("Unknown match type {other}")),
         }
@@ -53,7 +65,14 @@ fn answer(image: &MetadataImage, request: &DescribeClientQuotasRequest) -> Descr
         return refused(ErrorCode::InvalidRequest, "Invalid entity filter component combination, IP filter component should not be used with user or clientId filter component.".to_owned());
     }
     let told = |(entity, values): (&QuotaEntity, &std::sync::Arc<crate::controller::QuotaValues>)| EntryData {
-        entity: entity.iter().map(|(kind, name)| EntityData { entity_type: text(kind), entity_name: name.as_deref().map(text), ..Default::default() }).collect(),
+        entity: entity
+            .iter()
+            .map(|(kind, name)| EntityData {
+                entity_type: text(kind),
+                entity_name: name.as_deref().map(text),
+                ..Default::default()
+            })
+            .collect(),
         values: values.iter().map(|(key, value)| ValueData { key: text(key), value: *value, ..Default::default() }).collect(),
         ..Default::default()
     };

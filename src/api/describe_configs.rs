@@ -4,7 +4,8 @@ use super::Call;
 use super::admin::source_code;
 use super::context::text;
 use crate::config::{
-    BrokerConfig, ConfigEntry, ConfigSource, DynamicConfigs, describe_broker, describe_client_metrics, describe_cluster, describe_topic,
+    BrokerConfig, ConfigEntry, ConfigSource, DynamicConfigs, describe_broker, describe_client_metrics, describe_cluster,
+    describe_topic,
 };
 use crate::controller::{ConfigResource, MetadataImage, Refusal};
 use crate::model::{BrokerId, ErrorCode, validate_topic_name};

@@ -38,11 +38,9 @@ fn answer(outcome: Result<(), Refusal>, names: Vec<StrBytes>, tells_each: bool) 
             results: names.into_iter().filter(|_| tells_each).map(result).collect(),
             ..Default::default()
         },
-        Err(Refusal(code, text)) => UpdateFeaturesResponse {
-            error_code: code.code(),
-            error_message: text.map(Into::into),
-            ..Default::default()
-        },
+        Err(Refusal(code, text)) => {
+            UpdateFeaturesResponse { error_code: code.code(), error_message: text.map(Into::into), ..Default::default() }
+        }
     }
 }
 

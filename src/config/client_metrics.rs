@@ -58,8 +58,7 @@ pub fn validate_client_metrics(configs: &[(&str, &str)]) -> Result<(), (ErrorCod
     for value in &values {
         match value {
             Value::Int(interval) if !INTERVALS_MS.contains(interval) => {
-                let text =
-                    format!("Invalid value {interval} for interval.ms, interval must be between 100 and 3600000 (1 hour)");
+                let text = format!("Invalid value {interval} for interval.ms, interval must be between 100 and 3600000 (1 hour)");
                 return Err((ErrorCode::InvalidRequest, text));
             }
             _ => {}
@@ -89,11 +88,8 @@ pub fn describe_client_metrics(set: &BTreeMap<String, String>) -> Vec<ConfigEntr
     let entry = |key: &KeyDef| {
         let own = set.get(key.name).and_then(|text| key.parse(text).ok());
         let value = own.clone().or_else(|| key.default_value()).map(|value| value.to_string());
-        let synonym = own.map(|_| ConfigSynonym {
-            name: key.name.to_owned(),
-            value: value.clone(),
-            source: ConfigSource::ClientMetrics,
-        });
+        let synonym =
+            own.map(|_| ConfigSynonym { name: key.name.to_owned(), value: value.clone(), source: ConfigSource::ClientMetrics });
         ConfigEntry {
             name: key.name,
             source: synonym.as_ref().map_or(ConfigSource::Default, |synonym| synonym.source),

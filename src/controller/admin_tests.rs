@@ -294,9 +294,8 @@ fn a_broker_says_in_which_directory_its_replica_is() {
     assert_eq!(assign_dirs(&mut world, epoch, 9, &named), (0, vec![0, 100, 3]));
     let after = partition(&world);
     let place = before.replicas.iter().position(|id| id.0 == 1).unwrap();
-    let expected: Vec<_> = (0..before.directories.len())
-        .map(|at| if at == place { TopicId([9; 16]) } else { before.directories[at] })
-        .collect();
+    let expected: Vec<_> =
+        (0..before.directories.len()).map(|at| if at == place { TopicId([9; 16]) } else { before.directories[at] }).collect();
     assert_eq!((&after.directories, after.leader_epoch), (&expected, before.leader_epoch), "the leader leads on");
     let epoch_of_partition = after.partition_epoch;
     assert_eq!(assign_dirs(&mut world, epoch, 9, &[(topic_id, 0)]), (0, vec![0]));

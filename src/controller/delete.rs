@@ -3,9 +3,9 @@
 use super::image::{MetadataImage, Topic};
 use super::{Context, Decision, Refusal, Reply, batches};
 use crate::model::{ErrorCode, TopicId};
-use crate::protocol::{MetadataRecord, StrBytes};
 use crate::protocol::generated::delete_topics_response::DeletableTopicResult;
 use crate::protocol::generated::{DeleteTopicsRequest, DeleteTopicsResponse, RemoveTopicRecord};
+use crate::protocol::{MetadataRecord, StrBytes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Decides on DeleteTopics. Topics are named in `topic_names` (up to version 5) or, each by name or id, in `topics`.

@@ -51,7 +51,8 @@ pub fn assign_dirs(broker: BrokerId, epoch: i64, places: &[(TopicIdPartition, To
         partitions.push(PartitionData { partition_index: id.partition.0 });
     }
     let topic = |(topic_id, partitions)| TopicData { topic_id, partitions };
-    let directory = |(id, topics): (TopicId, BTreeMap<_, _>)| DirectoryData { id, topics: topics.into_iter().map(topic).collect() };
+    let directory =
+        |(id, topics): (TopicId, BTreeMap<_, _>)| DirectoryData { id, topics: topics.into_iter().map(topic).collect() };
     Command::AssignReplicasToDirs(AssignReplicasToDirsRequest {
         broker_id: broker.0,
         broker_epoch: epoch,

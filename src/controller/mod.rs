@@ -37,9 +37,9 @@ mod reassignment;
 mod tests;
 mod topics;
 
+pub use allowance::Allowance;
 pub use apply::{ApplyError, MetadataDelta};
 pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
-pub use allowance::Allowance;
 pub use configs::{CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use directories::assign_dirs;
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
@@ -49,9 +49,10 @@ pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
-    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest,
-    AssignReplicasToDirsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.

@@ -24,8 +24,12 @@ pub type QuotaEntity = BTreeMap<Arc<str>, Option<Arc<str>>>;
 pub type QuotaValues = BTreeMap<Arc<str>, f64>;
 
 /// Keys of users and client ids, and whether their values are whole numbers.
-const CLIENT_KEYS: &[(&str, bool)] =
-    &[("consumer_byte_rate", true), ("controller_mutation_rate", false), ("producer_byte_rate", true), ("request_percentage", false)];
+const CLIENT_KEYS: &[(&str, bool)] = &[
+    ("consumer_byte_rate", true),
+    ("controller_mutation_rate", false),
+    ("producer_byte_rate", true),
+    ("request_percentage", false),
+];
 /// Keys of addresses.
 const IP_KEYS: &[(&str, bool)] = &[("connection_creation_rate", true)];
 
@@ -49,7 +53,8 @@ pub(super) fn alter_client_quotas(image: &MetadataImage, request: &AlterClientQu
         records.clear();
     }
     let nothing = request.validate_only || records.is_empty();
-    let reply = Reply::AlterClientQuotas(request.entries.iter().zip(results).map(|(entry, result)| tell(entry, result)).collect());
+    let reply =
+        Reply::AlterClientQuotas(request.entries.iter().zip(results).map(|(entry, result)| tell(entry, result)).collect());
     Decision { batches: if nothing { vec![] } else { vec![records] }, reply }
 }
 
@@ -234,7 +239,10 @@ mod tests {
         let mut other = World::new(1);
         other.commit(again);
         assert_eq!(told(&other), expected);
-        assert_eq!(alter(&mut world, vec![change(&alice, &[(rate, None), (percent, None), ("consumer_byte_rate", None)])]), (vec![0], 2));
+        assert_eq!(
+            alter(&mut world, vec![change(&alice, &[(rate, None), (percent, None), ("consumer_byte_rate", None)])]),
+            (vec![0], 2)
+        );
         assert_eq!(told(&world), expected[..1]);
     }
 

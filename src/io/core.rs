@@ -1,9 +1,7 @@
 //! A core's handle to its devices.
 
 use super::real::{RealCore, RealRandomness};
-use super::{
-    Counters, DirEntry, DiskSpace, File, FileLock, FoundFile, ListenOptions, Listener, OpenOptions, Socket, Stalls,
-};
+use super::{Counters, DirEntry, DiskSpace, File, FileLock, FoundFile, ListenOptions, Listener, OpenOptions, Socket, Stalls};
 use bytes::Bytes;
 use std::future::Future;
 use std::io::Result;

@@ -124,7 +124,13 @@ impl FutureLog {
     pub async fn begin(log: &LogState, log_dir: &Path) -> Result<Self, LogError> {
         let io = log.io.clone();
         let dir = Rc::new(log_dir.join(future_dir_name(&log.partition, &unique_id(&io))));
-        let loader = Loader { io: io.clone(), dir: dir.clone(), config: (*log.config()).clone(), gaps_below: Offset::ZERO, found: RefCell::default() };
+        let loader = Loader {
+            io: io.clone(),
+            dir: dir.clone(),
+            config: (*log.config()).clone(),
+            gaps_below: Offset::ZERO,
+            found: RefCell::default(),
+        };
         loader.prepare_dir(log.topic_id).await?;
         Ok(Self {
             io,

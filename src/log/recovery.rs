@@ -87,7 +87,8 @@ impl Log {
     pub async fn open(io: Io, open: OpenLog) -> Result<Self, LogError> {
         let dir = Rc::new(open.dir.clone());
         let gaps_below = open.cleaned.unwrap_or(Offset::ZERO);
-        let loader = Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone(), gaps_below, found: RefCell::default() };
+        let loader =
+            Loader { io: io.clone(), dir: dir.clone(), config: open.config.clone(), gaps_below, found: RefCell::default() };
         loader.prepare_dir(open.topic_id).await?;
         let recovered = loader.load(&open).await?;
         let log = Self::assemble(io, open.partition, open.topic_id, dir, open.config, recovered);

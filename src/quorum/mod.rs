@@ -31,8 +31,8 @@ use crate::config::{
     topic_list_default, validate_client_metrics, validate_topic_configs,
 };
 use crate::controller::{
-    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader, MetadataDelta,
-    MetadataImage, decide,
+    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader,
+    MetadataDelta, MetadataImage, decide,
 };
 use crate::io::{Io, Mono};
 use crate::log::LogError;

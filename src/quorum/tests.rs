@@ -4,8 +4,8 @@ use super::*;
 use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION};
 use crate::io::{Topology, start};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
-use crate::protocol::generated::{ConfigRecord, CreateTopicsRequest};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use crate::protocol::generated::{ConfigRecord, CreateTopicsRequest};
 use std::future::Future;
 
 fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
@@ -291,8 +291,7 @@ fn the_log_is_cut_by_time_and_size_as_the_settings_say() {
         }
         assert!(segments(&io, &by_time).await >= 4);
 
-        for (name, settings, expected) in
-            [("size", &[("metadata.log.segment.bytes", "8388608")][..], 2), ("default", &[][..], 1)]
+        for (name, settings, expected) in [("size", &[("metadata.log.segment.bytes", "8388608")][..], 2), ("default", &[][..], 1)]
         {
             let by_size = dir.join(name);
             let mut quorum = open_as_set(&io, &by_size, settings).await;

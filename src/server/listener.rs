@@ -241,13 +241,7 @@ async fn wait_for_place(io: &Io, shards: &Shards, loads: &Loads, registry: &Regi
     keep_pace(io, shards, registry, &loads.of(listener).next, of_listener).await;
 }
 
-async fn keep_pace(
-    io: &Io,
-    shards: &Shards,
-    registry: &Registry,
-    next: &AtomicU64,
-    rate: impl Fn(&LiveConfig) -> Option<u32>,
-) {
+async fn keep_pace(io: &Io, shards: &Shards, registry: &Registry, next: &AtomicU64, rate: impl Fn(&LiveConfig) -> Option<u32>) {
     loop {
         match rate(&shards.live_config()) {
             _ if registry.is_stopping() => return,

@@ -8,7 +8,8 @@ use crate::admin::Admin;
 use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
 use crate::io::{
-    self, Accepted, Finding, Handover, Io, ListenOptions, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology, mailbox,
+    self, Accepted, Finding, Handover, Io, ListenOptions, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology,
+    mailbox,
 };
 use crate::shard::{OpenError, Seats, Shards};
 use crate::telemetry::LogLevels;

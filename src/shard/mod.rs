@@ -56,8 +56,8 @@ mod write;
 pub use crate::controller::MetadataImage;
 pub use crate::record::ValidatedBatch;
 pub use coordinator::{ListedGroup, OFFSETS_TOPIC, WantedOffsets, group_partition};
-pub use quota::{QuotaKind, in_field};
 pub use handle::{MAX_SLICES, Shards, Stopping};
+pub use quota::{QuotaKind, in_field};
 pub use requests::{
     AbortedTransaction, ActiveProducer, ActiveProducers, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,
     FetchPartition, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogDirState, LogSize, ProduceResult,

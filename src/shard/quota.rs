@@ -235,36 +235,34 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::Loader;
+    use crate::model::Offset;
+    use crate::protocol::MetadataRecord;
     use crate::protocol::generated::ClientQuotaRecord;
     use crate::protocol::generated::client_quota_record::EntityData;
 
     fn image(quotas: &[(&[(&str, Option<&str>)], f64)]) -> MetadataImage {
-        let records: Vec<_> = quotas.iter().map(|(entity, value)| {
+        let record = |(entity, value): &(&[(&str, Option<&str>)], f64)| {
             let part = |(kind, name): &(&str, Option<&str>)| EntityData {
                 entity_type: (*kind).into(),
                 entity_name: name.map(Into::into),
                 ..EntityData::default()
             };
-            ClientQuotaRecord {
-                entity: entity.iter().map(part).collect(),
-                key: QuotaKind::Produce.key().into(),
-                value: *value,
-                ..ClientQuotaRecord::default()
-            }
-            .into()
-        });
-        let mut loader = crate::controller::Loader::default();
-        let records: Vec<crate::protocol::MetadataRecord> = records.collect();
-        loader.load(&records, crate::model::Offset(records.len() as i64), 1).unwrap();
+            let entity = entity.iter().map(part).collect();
+            let key = QuotaKind::Produce.key().into();
+            MetadataRecord::from(ClientQuotaRecord { entity, key, value: *value, ..ClientQuotaRecord::default() })
+        };
+        let records: Vec<_> = quotas.iter().map(record).collect();
+        let mut loader = Loader::default();
+        loader.load(&records, Offset(records.len() as i64), 1).unwrap();
         loader.image().clone()
     }
 
     #[test]
     fn the_most_precise_quota_counts_and_tells_clients_apart_by_what_it_names() {
         let bound = |quotas: &[(&[(&str, Option<&str>)], f64)]| {
-            quota_of(&image(quotas), QuotaKind::Produce, "c").map(|quota| {
-                (quota.bound, quota.sharer.user.is_some(), quota.sharer.client.is_some())
-            })
+            quota_of(&image(quotas), QuotaKind::Produce, "c")
+                .map(|quota| (quota.bound, quota.sharer.user.is_some(), quota.sharer.client.is_some()))
         };
         let all: [(&[(&str, Option<&str>)], f64); 8] = [
             (&[(CLIENT_ID, None)], 1.0),

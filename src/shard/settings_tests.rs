@@ -40,11 +40,7 @@ impl Stage {
     }
 
     /// One life of the broker, which is killed when `scenario` has found out what it wants to know.
-    pub(super) fn run<T: 'static>(
-        &self,
-        settings: &[(&str, &str)],
-        scenario: impl AsyncFnOnce(Shards) -> T + 'static,
-    ) -> T {
+    pub(super) fn run<T: 'static>(&self, settings: &[(&str, &str)], scenario: impl AsyncFnOnce(Shards) -> T + 'static) -> T {
         self.run_with(config(Path::new(DATA), settings), scenario)
     }
 
@@ -131,12 +127,7 @@ fn rolls_come_early_by_a_random_part_of_the_jitter() {
         (&[("log.roll.hours", "2")], &[], 2 * HOUR - 1, 0..=0),
         (&[("log.roll.hours", "2"), ("log.roll.jitter.hours", "1")], &[], 90 * MINUTE, 1..=15),
         // The finer unit counts: of an hour, all would be gone by now.
-        (
-            &[("log.roll.hours", "2"), ("log.roll.jitter.hours", "1"), ("log.roll.jitter.ms", "1000")],
-            &[],
-            2 * HOUR - 500,
-            1..=15,
-        ),
+        (&[("log.roll.hours", "2"), ("log.roll.jitter.hours", "1"), ("log.roll.jitter.ms", "1000")], &[], 2 * HOUR - 500, 1..=15),
         (&[], &[("segment.ms", "10000"), ("segment.jitter.ms", "4000")], 8_000, 1..=15),
         (&[], &[("segment.ms", "10000")], 9_999, 0..=0),
     ];
@@ -330,7 +321,8 @@ async fn commit(shards: &Shards) -> Result<Answer, ErrorCode> {
     let partition =
         CommitPartition { partition: place(), topic_id: TopicId::ZERO, offset: 7, leader_epoch: -1, metadata: Arc::from("") };
     let error_without_group = ErrorCode::GroupIdNotFound;
-    ask(shards, Request::Commit(CommitOffsets { caller, partitions: vec![partition], error_without_group, retention_ms: None })).await
+    ask(shards, Request::Commit(CommitOffsets { caller, partitions: vec![partition], error_without_group, retention_ms: None }))
+        .await
 }
 
 fn done() -> Result<Answer, ErrorCode> {
@@ -346,9 +338,15 @@ async fn is_remembered(shards: &Shards) -> bool {
 fn offsets_are_forgotten_when_the_settings_say() {
     for (settings, jumps) in [
         // Within two seconds of the time for which they are kept.
-        ([("offsets.retention.minutes", "2"), ("offsets.retention.check.interval.ms", "1000")], [(110_000, 2_500), (10_000, 2_500)]),
+        (
+            [("offsets.retention.minutes", "2"), ("offsets.retention.check.interval.ms", "1000")],
+            [(110_000, 2_500), (10_000, 2_500)],
+        ),
         // Long over, but nobody looks before a minute has passed.
-        ([("offsets.retention.minutes", "1"), ("offsets.retention.check.interval.ms", "60000")], [(600_000, 30_000), (0, 40_000)]),
+        (
+            [("offsets.retention.minutes", "1"), ("offsets.retention.check.interval.ms", "60000")],
+            [(600_000, 30_000), (0, 40_000)],
+        ),
     ] {
         let stage = Stage::new();
         let inside = stage.clone();
@@ -428,8 +426,11 @@ async fn join(shards: &Shards, session_timeout_ms: i32) -> (ErrorCode, u128) {
 #[test]
 fn members_wait_and_are_waited_for_as_long_as_the_settings_say() {
     let delay = |text: &'static str| {
-        let settings =
-            [("group.initial.rebalance.delay.ms", text), ("group.min.session.timeout.ms", "2000"), ("group.max.session.timeout.ms", "3000")];
+        let settings = [
+            ("group.initial.rebalance.delay.ms", text),
+            ("group.min.session.timeout.ms", "2000"),
+            ("group.max.session.timeout.ms", "3000"),
+        ];
         Stage::new().run(&settings, async move |shards: Shards| {
             with_offsets_topic(&shards, &[]).await;
             for outside in [1_999, 3_001] {
@@ -453,8 +454,14 @@ async fn producers(shards: &Shards) -> usize {
 #[test]
 fn producers_are_forgotten_when_the_settings_say() {
     for (settings, jumps) in [
-        ([("producer.id.expiration.ms", "60000"), ("producer.id.expiration.check.interval.ms", "1000")], [(50_000, 2_500), (10_000, 2_500)]),
-        ([("producer.id.expiration.ms", "1000"), ("producer.id.expiration.check.interval.ms", "60000")], [(0, 30_000), (0, 40_000)]),
+        (
+            [("producer.id.expiration.ms", "60000"), ("producer.id.expiration.check.interval.ms", "1000")],
+            [(50_000, 2_500), (10_000, 2_500)],
+        ),
+        (
+            [("producer.id.expiration.ms", "1000"), ("producer.id.expiration.check.interval.ms", "60000")],
+            [(0, 30_000), (0, 40_000)],
+        ),
     ] {
         let stage = Stage::new();
         let inside = stage.clone();

@@ -77,9 +77,11 @@ impl<'a> Expected<'a> {
 
     /// A line for each test that did something else.
     pub fn complaints(&self, found: &BTreeMap<String, Outcome>) -> Vec<String> {
-        let mut complaints: Vec<String> = self.rows.iter().filter_map(|row| self.complaint(row, found.get(row.name).copied())).collect();
+        let mut complaints: Vec<String> =
+            self.rows.iter().filter_map(|row| self.complaint(row, found.get(row.name).copied())).collect();
         for (name, outcome) in found {
-            if *outcome != Outcome::Passed && !self.rows.iter().any(|row| row.name == name) && !self.is_below_one_that_fails(name) {
+            if *outcome != Outcome::Passed && !self.rows.iter().any(|row| row.name == name) && !self.is_below_one_that_fails(name)
+            {
                 complaints.push(format!("{name}: {outcome:?}, and is not listed"));
             }
         }
@@ -103,7 +105,9 @@ impl<'a> Expected<'a> {
 
     /// Whether it is a subtest of a test that need not pass.
     fn is_below_one_that_fails(&self, name: &str) -> bool {
-        self.rows.iter().any(|row| row.word != Word::Passes && name.strip_prefix(row.name).is_some_and(|rest| rest.starts_with('/')))
+        self.rows
+            .iter()
+            .any(|row| row.word != Word::Passes && name.strip_prefix(row.name).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 
@@ -151,7 +155,15 @@ mod tests {
 
     fn good() -> Vec<(&'static str, Outcome)> {
         let (passed, failed, skipped) = (Outcome::Passed, Outcome::Failed, Outcome::Skipped);
-        vec![("A", passed), ("A/sub", passed), ("B", passed), ("B/new", skipped), ("C", failed), ("C/sub", failed), ("D", skipped)]
+        vec![
+            ("A", passed),
+            ("A/sub", passed),
+            ("B", passed),
+            ("B/new", skipped),
+            ("C", failed),
+            ("C/sub", failed),
+            ("D", skipped),
+        ]
     }
 
     #[test]
@@ -178,8 +190,19 @@ mod tests {
         };
         let (passed, failed, skipped) = (Some(Outcome::Passed), Some(Outcome::Failed), Some(Outcome::Skipped));
         for (name, outcome) in [
-            ("A", failed), ("A", skipped), ("A", None), ("A/sub", failed), ("A/sub", skipped), ("B/new", passed), ("B/new", None),
-            ("C", passed), ("C", None), ("D", passed), ("D", failed), ("E", passed), ("F", failed),
+            ("A", failed),
+            ("A", skipped),
+            ("A", None),
+            ("A/sub", failed),
+            ("A/sub", skipped),
+            ("B/new", passed),
+            ("B/new", None),
+            ("C", passed),
+            ("C", None),
+            ("D", passed),
+            ("D", failed),
+            ("E", passed),
+            ("F", failed),
         ] {
             assert_eq!(after(name, outcome).len(), 1, "{name} {outcome:?}");
         }

@@ -50,7 +50,8 @@ impl Proxy {
                 thread::sleep(TICK);
                 continue;
             }
-            let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap_or_else(|error| panic!("port {}: {error}", self.port));
+            let listener =
+                TcpListener::bind(("127.0.0.1", self.port)).unwrap_or_else(|error| panic!("port {}: {error}", self.port));
             listener.set_nonblocking(true).unwrap();
             self.state.lock().unwrap().listens = true;
             while self.state.lock().unwrap().enabled {

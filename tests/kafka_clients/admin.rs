@@ -174,7 +174,8 @@ fn subscriptions_of_client_metrics_are_kept_and_described() {
     let entity = ["--entity-type", "client-metrics", "--entity-name", "watched"];
     let metrics = "metrics=[org.apache.kafka.producer.,org.apache.kafka.consumer.]";
     alter(&broker, &entity, &["--add-config", &format!("interval.ms=1000,{metrics},match=[client_id=a.*]")]);
-    let expected = [("interval.ms", "1000"), ("match", "client_id=a.*"), ("metrics", &metrics["metrics=[".len()..metrics.len() - 1])];
+    let expected =
+        [("interval.ms", "1000"), ("match", "client_id=a.*"), ("metrics", &metrics["metrics=[".len()..metrics.len() - 1])];
     let are_described = |broker: &Broker| {
         let described = configs(broker, &entity, &["--describe"]);
         expected.iter().all(|(name, value)| {

@@ -72,7 +72,10 @@ fn levels_that_cannot_be_are_refused() {
             &["downgrade", "--feature", "metadata.version=22", "--unsafe"],
             ["Could not downgrade metadata.version to 22.", "Unsafe metadata downgrade is not supported in this version."],
         ),
-        (&["upgrade", "--feature", "metadata.version=28"], ["Could not upgrade metadata.version", "without setting the upgrade type"]),
+        (
+            &["upgrade", "--feature", "metadata.version=28"],
+            ["Could not upgrade metadata.version", "without setting the upgrade type"],
+        ),
         (&["downgrade", "--feature", "metadata.version=30"], ["metadata.version to 30", "only supports versions"]),
         (&["upgrade", "--feature", "no.such=1", "--dry-run"], ["Can not upgrade no.such to 1.", "does not support this feature"]),
         (

@@ -35,7 +35,8 @@ fn with_two_dirs(settings: &[(&str, &str)]) -> (Broker, tempfile::TempDir, [Path
     let dirs = ["first", "second"].map(|name| home.path().join(name));
     dirs.iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
     let both = format!("{},{}", dirs[0].display(), dirs[1].display());
-    let settings: Vec<_> = [("log.dirs", both.as_str()), ("flumen.cores", "2")].into_iter().chain(settings.iter().copied()).collect();
+    let settings: Vec<_> =
+        [("log.dirs", both.as_str()), ("flumen.cores", "2")].into_iter().chain(settings.iter().copied()).collect();
     (Broker::start(&settings), home, dirs)
 }
 
@@ -79,7 +80,8 @@ fn described(client: &mut Client) -> Vec<(String, bool)> {
 
 /// The error of each partition, by topic and index.
 fn alter(client: &mut Client, path: &str, topics: &[(&str, &[i32])]) -> Vec<(String, i32, i16)> {
-    let topic = |(name, partitions): &(&str, &[i32])| AlterReplicaLogDirTopic { name: (*name).into(), partitions: partitions.to_vec() };
+    let topic =
+        |(name, partitions): &(&str, &[i32])| AlterReplicaLogDirTopic { name: (*name).into(), partitions: partitions.to_vec() };
     let dir = AlterReplicaLogDir { path: path.into(), topics: topics.iter().map(topic).collect() };
     let answer = client.call(&AlterReplicaLogDirsRequest { dirs: vec![dir] }, VERSION, true).unwrap();
     let mut errors: Vec<_> = answer
@@ -121,7 +123,8 @@ fn a_partition_moves_while_clients_go_on() {
     let [(source, false)] = &before[..] else { panic!("{before:?}") };
     let other = |path: &str| text(dirs.iter().find(|dir| text(dir) != path).unwrap());
     let target = other(source);
-    let plan = json!({"version": 1, "partitions": [{"topic": TOPIC, "partition": 0, "replicas": [1], "log_dirs": [target.clone()]}]});
+    let plan =
+        json!({"version": 1, "partitions": [{"topic": TOPIC, "partition": 0, "replicas": [1], "log_dirs": [target.clone()]}]});
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), plan.to_string()).unwrap();
     let path = text(file.path());
@@ -167,7 +170,8 @@ fn a_throttled_move_can_be_seen_and_given_up() {
     let before = described(&mut client);
     let [(source, false)] = &before[..] else { panic!("{before:?}") };
     let target = text(dirs.iter().find(|dir| text(dir) != *source).unwrap());
-    let plan = json!({"version": 1, "partitions": [{"topic": TOPIC, "partition": 0, "replicas": [1], "log_dirs": [target.clone()]}]});
+    let plan =
+        json!({"version": 1, "partitions": [{"topic": TOPIC, "partition": 0, "replicas": [1], "log_dirs": [target.clone()]}]});
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), plan.to_string()).unwrap();
     let path = text(file.path());

@@ -99,7 +99,8 @@ fn quotas_are_set_described_and_taken_back() {
     alter(broker, &both, &["--delete-config", "controller_mutation_rate"]);
     assert_eq!(of(&both), None);
 
-    let refused = complaint(broker, "kafka.admin.ConfigCommand", &[&client[..], &["--alter", "--add-config", "no_such_rate=1"]].concat());
+    let refused =
+        complaint(broker, "kafka.admin.ConfigCommand", &[&client[..], &["--alter", "--add-config", "no_such_rate=1"]].concat());
     assert!(refused.contains("no_such_rate"), "{refused}");
     alter(broker, &client, &["--delete-config", "producer_byte_rate,request_percentage"]);
     assert_eq!(of(&client), None);
@@ -144,7 +145,8 @@ fn who_reads_too_much_gets_nothing_for_a_while() {
         let request = FetchRequest { max_wait_ms: 100, min_bytes: 1, max_bytes: 1 << 20, topics, ..Default::default() };
         let answer: FetchResponse = client.call(&request, FETCH_VERSION, true).unwrap();
         assert_eq!(answer.error_code, 0);
-        let bytes: usize = answer.responses.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.records.len()).sum();
+        let bytes: usize =
+            answer.responses.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.records.len()).sum();
         // Each batch has one record.
         (answer.throttle_time_ms, bytes, fetch_offset + (bytes / 8_000) as i64)
     };
@@ -175,7 +177,9 @@ fn who_takes_too_much_time_is_held_off_for_a_second_at_most() {
 
 fn create(client: &mut Client, name: &str, num_partitions: i32, version: i16) -> CreateTopicsResponse {
     let topic = CreatableTopic { name: name.into(), num_partitions, replication_factor: 1, ..Default::default() };
-    client.call(&CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false }, version, version >= 5).unwrap()
+    client
+        .call(&CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false }, version, version >= 5)
+        .unwrap()
 }
 
 #[test]
@@ -185,7 +189,11 @@ fn who_creates_too_many_partitions_is_refused_and_old_clients_wait() {
     assert_eq!((first.topics[0].error_code, first.throttle_time_ms), (0, 0), "a burst may go beyond what is there");
     let second = create(&mut client, "created-1", 1, 7);
     assert_eq!(second.topics[0].error_code, THROTTLING_QUOTA_EXCEEDED);
-    assert!((500..=2_000).contains(&second.throttle_time_ms), "two partitions are paid for in two seconds: {}", second.throttle_time_ms);
+    assert!(
+        (500..=2_000).contains(&second.throttle_time_ms),
+        "two partitions are paid for in two seconds: {}",
+        second.throttle_time_ms
+    );
 
     // It was held off for as long as it was told, so that something is there again.
     let (third, waited) = timed(|| create(&mut client, "created-2", 6, 5));
@@ -195,7 +203,8 @@ fn who_creates_too_many_partitions_is_refused_and_old_clients_wait() {
 
     let mut client = connect("creating");
     let topic = CreatePartitionsTopic { name: "created-0".into(), count: 14, assignments: None };
-    let more = client.call(&CreatePartitionsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false }, 3, true).unwrap();
+    let more =
+        client.call(&CreatePartitionsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false }, 3, true).unwrap();
     assert_eq!(more.results[0].error_code, THROTTLING_QUOTA_EXCEEDED);
     let mut client = connect("creating");
     let topics = vec![DeleteTopicState { name: Some("created-0".into()), ..Default::default() }];

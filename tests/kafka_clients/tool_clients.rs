@@ -115,8 +115,13 @@ fn the_console_tools_parse_and_print_what_they_are_told_to() {
     client.create_and_await("typed", 1, &[]);
     let bootstrap = broker().bootstrap();
     let properties = [
-        "parse.headers=true", "headers.delimiter=;", "headers.separator=&", "headers.key.separator=!", "parse.key=true",
-        "key.separator=|", "null.marker=~",
+        "parse.headers=true",
+        "headers.delimiter=;",
+        "headers.separator=&",
+        "headers.key.separator=!",
+        "parse.key=true",
+        "key.separator=|",
+        "null.marker=~",
     ];
     let mut arguments = vec!["--bootstrap-server", &bootstrap, "--topic", "typed", "--sync", "--request-required-acks", "all"];
     arguments.extend(properties.iter().flat_map(|property| ["--reader-property", property]));
@@ -126,8 +131,14 @@ fn the_console_tools_parse_and_print_what_they_are_told_to() {
     assert_eq!(content, [(Some("key 1"), Some("value 1")), (None, Some("value 2")), (Some("key 3"), None)]);
 
     let properties = [
-        "print.partition=true", "print.offset=true", "print.headers=true", "print.key=true", "print.value=true",
-        "key.separator=/", "headers.separator=&", "null.literal=nothing",
+        "print.partition=true",
+        "print.offset=true",
+        "print.headers=true",
+        "print.key=true",
+        "print.value=true",
+        "key.separator=/",
+        "headers.separator=&",
+        "null.literal=nothing",
     ];
     let print: Vec<&str> = properties.iter().flat_map(|property| ["--formatter-property", property]).collect();
     let read = |from: &[&str]| console(&[&["--topic", "typed"], from, &print[..]].concat());

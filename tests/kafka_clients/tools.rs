@@ -115,8 +115,10 @@ fn the_cluster_is_told() {
     let expected = [vec!["ID", "HOST", "PORT", "RACK", "ENDPOINT_TYPE"], vec!["1", "127.0.0.1", &port, "null", "broker"]];
     assert_eq!(table(&endpoints), expected);
     let endpoints = cluster("list-endpoints", &["--include-fenced-brokers"]);
-    let expected =
-        [vec!["ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE"], vec!["1", "127.0.0.1", &port, "null", "unfenced", "broker"]];
+    let expected = [
+        vec!["ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE"],
+        vec!["1", "127.0.0.1", &port, "null", "unfenced", "broker"],
+    ];
     assert_eq!(table(&endpoints), expected);
 }
 
@@ -178,9 +180,8 @@ fn features_are_told() {
 #[test]
 fn topics_are_managed() {
     let topics = |arguments: &[&str]| lines(broker(), TOPICS, arguments);
-    let create = [
-        "--create", "--topic", "managed", "--partitions", "2", "--replication-factor", "1", "--config", "retention.ms=60000",
-    ];
+    let create =
+        ["--create", "--topic", "managed", "--partitions", "2", "--replication-factor", "1", "--config", "retention.ms=60000"];
     has(&topics(&create), "Created topic managed.");
     let said = complaint(broker(), TOPICS, &create);
     assert!(said.contains("Topic 'managed' already exists"), "{said}");
@@ -219,11 +220,7 @@ fn reassignments_are_planned_and_cancelled() {
     connect().create_and_await("planned", 2, &[]);
     let topics = file_with(r#"{"version":1,"topics":[{"topic":"planned"}]}"#);
     let topics = topics.path().to_str().unwrap();
-    let told = lines(
-        broker(),
-        REASSIGNMENTS,
-        &["--generate", "--topics-to-move-json-file", topics, "--broker-list", "1"],
-    );
+    let told = lines(broker(), REASSIGNMENTS, &["--generate", "--topics-to-move-json-file", topics, "--broker-list", "1"]);
     let plans: Vec<&String> = told.iter().filter(|line| line.starts_with('{')).collect();
     assert_eq!(plans.len(), 2, "how it is, and how it should be: {told:?}");
     for plan in &plans {

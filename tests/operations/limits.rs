@@ -81,8 +81,7 @@ fn set_of(broker: &Broker, id: &str, name: &str, value: &str) -> Client {
 
 #[test]
 fn an_address_has_as_many_connections_as_it_may() {
-    let settings =
-        [("flumen.cores", "2"), ("max.connections.per.ip", "3"), ("max.connections.per.ip.overrides", "127.0.0.2:5")];
+    let settings = [("flumen.cores", "2"), ("max.connections.per.ip", "3"), ("max.connections.per.ip.overrides", "127.0.0.2:5")];
     let broker = Broker::start_kind(Kind::Flumen, &settings);
     let mut held = hold(&broker, ONE, 3);
     assert!(served(&broker, ONE).is_none(), "the fourth");

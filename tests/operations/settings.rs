@@ -183,7 +183,8 @@ fn segments_and_their_indexes_are_as_large_as_the_settings_say() {
     };
     let (segments, sparse) = index_bytes(&[], &[]);
     assert_eq!(segments, 1);
-    let often: [(Configs, Configs); 2] = [(&[("log.index.interval.bytes", "100")], &[]), (&[], &[("index.interval.bytes", "100")])];
+    let often: [(Configs, Configs); 2] =
+        [(&[("log.index.interval.bytes", "100")], &[]), (&[], &[("index.interval.bytes", "100")])];
     for (settings, configs) in often {
         let (segments, dense) = index_bytes(settings, configs);
         assert!(segments == 1 && dense > sparse + 40, "{dense} bytes of index, and {sparse} by default, {configs:?}");

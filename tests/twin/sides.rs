@@ -93,11 +93,13 @@ impl Side {
     /// is awaited.
     pub fn ask_at_once(&mut self, questions: &[Question<'_>]) -> Vec<Result<Tree, String>> {
         let address = self.broker.address();
-        let bodies: Vec<_> = questions.iter().map(|one| tree::write(one.request, one.version, &self.resolved(one.tree))).collect();
+        let bodies: Vec<_> =
+            questions.iter().map(|one| tree::write(one.request, one.version, &self.resolved(one.tree))).collect();
         while self.links.len() < questions.len() {
             self.links.push(Link::default());
         }
-        let sent: Vec<_> = self.links.iter_mut().zip(questions).zip(&bodies).map(|((link, one), body)| link.send(address, one, body)).collect();
+        let sent: Vec<_> =
+            self.links.iter_mut().zip(questions).zip(&bodies).map(|((link, one), body)| link.send(address, one, body)).collect();
         let answers = self.links.iter_mut().zip(questions).zip(sent);
         answers
             .map(|((link, one), sent)| match sent.and_then(|()| link.receive(one)) {

@@ -230,13 +230,7 @@ impl Member {
         }
     }
 
-    fn joined(
-        &mut self,
-        now: u64,
-        answer: &JoinGroupResponse,
-        manners: &Manners,
-        counted: &mut Interval,
-    ) -> Result<(), Failure> {
+    fn joined(&mut self, now: u64, answer: &JoinGroupResponse, manners: &Manners, counted: &mut Interval) -> Result<(), Failure> {
         // A copy, since a string off the wire keeps its whole frame.
         let id = || StrBytes::from(answer.member_id.as_str());
         match ErrorCode::from_code(answer.error_code) {
@@ -257,13 +251,7 @@ impl Member {
         }
     }
 
-    fn synced(
-        &mut self,
-        now: u64,
-        answer: &SyncGroupResponse,
-        manners: &Manners,
-        counted: &mut Interval,
-    ) -> Result<(), Failure> {
+    fn synced(&mut self, now: u64, answer: &SyncGroupResponse, manners: &Manners, counted: &mut Interval) -> Result<(), Failure> {
         if answer.error_code != 0 {
             // A leader has to be told again who its members are.
             return self.refused(now, What::Join, answer.error_code, counted);
@@ -276,14 +264,7 @@ impl Member {
         Ok(())
     }
 
-    fn beaten(
-        &mut self,
-        now: u64,
-        intended: u64,
-        code: i16,
-        manners: &Manners,
-        counted: &mut Interval,
-    ) -> Result<(), Failure> {
+    fn beaten(&mut self, now: u64, intended: u64, code: i16, manners: &Manners, counted: &mut Interval) -> Result<(), Failure> {
         if code == 0 {
             self.then(intended + self.interval(manners), What::Heartbeat);
             return Ok(());

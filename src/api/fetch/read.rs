@@ -6,7 +6,7 @@ use crate::api::Call;
 use crate::io::Mono;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 use crate::protocol::generated::fetch_request::FetchRequest;
-use crate::shard::{QuotaKind, FetchPartition, FetchRead, FetchResult, Isolation, WatchPartition};
+use crate::shard::{FetchPartition, FetchRead, FetchResult, Isolation, QuotaKind, WatchPartition};
 use std::time::Duration;
 
 /// `isolation_level` of a reader that wants committed transactions only.
@@ -24,7 +24,8 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn new(call: &Call, request: &FetchRequest) -> Self {
-        let most_at_once = call.context.shards.most_at_once(QuotaKind::Fetch, call.client_id()).map_or(u64::MAX, |most| most as u64);
+        let most_at_once =
+            call.context.shards.most_at_once(QuotaKind::Fetch, call.client_id()).map_or(u64::MAX, |most| most as u64);
         let max_bytes = bytes(request.max_bytes).min(bytes(call.context.config.fetch_max_bytes())).min(most_at_once);
         Self {
             max_bytes,

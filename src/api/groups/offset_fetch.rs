@@ -9,12 +9,12 @@ use crate::controller::MetadataImage;
 use crate::group::{Committed, GroupId};
 use crate::model::{ErrorCode, PartitionIndex, TopicId, TopicPartition};
 use crate::protocol::StrBytes;
-use crate::shard::WantedOffsets;
 use crate::protocol::generated::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::protocol::generated::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
+use crate::shard::WantedOffsets;
 use std::rc::Rc;
 
 /// Several groups a request from this version on (KIP-709).

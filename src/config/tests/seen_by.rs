@@ -199,7 +199,8 @@ fn the_effect_of_every_honoured_key_is_seen_by_a_test() {
 
 #[test]
 fn only_a_test_is_taken_for_one() {
-    let source = "#[test]\nfn one() {}\n\nfn two() {}\n    #[test]\n    #[ignore]\n    fn three() {}\n#[cfg(test)]\nfn four() {}\n";
+    let source =
+        "#[test]\nfn one() {}\n\nfn two() {}\n    #[test]\n    #[ignore]\n    fn three() {}\n#[cfg(test)]\nfn four() {}\n";
     let found = ["one", "two", "three", "four", "five", "on"].map(|name| has_test(source, name));
     assert_eq!(found, [true, false, true, false, false, false]);
 }

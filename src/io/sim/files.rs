@@ -162,7 +162,11 @@ impl SimCore {
         Ok(children.map(|(name, entry)| DirEntry { name: name.to_owned(), is_dir: is_dir(entry) }).collect())
     }
 
-    pub(in crate::io) async fn read_small_files(self: &Rc<Self>, path: &Path, wanted: fn(&str) -> bool) -> Result<Vec<FoundFile>> {
+    pub(in crate::io) async fn read_small_files(
+        self: &Rc<Self>,
+        path: &Path,
+        wanted: fn(&str) -> bool,
+    ) -> Result<Vec<FoundFile>> {
         let mut found = Vec::new();
         for DirEntry { name, is_dir } in self.read_dir(path).await? {
             let is_wanted = !is_dir && wanted(&name);

@@ -114,7 +114,8 @@ impl Moves {
     /// are on the device.
     pub(super) fn listed_in(&self, dir: usize) -> Vec<(Rc<Partition>, Offset)> {
         let all = self.all.borrow();
-        let listed = all.values().filter(|moving| moving.is_listed.get() && moving.target == dir && moving.partition.dir() != dir);
+        let listed =
+            all.values().filter(|moving| moving.is_listed.get() && moving.target == dir && moving.partition.dir() != dir);
         let with_offset = |moving: &Rc<Move>| Some((moving.partition.clone(), moving.future.borrow().as_ref()?.synced_offset()));
         listed.filter_map(with_offset).collect()
     }
