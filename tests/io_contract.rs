@@ -129,7 +129,7 @@ async fn small_files_are_read_with_their_names(io: Io, directory: PathBuf) {
     {
         let file = io.open(&directory.join(name), OpenOptions::CREATE).await.unwrap();
         if !content.is_empty() {
-            write(&io, &file, 0, &content).await;
+            file.write_at(&io, 0, &[content.clone().into()]).await.unwrap();
         }
     }
     let found = io.read_small_files(&directory.join("x"), |name| !name.ends_with(".log")).await.unwrap();

@@ -166,7 +166,7 @@ mod tests {
         let mut rate = Rate::default();
         rate.record(100.0, WINDOWS, 0);
         rate.record(500.0, WINDOWS, 10);
-        assert_eq!(rate.throttle_ms(10.0, WINDOWS, 10), 50_000);
+        assert_eq!(rate.throttle_ms(10.0, WINDOWS, 10), 49_990);
         rate.record(-500.0, WINDOWS, 10);
         assert_eq!(rate.throttle_ms(10.0, WINDOWS, 10), 0);
     }

@@ -54,7 +54,10 @@ fn answer(image: &MetadataImage, request: &DescribeClientQuotasRequest) -> Descr
             }
             (EXACT, Some(_)) => {}
             (DEFAULT | ANY, Some(_)) => {
-                return refused(ErrorCode::InvalidRequest, format!("Request specified match type {match_type}, but set a match."));
+                return refused(
+                    ErrorCode::InvalidRequest,
+                    format!("Request specified match type {match_type}, but set a match."),
+                );
             }
             (DEFAULT | ANY, None) => {}
             (other, _) => return refused(ErrorCode::InvalidRequest, format!("Unknown match type {other}")),

@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn what_is_not_understood_keeps_an_image_from_being_exported() {
         let mut image = full();
-        let quota = crate::protocol::generated::ClientQuotaRecord::default();
-        image.apply(&quota.into(), &mut MetadataDelta::default()).unwrap();
+        let credential = crate::protocol::generated::UserScramCredentialRecord::default();
+        image.apply(&credential.into(), &mut MetadataDelta::default()).unwrap();
         assert!(!image.can_be_exported());
     }
 }

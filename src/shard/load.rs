@@ -101,8 +101,9 @@ impl Core {
             self.seats.enter_dir(dir);
             match self.open_log(assigned, dir, report, progress).await {
                 Ok((log, high_watermark)) => {
-                    let is_named = report.meta.directory_id == assigned.directory;
-                    opened.push(((log.latest_epoch(), log.log_end_offset(), is_named), dir, log, high_watermark));
+                    // Of equals the one that the metadata do not name yet is where it was moving to.
+                    let is_new = report.meta.directory_id != assigned.directory;
+                    opened.push(((log.latest_epoch(), log.log_end_offset(), is_new), dir, log, high_watermark));
                 }
                 Err(error) => return self.open_failed(assigned, dir, &error),
             }

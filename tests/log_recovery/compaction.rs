@@ -390,11 +390,11 @@ const BUGS: [&str; 3] = ["cleaned segment not flushed", "superseded records remo
 fn planted_bugs_are_found() {
     let fails = |work: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err();
     for bug in BUGS {
-        let by_histories = || (0..SEEDS).any(|seed| fails(&|| drop(history(seed, Some(bug)))));
+        let by_histories = || (0..SEEDS).any(|seed| fails(&|| _ = history(seed, Some(bug))));
         let by_steps = || {
             [Crash::Kill, Crash::PowerLoss]
                 .into_iter()
-                .any(|how| (0..500).any(|step| fails(&|| drop(crash_in_round(step, STEP * step as u32, how, Some(bug))))))
+                .any(|how| (0..500).any(|step| fails(&|| _ = crash_in_round(step, STEP * step as u32, how, Some(bug)))))
         };
         assert!(by_steps() || by_histories(), "{bug}");
     }

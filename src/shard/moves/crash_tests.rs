@@ -190,7 +190,11 @@ fn a_device_that_fails_at_any_call_of_a_move_takes_nothing_that_was_acked() {
                 let what = format!("{op:?} after {after}, target {of_target}");
                 let world = World::new(u64::from(after) % 5, Options::default());
                 let (host, known) = (world.add_host("broker", 1), Shared::default());
-                start(&world, host, &known, |shards, known| Box::pin(begin(shards, known, false)));
+                // What a failed sync leaves unflushed may be lost whoever moves.
+                match op {
+                    DiskOp::Sync => start(&world, host, &known, |shards, known| Box::pin(begin(shards, known, true))),
+                    _ => start(&world, host, &known, |shards, known| Box::pin(begin(shards, known, false))),
+                }
                 assert!(world.run_until(LIMIT, || known.borrow().is_asked), "{what}: the first life does not begin");
                 let source = known.borrow().source;
                 // Once, or for as long as the broker lives.
