@@ -29,6 +29,7 @@ fn answer(image: &MetadataImage, request: &DescribeClientQuotasRequest) -> Descr
     let refused = |error: ErrorCode, words: String| DescribeClientQuotasResponse {
         error_code: error.code(),
         error_message: Some(words.into()),
+        entries: None,
         ..Default::default()
     };
     let mut seen: Vec<&str> = Vec::new();

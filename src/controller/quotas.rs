@@ -7,7 +7,7 @@ use crate::protocol::generated::alter_client_quotas_request::{AlterClientQuotasR
 use crate::protocol::generated::client_quota_record::EntityData as RecordEntity;
 use crate::protocol::generated::{ClientQuotaRecord, alter_client_quotas_response as told};
 use crate::protocol::{MetadataRecord, StrBytes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Types of entities.
@@ -36,25 +36,20 @@ const IP_KEYS: &[(&str, bool)] = &[("connection_creation_rate", true)];
 /// Decides on AlterClientQuotas. Each entry fails or succeeds by itself and as a whole.
 pub(super) fn alter_client_quotas(image: &MetadataImage, request: &AlterClientQuotasRequest) -> Decision {
     let mut records: Vec<MetadataRecord> = vec![];
-    let mut results = Vec::with_capacity(request.entries.len());
-    let mut seen: BTreeSet<QuotaEntity> = BTreeSet::new();
+    // As in Kafka, what is named twice is answered once, by what came of the last.
+    let mut results: BTreeMap<QuotaEntity, Result<(), Refusal>> = BTreeMap::new();
     for entry in &request.entries {
-        let altered = entity_of(&entry.entity).and_then(|entity| {
-            if !seen.insert(entity.clone()) {
-                return Err(invalid("the entity is named twice"));
-            }
-            alter(image, &entity, entry)
-        });
-        results.push(altered.map(|altered| records.extend(altered.into_iter().map(MetadataRecord::from))));
+        let entity = entity_of(&entry.entity);
+        let altered = check_entity(&entity).and_then(|()| alter(image, &entity, entry));
+        results.insert(entity, altered.map(|altered| records.extend(altered.into_iter().map(MetadataRecord::from))));
     }
     if records.len() > MAX_RECORDS_PER_BATCH {
         let refusal = Refusal::new(ErrorCode::PolicyViolation, "Unable to perform excessively large batch operation.");
-        results = vec![Err(refusal); request.entries.len()];
+        results.values_mut().for_each(|result| *result = Err(refusal.clone()));
         records.clear();
     }
     let nothing = request.validate_only || records.is_empty();
-    let reply =
-        Reply::AlterClientQuotas(request.entries.iter().zip(results).map(|(entry, result)| tell(entry, result)).collect());
+    let reply = Reply::AlterClientQuotas(results.iter().map(|(entity, result)| tell(entity, result)).collect());
     Decision { batches: if nothing { vec![] } else { vec![records] }, reply }
 }
 
@@ -62,27 +57,27 @@ fn invalid(text: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::InvalidRequest, text)
 }
 
-fn entity_of(parts: &[EntityData]) -> Result<QuotaEntity, Refusal> {
-    if parts.is_empty() {
+/// Of a type that comes twice the last name counts.
+fn entity_of(parts: &[EntityData]) -> QuotaEntity {
+    parts.iter().map(|part| (Arc::from(&*part.entity_type), part.entity_name.as_deref().map(Arc::from))).collect()
+}
+
+fn check_entity(entity: &QuotaEntity) -> Result<(), Refusal> {
+    if entity.is_empty() {
         return Err(invalid("Invalid empty client quota entity"));
     }
-    let mut entity = QuotaEntity::new();
-    for part in parts {
-        if ![USER, CLIENT_ID, IP].contains(&&*part.entity_type) {
-            return Err(invalid(format!("Unhandled client quota entity type: {}", part.entity_type)));
+    for (kind, name) in entity {
+        if ![USER, CLIENT_ID, IP].contains(&&**kind) {
+            return Err(invalid(format!("Unhandled client quota entity type: {kind}")));
         }
-        if part.entity_name.as_deref() == Some("") {
-            return Err(invalid(format!("Empty {} not supported", part.entity_type)));
-        }
-        let before = entity.insert(Arc::from(&*part.entity_type), part.entity_name.as_deref().map(Arc::from));
-        if before.is_some() {
-            return Err(invalid(format!("Invalid client quota entity, contains duplicate entity type: {}", part.entity_type)));
+        if name.as_deref() == Some("") {
+            return Err(invalid(format!("Empty {kind} not supported")));
         }
     }
     if entity.contains_key(IP) && entity.len() > 1 {
         return Err(invalid("Invalid quota entity combination, IP entity should not be used with User or ClientId"));
     }
-    Ok(entity)
+    Ok(())
 }
 
 fn alter(image: &MetadataImage, entity: &QuotaEntity, entry: &EntryData) -> Result<Vec<ClientQuotaRecord>, Refusal> {
@@ -128,20 +123,20 @@ fn judged(keys: &[(&str, bool)], key: &str, value: f64) -> Result<f64, Refusal> 
     Ok(value)
 }
 
-fn tell(entry: &EntryData, result: Result<(), Refusal>) -> told::EntryData {
-    let part = |part: &EntityData| told::EntityData {
-        entity_type: part.entity_type.clone(),
-        entity_name: part.entity_name.clone(),
+fn tell(entity: &QuotaEntity, result: &Result<(), Refusal>) -> told::EntryData {
+    let part = |(kind, name): (&Arc<str>, &Option<Arc<str>>)| told::EntityData {
+        entity_type: StrBytes::from(&**kind),
+        entity_name: name.as_deref().map(StrBytes::from),
         ..told::EntityData::default()
     };
     let (code, message) = match result {
         Ok(()) => (ErrorCode::None, None),
-        Err(Refusal(code, message)) => (code, message),
+        Err(Refusal(code, message)) => (*code, message.as_deref().map(StrBytes::from)),
     };
     told::EntryData {
         error_code: code.code(),
-        error_message: message.as_deref().map(StrBytes::from),
-        entity: entry.entity.iter().map(part).collect(),
+        error_message: message,
+        entity: entity.iter().map(part).collect(),
         ..told::EntryData::default()
     }
 }

@@ -132,7 +132,13 @@ impl Partition {
         match self.decide(core, &batch, acks) {
             Err((error, message)) => {
                 let current_leader = self.leader_hint(error);
-                slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, message) });
+                // As in Kafka, where the log refuses a batch that came to the right broker.
+                let is_logs = matches!(
+                    error,
+                    ErrorCode::OutOfOrderSequenceNumber | ErrorCode::InvalidProducerEpoch | ErrorCode::UnknownProducerId
+                );
+                let log_start_offset = if is_logs { self.log.log_start_offset() } else { Offset(-1) };
+                slot.answer(ProduceResult { current_leader, log_start_offset, ..ProduceResult::failed(error, message) });
             }
             Ok(Decision::Append { acks, leader_epoch }) => self.enqueue(core, batch, acks, leader_epoch, deadline, slot),
             Ok(Decision::Duplicate { acks, base_offset, end, timestamp }) => {

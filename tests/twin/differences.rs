@@ -45,6 +45,12 @@ pub const KNOWN: &[Known] = &[
         why: "a broker key that nobody knows is refused; Apache Kafka keeps it for its plugins",
     },
     Known {
+        request: "DescribeConfigs",
+        path: "Configs.Documentation",
+        is_it: |flumen, kafka| *flumen == Tree::Null && matches!(kafka, Tree::Text(_)),
+        why: "the texts are Apache Kafka's",
+    },
+    Known {
         request: "Produce",
         path: "PartitionResponses.ErrorMessage",
         is_it: |flumen, kafka| (flumen, kafka) == (&Tree::text("<words>"), &Tree::Null),

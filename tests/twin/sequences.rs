@@ -7,6 +7,8 @@ use flumen::protocol::ApiKey;
 use flumen::protocol::api::SERVED;
 use flumen::record::{BatchBuilder, Compression};
 
+/// What a member of the consumer protocol wants: version 0, the topic `three`, no data of its own.
+const SUBSCRIPTION: &[u8] = b"\0\0\0\0\0\x01\0\x05three\xff\xff\xff\xff";
 /// Connections that ask at the same time.
 const AT_ONCE: usize = 6;
 
@@ -205,7 +207,7 @@ struct Story {
 
 impl Story {
     fn join(&self, member: &str) -> Tree {
-        let protocol = Tree::of(&[("Name", Tree::text("range")), ("Metadata", Tree::Bytes(b"what it wants".to_vec()))]);
+        let protocol = Tree::of(&[("Name", Tree::text("range")), ("Metadata", Tree::Bytes(SUBSCRIPTION.to_vec()))]);
         Tree::of(&[
             ("GroupId", self.group.clone()),
             ("SessionTimeoutMs", number(45_000)),

@@ -36,13 +36,6 @@ impl Tree {
             _ => None,
         }
     }
-
-    pub fn number(&self, name: &str) -> Option<i64> {
-        match self.field(name) {
-            Some(Tree::Number(number)) => Some(*number),
-            _ => None,
-        }
-    }
 }
 
 /// The message as bytes in a version. Fields that the tree lacks get their defaults; those that the version lacks are left out.
