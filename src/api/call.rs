@@ -82,9 +82,9 @@ impl Call {
         let mut work = pin!(work);
         let io = &self.context.io;
         poll_fn(|context| {
-            let begun = io.now();
+            let begun = io.held();
             let polled = work.as_mut().poll(context);
-            self.spent.set(self.spent.get() + io.now().since(begun));
+            self.spent.set(self.spent.get() + io.held().saturating_sub(begun));
             polled
         })
         .await

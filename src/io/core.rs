@@ -96,6 +96,12 @@ impl Io {
         each!(&self.kind, Kind, it => it.now())
     }
 
+    /// For how long the running task has had the core: what [`Io::now`] does not tell, since it stands still meanwhile. Nothing in a
+    /// simulation.
+    pub fn held(&self) -> Duration {
+        each!(&self.kind, Kind, it => it.held())
+    }
+
     /// Milliseconds since the Unix epoch, for timestamps in records and files. May jump.
     pub fn wall_clock_ms(&self) -> i64 {
         each!(&self.kind, Kind, it => it.wall_clock_ms())

@@ -129,7 +129,10 @@ fn a_partition_moves_while_clients_go_on() {
     std::fs::write(file.path(), plan.to_string()).unwrap();
     let path = text(file.path());
     let said = tool(&broker, REASSIGN, &["--execute", "--reassignment-json-file", &path]);
-    assert!(said.contains("Successfully started log directory move for: moving-0-1"), "{said}");
+    assert!(
+        said.contains(&format!("Successfully started moving log directory to {target} for replica moving-0 with broker 1")),
+        "{said}"
+    );
     let mut said = String::new();
     eventually("the move", || {
         said = tool(&broker, REASSIGN, &["--verify", "--preserve-throttles", "--reassignment-json-file", &path]);

@@ -1,6 +1,6 @@
 //! Quotas of clients: set with Kafka's own tool, and felt as with Apache Kafka (`FLUMEN_TEST_TARGET=kafka`).
 
-use crate::admin::{alter, configs};
+use crate::admin::{alter, configs, eventually};
 use crate::support::administration::complaint;
 use crate::support::broker::{Broker, Kind};
 use crate::support::client::{Client, produce_request};
@@ -58,6 +58,12 @@ fn batch(bytes: usize) -> Bytes {
     builder.build()
 }
 
+/// Waits until a topic is there that has been asked for.
+fn ready(topic: &str) {
+    let mut client = connect("nobody");
+    eventually("the topic", || client.topic_id(topic).unwrap().is_some());
+}
+
 /// Produces one record; milliseconds for which the client is told that it is held off.
 fn produce(client: &mut Client, topic: &str, bytes: usize) -> i32 {
     let request = produce_request(topic, TopicId::ZERO, 0, 1, batch(bytes), PRODUCE_VERSION);
@@ -109,6 +115,7 @@ fn quotas_are_set_described_and_taken_back() {
 #[test]
 fn who_writes_too_much_is_told_and_held_off() {
     let (mut client, mut other) = (connect("producing"), connect("nobody"));
+    ready("produced");
     assert_eq!(produce(&mut other, "produced", 10), 0);
     // A second holds 10,000, and the average is over ten.
     assert_eq!([1, 2].map(|_| produce(&mut client, "produced", 45_000)), [0, 0]);
@@ -125,6 +132,7 @@ fn who_writes_too_much_is_told_and_held_off() {
 
 #[test]
 fn one_client_has_one_quota_whatever_its_connections() {
+    ready("spread");
     let mut clients: Vec<Client> = (0..8).map(|_| connect("spreading")).collect();
     let held_off: Vec<i32> = clients.iter_mut().map(|client| produce(client, "spread", 20_000)).collect();
     assert_eq!(held_off[..4], [0; 4]);
@@ -133,6 +141,7 @@ fn one_client_has_one_quota_whatever_its_connections() {
 
 #[test]
 fn who_reads_too_much_gets_nothing_for_a_while() {
+    ready("fetched");
     let mut writer = connect("nobody");
     for _ in 0..40 {
         produce(&mut writer, "fetched", 8_000);
@@ -169,8 +178,8 @@ fn who_reads_too_much_gets_nothing_for_a_while() {
 #[test]
 fn who_takes_too_much_time_is_held_off_for_a_second_at_most() {
     let mut client = connect("busy");
-    client.topic_id("anything").unwrap();
     // Whatever it asks, it has asked too much before.
+    client.topic_id("anything").unwrap();
     let (_, waited) = timed(|| client.topic_id("anything").unwrap());
     assert!(waited > Duration::from_millis(800) && waited < Duration::from_secs(3), "{waited:?}");
 }

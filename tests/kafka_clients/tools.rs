@@ -112,13 +112,12 @@ fn the_cluster_is_told() {
         text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
     };
     let endpoints = cluster("list-endpoints", &[]);
-    let expected = [vec!["ID", "HOST", "PORT", "RACK", "ENDPOINT_TYPE"], vec!["1", "127.0.0.1", &port, "null", "broker"]];
-    assert_eq!(table(&endpoints), expected);
-    let endpoints = cluster("list-endpoints", &["--include-fenced-brokers"]);
     let expected = [
         vec!["ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE"],
         vec!["1", "127.0.0.1", &port, "null", "unfenced", "broker"],
     ];
+    assert_eq!(table(&endpoints), expected);
+    let endpoints = cluster("list-endpoints", &["--include-fenced-brokers"]);
     assert_eq!(table(&endpoints), expected);
 }
 
@@ -145,10 +144,11 @@ fn the_versions_of_every_api_are_told() {
     }
 }
 
-/// What the tool calls the versions of the metadata that Kafka 4.2 begins and ends with.
+/// What the tool calls the versions of the metadata that Kafka 4.2, and Flumen, begin and end with.
 fn metadata_version(level: i16) -> &'static str {
     match level {
         7 => "3.3-IV3",
+        17 => "3.7-IV2",
         29 => "4.2-IV1",
         other => panic!("metadata.version {other}"),
     }
@@ -223,13 +223,13 @@ fn reassignments_are_planned_and_cancelled() {
     let told = lines(broker(), REASSIGNMENTS, &["--generate", "--topics-to-move-json-file", topics, "--broker-list", "1"]);
     let plans: Vec<&String> = told.iter().filter(|line| line.starts_with('{')).collect();
     assert_eq!(plans.len(), 2, "how it is, and how it should be: {told:?}");
-    for plan in &plans {
+    let log_dir = broker().data_dir().display().to_string();
+    for (plan, dir) in plans.iter().zip([&*log_dir, "any"]) {
         let plan: Value = serde_json::from_str(plan).unwrap();
         let mut places: Vec<String> = plan["partitions"].as_array().unwrap().iter().map(Value::to_string).collect();
         places.sort();
-        let place = |partition: i32| {
-            json!({"topic": "planned", "partition": partition, "replicas": [1], "log_dirs": ["any"]}).to_string()
-        };
+        let place =
+            |partition: i32| json!({"topic": "planned", "partition": partition, "replicas": [1], "log_dirs": [dir]}).to_string();
         assert_eq!(places, [place(0), place(1)]);
     }
     let plan = file_with(plans[1]);

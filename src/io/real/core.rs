@@ -88,6 +88,10 @@ impl RealCore {
         Mono(self.reactor.now().saturating_duration_since(self.start).as_nanos() as u64)
     }
 
+    pub(in crate::io) fn held(&self) -> Duration {
+        self.reactor.now().elapsed()
+    }
+
     pub(in crate::io) fn wall_clock_ms(&self) -> i64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
     }

@@ -91,6 +91,10 @@ impl SimCore {
         Mono(self.shared.lock().now)
     }
 
+    pub(in crate::io) fn held(&self) -> Duration {
+        Duration::ZERO
+    }
+
     pub(in crate::io) fn wall_clock_ms(&self) -> i64 {
         let state = self.shared.lock();
         state.options.epoch_ms + (state.now / 1_000_000) as i64 + state.hosts[self.host.0].wall_offset_ms
