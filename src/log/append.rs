@@ -148,6 +148,13 @@ impl LogState {
                 }
             })?;
         }
+        if self.dir_unsynced.get() {
+            // Or a power loss may leave the new name without the one before it: a hole, which a compacted log would not notice.
+            let dir = self.dir();
+            let synced = self.io.sync_dir(&dir).await.map_err(|e| LogError::storage(&dir, "fsync", &e));
+            synced.inspect_err(|error| self.fail(error))?;
+            self.dir_unsynced.set(false);
+        }
         let new = match Segment::create(&self.io, self.dir(), base, config, self.jitter(config)).await {
             Ok(new) => new,
             Err(error) => return Err(self.forget_segment(base, error).await),

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Random histories.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 400;
 /// Virtual time between two moments at which a round is stopped.
 const STEP: Duration = Duration::from_micros(60);
 
