@@ -1,7 +1,7 @@
 //! Putting a cleaned segment in the place of those that it was made of, so that a stop at any moment leaves one or the other.
 //!
 //! 1. The files of the new segment are on the device, as `.cleaned`. A start removes them.
-//! 2. They are renamed to `.swap`. As long as one is still `.cleaned`, a start removes both kinds. From the last rename on, a start
+//! 2. They are renamed to `.swap`, and the directory is synced. As long as one is still `.cleaned`, a start removes both kinds. From the last rename on, a start
 //!    goes on where this ended.
 //! 3. In memory the new segment takes the place of the old ones, all at once. It is read through the descriptor that it was written
 //!    with. Plans that were handed out hold those of the old files.
@@ -80,6 +80,11 @@ impl LogState {
             let error = LogError::storage(&from, "rename", &error);
             self.undo_swap(new.base).await;
             return Err(error);
+        }
+        // Before the old names go: a power loss that kept only their going would leave a hole.
+        if let Err(error) = self.io.sync_dir(&self.dir).await {
+            self.undo_swap(new.base).await;
+            return Err(LogError::storage(&self.dir, "fsync", &error));
         }
         Ok(())
     }
