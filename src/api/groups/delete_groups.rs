@@ -1,6 +1,6 @@
 //! DeleteGroups (42), versions 0 to 2: groups without members go, with their offsets.
 
-use super::{BETWEEN_YIELDS, done};
+use super::{done, give_way};
 use crate::api::Call;
 use crate::group::{GroupId, Request};
 use crate::protocol::generated::delete_groups_request::DeleteGroupsRequest;
@@ -19,9 +19,7 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: DeleteGroupsRequest)
     for (index, group_id) in groups.into_iter().enumerate() {
         let answer = shards.ask_group(&group_id, Request::DeleteGroup(GroupId::from(&*group_id))).await;
         results.push(DeletableGroupResult { group_id, error_code: done(answer).code(), ..Default::default() });
-        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
-            call.context.io.yield_if_needed().await;
-        }
+        give_way(&call, index).await;
     }
     DeleteGroupsResponse { results, ..Default::default() }
 }

@@ -1,6 +1,6 @@
 //! DescribeGroups (15), versions 0 to 6: the state and the members of groups.
 
-use super::BETWEEN_YIELDS;
+use super::give_way;
 use crate::api::Call;
 use crate::api::context::text;
 use crate::api::metadata::NO_OPERATIONS;
@@ -25,9 +25,7 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: DescribeGroupsReques
     let mut groups = Vec::with_capacity(request.groups.len());
     for (index, group) in request.groups.into_iter().enumerate() {
         let found = shards.describe_group(&GroupId::from(&*group)).await;
-        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
-            call.context.io.yield_if_needed().await;
-        }
+        give_way(&call, index).await;
         let mut told = tell(version, group, found);
         if request.include_authorized_operations && told.error_code == ErrorCode::None.code() {
             told.authorized_operations = GROUP_OPERATIONS;

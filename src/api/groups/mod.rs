@@ -14,6 +14,7 @@ pub(super) mod offset_delete;
 pub(super) mod offset_fetch;
 pub(super) mod sync_group;
 
+use crate::api::Call;
 use crate::group::{Answer, Caller, GroupId, InstanceId};
 use crate::model::ErrorCode;
 use crate::protocol::StrBytes;
@@ -24,6 +25,13 @@ use std::sync::Arc;
 const MANY: usize = 1000;
 /// Requests that are made in one go.
 const BETWEEN_YIELDS: usize = 64;
+
+/// Gives way to others, if it is time, now and then in a long row of requests: `index` is that of the one that was made last.
+async fn give_way(call: &Call, index: usize) {
+    if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
+        call.context.io.yield_if_needed().await;
+    }
+}
 
 /// What is asked for, as one message after the other may ask for it. At least one: whether there is a group is told also to those who
 /// name nothing in it.

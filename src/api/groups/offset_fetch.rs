@@ -2,7 +2,7 @@
 //!
 //! There are no transactions yet, so no offset waits for the end of one, and `require_stable` asks for nothing more.
 
-use super::{BETWEEN_YIELDS, parts};
+use super::{give_way, parts};
 use crate::api::Call;
 use crate::api::context::text;
 use crate::controller::MetadataImage;
@@ -38,9 +38,7 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetFetchRequest) 
         let found = find(&call, &plan.group, wanted).await;
         let known = image.clone();
         groups.push(call.compute(false, move || plan.tell(version, &known, found)).await);
-        if index % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
-            call.context.io.yield_if_needed().await;
-        }
+        give_way(&call, index).await;
     }
     match version < SEVERAL_GROUPS {
         true => single(version, groups.pop().expect("old versions ask for one group")),

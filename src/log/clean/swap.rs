@@ -1,8 +1,8 @@
 //! Putting a cleaned segment in the place of those that it was made of, so that a stop at any moment leaves one or the other.
 //!
 //! 1. The files of the new segment are on the device, as `.cleaned`. A start removes them.
-//! 2. They are renamed to `.swap`, and the directory is synced. As long as one is still `.cleaned`, a start removes both kinds. From the last rename on, a start
-//!    goes on where this ended.
+//! 2. They are renamed to `.swap`, and the directory is synced. As long as one is still `.cleaned`, a start removes both kinds. From
+//!    the last rename on, a start goes on where this ended.
 //! 3. In memory the new segment takes the place of the old ones, all at once. It is read through the descriptor that it was written
 //!    with. Plans that were handed out hold those of the old files.
 //! 4. The old files are renamed to `.deleted`, lowest offset first: a record that superseded another one never goes before it.
@@ -41,6 +41,11 @@ impl LogState {
             self.touch(new);
         }
         // Without the turn: appends need not wait for it.
+        self.sync_names().await.map(|()| true)
+    }
+
+    /// Nobody knows which names are on a device that fails here, so nothing more may be done to the log.
+    async fn sync_names(&self) -> Result<(), LogError> {
         match self.io.sync_dir(&self.dir()).await {
             Err(_) if self.closed.get() => Err(LogError::Closed),
             Err(error) => {
@@ -48,7 +53,7 @@ impl LogState {
                 self.fail(&error);
                 Err(error)
             }
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -68,7 +73,7 @@ impl LogState {
             == old.len()
     }
 
-    /// Step 2. What fails here is undone: with the old segments still there, a swap that a later start completed would be a lie.
+    /// Step 2. A rename that fails is undone: with the old segments still there, a swap that a later start completed would be a lie.
     async fn rename_to_swap(&self, new: &Rc<Segment>) -> Result<(), LogError> {
         for suffix in SEGMENT_SUFFIXES {
             let from = cleaned_path(&self.dir(), new.base, suffix);
@@ -82,12 +87,7 @@ impl LogState {
             return Err(error);
         }
         // Before the old names go: a power loss that kept only their going would leave a hole.
-        let dir = self.dir();
-        if let Err(error) = self.io.sync_dir(&dir).await {
-            self.undo_swap(new.base).await;
-            return Err(LogError::storage(&dir, "fsync", &error));
-        }
-        Ok(())
+        self.sync_names().await
     }
 
     async fn undo_swap(&self, base: Offset) {
