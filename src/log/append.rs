@@ -10,6 +10,9 @@ use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, numbered_head};
 use bytes::{Bytes, BytesMut};
 use std::rc::Rc;
 
+/// A compacted segment is on the device before the next one begins; not to wait long then, it is flushed this often before.
+const FLUSHES_PER_SEGMENT: u64 = 8;
+
 impl LogState {
     /// Writes the batches, in order, behind the log end offset as one sequential write (more only where a segment is rolled
     /// between them). Calls that overlap are done in the order in which they were first polled.
@@ -128,7 +131,19 @@ impl LogState {
         let end = group.last().expect("a group has a batch").last_offset.plus(1);
         self.log_end.set(end);
         self.producers.borrow_mut().commit(end);
+        self.unflushed_bytes.set(self.unflushed_bytes.get() + bytes);
+        if config.cleanup_policy.compact && self.unflushed_bytes.get() >= u64::from(config.segment_bytes) / FLUSHES_PER_SEGMENT {
+            self.flush_in_background(end);
+        }
         Ok(())
+    }
+
+    fn flush_in_background(&self, up_to: Offset) {
+        let log = self.clone_handle();
+        self.io.spawn(async move {
+            // A failure is kept by the log, whose next append or flush tells.
+            let _ = log.flush(up_to).await;
+        });
     }
 
     /// Begins a new segment at `base`, the log end offset. The old one is finished here and synced in the background.
@@ -139,6 +154,14 @@ impl LogState {
         let no_flush = self.keep_flushes_out().await;
         old.finish(&self.io).await?;
         *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
+        if config.cleanup_policy.compact && !self.io.planted("new segment before the old one is on the device") {
+            // A start that finds offsets missing between two segments takes it for compaction, and must not find what a power loss took.
+            self.sync().await.inspect_err(|error| {
+                if error.is_storage() {
+                    self.fail(error)
+                }
+            })?;
+        }
         if self.recovery_point.get() >= base {
             // A restart will look at nothing before the new segment then, so the old one's indexes must be safe before it exists.
             let synced = old.sync_all(&self.io).await;
@@ -148,13 +171,6 @@ impl LogState {
                 }
             })?;
         }
-        if self.dir_unsynced.get() {
-            // Or a power loss may leave the new name without the one before it: a hole, which a compacted log would not notice.
-            let dir = self.dir();
-            let synced = self.io.sync_dir(&dir).await.map_err(|e| LogError::storage(&dir, "fsync", &e));
-            synced.inspect_err(|error| self.fail(error))?;
-            self.dir_unsynced.set(false);
-        }
         let new = match Segment::create(&self.io, self.dir(), base, config, self.jitter(config)).await {
             Ok(new) => new,
             Err(error) => return Err(self.forget_segment(base, error).await),
@@ -163,11 +179,7 @@ impl LogState {
         self.dir_unsynced.set(true);
         drop(no_flush);
         self.touch(&old);
-        let log = self.clone_handle();
-        self.io.spawn(async move {
-            // A failure is kept by the log, whose next append or flush tells.
-            let _ = log.flush(base).await;
-        });
+        self.flush_in_background(base);
         Ok(())
     }
 

@@ -65,10 +65,11 @@ impl LogState {
     }
 
     /// Syncs what lies between recovery point and log end, then moves the recovery point.
-    async fn sync(&self) -> Result<(), LogError> {
+    pub(super) async fn sync(&self) -> Result<(), LogError> {
         loop {
             let target = self.log_end.get();
             let active = self.active();
+            self.unflushed_bytes.set(0);
             for segment in self.segments_from(self.recovery_point.get()) {
                 self.sync_segment(&segment, &active).await?;
             }

@@ -70,6 +70,8 @@ pub struct LogState {
     pub(super) flushing: Cell<bool>,
     pub(super) flushed: Notify,
     pub(super) last_flush: Cell<Mono>,
+    /// Bytes that were appended since the last flush began.
+    pub(super) unflushed_bytes: Cell<u64>,
     /// When it was last written to or read.
     pub(super) last_used: Cell<Mono>,
     /// Files were made since the directory was last synced.
@@ -130,6 +132,7 @@ impl Log {
             flushing: Cell::new(false),
             flushed: Notify::new(),
             last_flush: Cell::new(now),
+            unflushed_bytes: Cell::new(0),
             last_used: Cell::new(now),
             dir_unsynced: Cell::new(true),
             failure: RefCell::new(None),

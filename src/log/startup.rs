@@ -37,9 +37,7 @@ impl Loader {
             };
             match suffix.rsplit_once('.') {
                 Some((_, CLEANED_SUFFIX)) => {
-                    if !self.io.planted("half a swap completed") {
-                        cleaned_from = cleaned_from.min(base);
-                    }
+                    cleaned_from = cleaned_from.min(base);
                     cleaned.push(name);
                 }
                 Some((_, DELETED_SUFFIX)) => self.remove_optional(&self.dir.join(&name)).await?,

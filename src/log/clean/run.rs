@@ -173,8 +173,11 @@ impl LogState {
         report: &mut CleanReport,
     ) -> Result<Option<Offset>, LogError> {
         let cuts = self.cuts.get();
-        // What is swapped in is on the device; so is then what it replaces.
-        self.flush(part.first_uncleanable).await?;
+        let producers = self.last_records();
+        // What is swapped in is on the device, so what it replaces has to be, and the last batches for whose sake others go.
+        let needed =
+            if self.io.planted("last batch of a producer not flushed") { part.first_uncleanable } else { self.log_end.get() };
+        self.flush(needed).await?;
         let Some(map) = self.build_map(part, cleaner, report).await? else { return Ok(None) };
         let end = map.latest().plus(1);
         report.keys = map.len() as u64;
@@ -190,7 +193,7 @@ impl LogState {
         let mut round = Box::new(Round {
             map,
             transactions,
-            producers: BTreeMap::new(),
+            producers,
             upper: part.first_uncleanable,
             cuts,
             now_ms: self.io.wall_clock_ms(),
@@ -199,7 +202,6 @@ impl LogState {
         for range in group(&sizes, behind, &config) {
             let until = sources.get(range.end).map_or(behind, |(next, _)| next.base);
             let sources = &sources[range];
-            round.producers = self.last_records();
             let Some(next) = self.clean_group(sources, until, &config, round, cleaner, report).await? else { return Ok(None) };
             round = next;
         }
@@ -362,7 +364,7 @@ impl LogState {
         Ok(Some((round, is_whole)))
     }
 
-    /// The last batch of each producer, as of now: what is appended later lies behind what is cleaned.
+    /// The last batch of each producer. What is appended later lies behind what is cleaned.
     fn last_records(&self) -> BTreeMap<ProducerId, LastRecord> {
         let producers = self.producers.borrow();
         let last = |entry: &crate::producer::ProducerEntry| LastRecord {

@@ -5,7 +5,7 @@
 //!    the last rename on, a start goes on where this ended.
 //! 3. In memory the new segment takes the place of the old ones, all at once. It is read through the descriptor that it was written
 //!    with. Plans that were handed out hold those of the old files.
-//! 4. The old files are renamed to `.deleted`, lowest offset first: a record that superseded another one never goes before it.
+//! 4. The old files are renamed to `.deleted`.
 //! 5. The suffix `.swap` is taken off. The directory is synced before the next swap begins.
 
 use super::output::{self, cleaned_path};
@@ -119,10 +119,6 @@ impl LogState {
     /// Steps 4 and 5.
     async fn rename_into_place(&self, old: &[Source], new: &Rc<Segment>) -> Result<(), LogError> {
         let delay = self.config().file_delete_delay();
-        let mut old: Vec<_> = old.iter().collect();
-        if self.io.planted("superseded records removed last") {
-            old.reverse();
-        }
         for (segment, _) in old {
             segment.release();
             // The producer snapshot at its base offset is still true of a segment that is there.
