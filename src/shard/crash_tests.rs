@@ -5,6 +5,7 @@ use super::*;
 use crate::config::BrokerConfig;
 use crate::io::Io;
 use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
+use crate::log::{CheckpointKind, LogDir};
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -171,6 +172,34 @@ fn with_a_flush_for_every_message_a_power_loss_takes_nothing_that_was_acked() {
 #[test]
 fn a_seed_replays_exactly() {
     assert_eq!(crashes(3, Crash::Kill, 1), crashes(3, Crash::Kill, 1));
+}
+
+/// The recovery point that is on the device after unflushed records and a power loss, whatever of it was written.
+fn recovery_point_of_unflushed(seed: u64, planted: Option<&'static str>) -> Offset {
+    let world = World::new(seed, Options { planted, ..Options::default() });
+    let host = world.add_host("broker", 1);
+    let config = config(Path::new("/data"), &[("log.flush.offset.checkpoint.interval.ms", "20")]);
+    world.run(host, move |io| async move {
+        let shards = Shards::open(io.clone(), Seats::new(1), config, &[]).await.unwrap();
+        with_topic(&shards, 1, &[]).await;
+        for _ in 0..20 {
+            produce(&shards, 0, &["a", "b"], None, 1).await;
+        }
+        io.sleep(Duration::from_millis(100)).await;
+    });
+    world.crash(host, Crash::PowerLoss);
+    world.run(host, |io| async move {
+        let dir = LogDir::open(io, Path::new("/data"), 1, None).await.unwrap();
+        let points = dir.read_checkpoint(CheckpointKind::RecoveryPoint).await.unwrap();
+        points.iter().find(|(partition, _)| &*partition.topic == "events").map_or(Offset::ZERO, |(_, &point)| point)
+    })
+}
+
+#[test]
+fn a_recovery_point_never_lies_behind_what_is_flushed() {
+    assert_eq!(recovery_point_of_unflushed(1, None), Offset::ZERO, "nobody flushes");
+    let bug = Some("recovery point ahead of the flush");
+    assert_eq!(recovery_point_of_unflushed(1, bug), Offset(40), "a planted bug that was not found");
 }
 
 /// The first writes of a start go to the metadata log. If their sync fails, the next start must not believe the marker of the clean

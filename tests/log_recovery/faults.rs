@@ -22,10 +22,9 @@ async fn append(log: &Log, model: &mut Model, at: i64) -> Result<(), LogError> {
     result.map(|_| ())
 }
 
-#[test]
-fn a_failed_write_leaves_nothing() {
+fn failed_writes(planted: Option<&'static str>) {
     for seed in 0..20 {
-        let world = World::new(seed, Options::default());
+        let world = World::new(seed, Options { planted, ..Options::default() });
         let host = world.add_host("broker", 1);
         let inside = world.clone();
         world.run(host, move |io| async move {
@@ -52,6 +51,13 @@ fn a_failed_write_leaves_nothing() {
             check(&io, &log, &model).await.unwrap();
         });
     }
+}
+
+#[test]
+fn a_failed_write_leaves_nothing() {
+    failed_writes(None);
+    let bug = || failed_writes(Some("failed write left in the file"));
+    assert!(std::panic::catch_unwind(bug).is_err(), "a planted bug that was not found");
 }
 
 #[test]
