@@ -15,6 +15,8 @@ struct Image {
     model: Model,
     end: i64,
     clean: bool,
+    /// A bug in who opens it.
+    planted: Option<&'static str>,
 }
 
 async fn write_log(io: flumen::io::Io, model: Rc<RefCell<Model>>, clean: bool) -> i64 {
@@ -58,7 +60,7 @@ fn image(clean: bool) -> Image {
     let disk = world.disk(host);
     let files = disk.files().into_iter().map(|path| (path.clone(), disk.read(&path).unwrap())).collect();
     let model = model.borrow().clone();
-    Image { files, model, end, clean }
+    Image { files, model, end, clean, planted: None }
 }
 
 impl Image {
@@ -77,7 +79,7 @@ impl Image {
     }
 
     fn restore(&self) -> (World, HostId) {
-        let world = World::new(12, Options::default());
+        let world = World::new(12, Options { planted: self.planted, ..Options::default() });
         let host = world.add_host("broker", 1);
         for (path, content) in &self.files {
             world.disk(host).put(path, content.clone());
@@ -157,9 +159,9 @@ fn the_undamaged_image_opens() {
     }
 }
 
-#[test]
-fn the_last_batch() {
+fn damage_the_last_batch(planted: Option<&'static str>) {
     for image in images() {
+        let image = Image { planted, ..image };
         let path = image.last("log");
         let content = image.file(&path).to_vec();
         let last = Batches::new(&content).map(|batch| batch.unwrap()).last().unwrap();
@@ -171,6 +173,13 @@ fn the_last_batch() {
             assert!(start == 7 && end == before, "{what}: ends at {end}");
         });
     }
+}
+
+#[test]
+fn the_last_batch() {
+    damage_the_last_batch(None);
+    let bug = || damage_the_last_batch(Some("recovery trusts checksums"));
+    assert!(std::panic::catch_unwind(bug).is_err(), "a planted bug that was not found");
 }
 
 #[test]

@@ -52,8 +52,6 @@ pub const BUGS: &[Bug] = &[
     any("acks=0 answered", 2),
     Bug { name: "groups told before they are written", first_seed: 16, step: 2, seeds: 4 },
     any("groups forgotten at a start", 2),
-    // These need much to come together, so the seeds begin near one that does it. (What a failed write leaves is found in
-    // `log_recovery`, a recovery point ahead of the flush in `shard/crash_tests.rs`.)
-    // A batch that is torn inside and not at its end: one of 60 with power losses.
-    Bug { name: "recovery trusts checksums", first_seed: 247, step: 4, seeds: 4 },
+    // Some need much to come together and have a test of their own: what a failed write leaves and checksums that nobody looks at in
+    // `log_recovery`, a recovery point ahead of the flush in `shard/crash_tests.rs`.
 ];
