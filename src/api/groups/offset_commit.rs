@@ -28,13 +28,12 @@ pub(in crate::api) async fn handle(call: Rc<Call>, request: OffsetCommitRequest)
     let (group, member) = (request.group_id.clone(), request.member_id.clone());
     let caller = caller(&group, &member, request.group_instance_id.as_ref(), request.generation_id_or_member_epoch);
     let retention_ms = Some(request.retention_time_ms).filter(|&retention_ms| retention_ms >= 0);
-    let Plan { mut response, partitions, places } = call.compute(false, move || plan(version, &image, request)).await;
+    let Plan { mut response, partitions, places, bytes } = call.compute(false, move || plan(version, &image, request)).await;
     if partitions.is_empty() {
         return response;
     }
     let error_without_group = if version >= GROUP_NOT_FOUND { ErrorCode::GroupIdNotFound } else { ErrorCode::IllegalGeneration };
-    let bytes = |one: &CommitPartition| RECORD_BYTES + group.len() + one.partition.topic.len() + one.metadata.len();
-    if partitions.len() > MANY && partitions.iter().map(bytes).sum::<usize>() > MAX_BYTES {
+    if partitions.len() > MANY && bytes > MAX_BYTES {
         let fill = move || {
             for (topic, partition) in places {
                 response.topics[topic].partitions[partition].error_code = ErrorCode::InvalidCommitOffsetSize.code();
@@ -61,11 +60,13 @@ struct Plan {
     response: OffsetCommitResponse,
     partitions: Vec<CommitPartition>,
     places: Vec<(usize, usize)>,
+    /// Of the records that are to be written, about.
+    bytes: usize,
 }
 
 /// As in Kafka, the answer begins with what is refused at once.
 fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Plan {
-    let Plan { mut response, mut partitions, mut places } = Plan::default();
+    let Plan { mut response, mut partitions, mut places, .. } = Plan::default();
     let known = |topic: &OffsetCommitRequestTopic| match version >= TOPIC_IDS {
         true => image.topic_by_id(topic.topic_id),
         false => image.topic_by_name(&topic.name),
@@ -103,7 +104,9 @@ fn plan(version: i16, image: &MetadataImage, request: OffsetCommitRequest) -> Pl
             });
         }
     }
-    Plan { response, partitions, places }
+    let size = |one: &CommitPartition| RECORD_BYTES + request.group_id.len() + one.partition.topic.len() + one.metadata.len();
+    let bytes = partitions.iter().map(size).sum();
+    Plan { response, partitions, places, bytes }
 }
 
 fn exists(topic: Option<&Topic>, partition: &OffsetCommitRequestPartition) -> bool {
