@@ -132,7 +132,8 @@ impl LogState {
         self.log_end.set(end);
         self.producers.borrow_mut().commit(end);
         self.unflushed_bytes.set(self.unflushed_bytes.get() + bytes);
-        if config.cleanup_policy.compact && self.unflushed_bytes.get() >= u64::from(config.segment_bytes) / FLUSHES_PER_SEGMENT {
+        let is_much = self.unflushed_bytes.get() >= u64::from(config.segment_bytes) / FLUSHES_PER_SEGMENT;
+        if config.cleanup_policy.compact && is_much && !self.flushing.get() {
             self.flush_in_background(end);
         }
         Ok(())
@@ -146,7 +147,8 @@ impl LogState {
         });
     }
 
-    /// Begins a new segment at `base`, the log end offset. The old one is finished here and synced in the background.
+    /// Begins a new segment at `base`, the log end offset. The old one is finished here and synced in the background; that of a
+    /// compacted log before the new one is there.
     pub(super) async fn roll(&self, base: Offset, config: &LogConfig) -> Result<(), LogError> {
         assert_eq!(base, self.log_end.get(), "a segment begins at the log end offset");
         let old = self.active();
@@ -155,12 +157,8 @@ impl LogState {
         old.finish(&self.io).await?;
         *old.unsynced_snapshot.borrow_mut() = Some(self.write_snapshot(base).await?);
         if config.cleanup_policy.compact && !self.io.planted("new segment before the old one is on the device") {
-            // A start that finds offsets missing between two segments takes it for compaction, and must not find what a power loss took.
-            self.sync().await.inspect_err(|error| {
-                if error.is_storage() {
-                    self.fail(error)
-                }
-            })?;
+            // A start takes offsets that are missing between two segments for compaction's work: no power loss may take any there.
+            self.sync().await?;
         }
         if self.recovery_point.get() >= base {
             // A restart will look at nothing before the new segment then, so the old one's indexes must be safe before it exists.

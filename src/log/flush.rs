@@ -31,11 +31,6 @@ impl LogState {
             }
             let flushing = self.keep_flushes_out().await;
             let result = self.sync().await;
-            if let Err(error) = &result
-                && error.is_storage()
-            {
-                self.fail(error);
-            }
             drop(flushing);
             result?;
         }
@@ -64,8 +59,18 @@ impl LogState {
         Ok(true)
     }
 
-    /// Syncs what lies between recovery point and log end, then moves the recovery point.
+    /// Syncs what lies between recovery point and log end, then moves the recovery point. The log fails for good if the device does. To be
+    /// called by whoever keeps flushes out.
     pub(super) async fn sync(&self) -> Result<(), LogError> {
+        let synced = self.sync_unflushed().await;
+        synced.inspect_err(|error| {
+            if error.is_storage() {
+                self.fail(error);
+            }
+        })
+    }
+
+    async fn sync_unflushed(&self) -> Result<(), LogError> {
         loop {
             let target = self.log_end.get();
             let active = self.active();

@@ -513,7 +513,8 @@ fn a_stop_at_every_step_of_a_round_leaves_what_was_or_what_is_to_be() {
     }
 }
 
-/// Appends that nobody flushes, a round, and a power loss: what the round took away for the sake of a batch that is lost must not be missed.
+/// Appends that nobody flushes, a round, and a power loss: what the round took away for the sake of a batch that is lost must not be
+/// missed.
 fn loss_behind_a_round(seed: u64, planted: Option<&'static str>) {
     let world = World::new(seed, Options { planted, ..Options::default() });
     let host = world.add_host("broker", 1);

@@ -22,7 +22,8 @@
 //! `-future` to the sync of the old log dir nothing is appended, and the new one is on its device: both are equal, or the old one has
 //! lost an end that was never synced. Only if a log dir fails in between is one of them written on, and that one is ahead: if the old
 //! directory cannot be renamed, the new one; if the new log dir cannot be renamed or synced, the old one. The other log dir is taken
-//! offline then. Of equals the one is taken that the metadata do not name: where it was moving to. The directory that is not taken is set aside as a stray, not deleted: whoever has copied it there by hand has it still.
+//! offline then. Of equals the one is taken that the metadata do not name: where it was moving to. The directory that is not taken is
+//! set aside as a stray, not deleted: whoever has copied it there by hand has it still.
 //!
 //! **When a log dir is missing at a start**, only one of the two may be seen, and it need not be the right one. So the metadata name the
 //! log dir of each partition that moves (AssignReplicasToDirs, KIP-858), before it begins and after it has moved, and what is in a log

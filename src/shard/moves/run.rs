@@ -63,7 +63,7 @@ impl Core {
             Err(_) if moving.phase.get() == Phase::Over => {}
             Err(CopyError::Source(error)) => {
                 partition.device_failed(self, "copy to another log dir", &error);
-                // After a failed sync, what is read may be what the device has: a broker that is started again sees whether it is damaged.
+                // After a failed sync, what is read may be what the device has: the next start sees whether it is damaged.
                 if !error.is_storage() && partition.log.failure().is_none() {
                     self.give_up(moving).await;
                 }
