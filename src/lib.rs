@@ -22,7 +22,7 @@ pub mod replica; // leadership of one partition: high watermark, waiting produce
 // 3. Devices.
 pub mod io; // the only room that names glommio, libc or io_uring: files, sockets, timers, cores; real and simulated -> model
 pub mod log; // a partition's directory: segments, indexes, recovery, retention, flush policy, checkpoints -> producer, io
-pub mod quorum; // commits the controller's records to `__cluster_metadata` -> controller, log, io
+pub mod quorum; // commits the controller's records to `__cluster_metadata` through openraft -> controller, log, io
 
 // 4. One core.
 pub mod shard; // what one core runs: its partitions, its mailbox, placement of partitions on cores, ticks -> devices, machines

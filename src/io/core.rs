@@ -86,6 +86,11 @@ impl Io {
         each!(&self.kind, Kind, it => it.core())
     }
 
+    /// Whether the task that is being polled is one of this core's.
+    pub(super) fn is_running(&self) -> bool {
+        each!(&self.kind, Kind, it => it.is_running())
+    }
+
     /// How many cores the broker runs on.
     pub fn cores(&self) -> usize {
         each!(&self.kind, Kind, it => it.cores())

@@ -100,6 +100,11 @@ pub fn local_reply<T>() -> (LocalSender<T>, LocalReceiver<T>) {
 }
 
 impl<T> LocalSender<T> {
+    /// Whether somebody can still receive the answer.
+    pub fn is_awaited(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
     /// Delivers the answer.
     pub fn send(self, value: T) {
         self.0.borrow_mut().value = Some(value);

@@ -8,6 +8,7 @@
 //! - [`File`], [`Accepted`], [`Sender`], [`ReplySender`] may cross cores; [`Socket`], [`Receiver`], [`Notify`] stay on one.
 //! - Tasks are never cancelled ([`Io::spawn`] detaches): end them by a message or by [`Socket::shutdown`]. A future of this room must
 //!   be polled to its end once it was polled (`select` over a pending `accept` or `read` leaks); wait with [`Notify`] and deadlines.
+//! - `raft/` is this room as openraft asks for a runtime; its tasks enter a core by [`Io::enter`].
 //!
 //! Enter by [`Io`], then [`file`] and [`net`]; `real/` holds the rules of glommio that this room keeps, `sim/` the simulated world.
 
@@ -29,6 +30,7 @@ mod handover;
 mod local;
 mod mailbox;
 mod net;
+mod raft;
 mod real;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -42,6 +44,7 @@ pub use handover::Handover;
 pub use local::{LocalReceiver, LocalSender, Notify, local_reply};
 pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox, reply};
 pub use net::{Accepted, ListenOptions, Listener, Piece, Socket};
+pub use raft::{Entered, RaftRuntime};
 pub use real::{
     Cores, Finding, Severity, StartError, Supervisor, Topology, affinity_cores, check_machine, hostname, raise_nofile,
     read_at_start, start, survey,

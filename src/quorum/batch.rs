@@ -33,9 +33,16 @@ pub(super) fn encode(
 
 /// Bytes of a batch with one control record.
 pub(super) fn encode_control(kind: ControlRecordType, value: &[u8], base_offset: Offset, epoch: i32, now_ms: i64) -> Bytes {
+    encode_controls(&[(kind, value)], base_offset, epoch, now_ms)
+}
+
+/// Bytes of a batch with control records.
+pub(super) fn encode_controls(records: &[(ControlRecordType, &[u8])], base_offset: Offset, epoch: i32, now_ms: i64) -> Bytes {
     let builder = BatchBuilder::new(Compression::NONE).base_offset(base_offset).leader_epoch(LeaderEpoch(epoch));
     let mut builder = builder.control(true);
-    builder.append(now_ms, Some(&kind.key()), Some(value));
+    for (kind, value) in records {
+        builder.append(now_ms, Some(&kind.key()), Some(value));
+    }
     builder.build()
 }
 

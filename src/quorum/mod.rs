@@ -4,25 +4,63 @@
 //! records go, as one finished batch of Kafka's format (each record a framed metadata record, no keys), to the log
 //! `__cluster_metadata-0`; they are on the device before they are applied, and applied before the caller learns of it.
 //!
-//! Consensus hides behind [`Quorum::execute`]. So far there is one voter, which is elected at once: each start begins a new epoch with a
-//! leader-change control batch, as a KRaft leader does. A raft engine will take the place of [`SingleVoter`]: what it
-//! commits is appended to the same log, and nothing above notices.
+//! **Consensus is openraft's** ([`Quorum::execute`] hides it), so far with one voter, which is elected at once and asks nobody. One raft
+//! entry is one batch of the Kafka log, and nothing is stored twice:
 //!
-//! [`Quorum::execute`] takes `&mut self`: **one decision is in flight at a time**, and each sees the image that holds the one before.
+//! | raft | on disk |
+//! | --- | --- |
+//! | entry of index i | the i-th batch since the log began, from 0 |
+//! | term | the batch's leader epoch |
+//! | normal entry | a batch of metadata records, with the time at which it was decided |
+//! | a leader's blank entry | its leader-change batch; each start is elected anew and writes one |
+//! | membership entry | a batch of voters records; with a fixed set of voters (`kraft.version` 0) there are none |
+//! | vote | `quorum-state` |
+//! | snapshot | Kafka's `<end offset>-<epoch>.checkpoint` and, beside it, `<end offset>-<epoch>.raft` with its index |
+//! | purge | nothing: what raft need not know any more stays as long as Kafka's rules for snapshots want it |
 //!
-//! Files: `bootstrap` what a new cluster begins with; `batch` batches to and from bytes; `snapshot` what a start
-//! begins with and lets the log be short; `state` the file `quorum-state`; `voter` the log and its
-//! epochs.
+//! So directories of older versions and of Apache Kafka open, and theirs are the only files, but for the `.raft` ones, which Kafka passes over.
+//!
+//! [`Quorum::execute`] takes `&mut self`: **one decision is in flight at a time**, and each sees the image that holds the one before. A
+//! leader tries the records on the metadata before it proposes them, and the state machine takes what came of it; everybody else, and a
+//! start, reads them out of the batch. A batch that was decided for another place than it gets is refused.
+//!
+//! What was found out about openraft 0.10.0-alpha.37 (of 0.10 there are pre-releases only):
+//! - It runs on one thread (feature `single-threaded`: no `Send`) and without tokio (no default features): its runtime is a type, ours
+//!   is [`crate::io::RaftRuntime`]. That has functions without `self`, so every call of openraft is made inside `Io::enter`.
+//! - Clock and chance come from the runtime only (chance: the first tick, and how long to wait for an election), and it selects by fixed
+//!   order. But its log lines at `info` and below read the machine's clock and time zone; the broker shows those from `warn` on.
+//! - Its terms have one leader with `leader_id_std`, not by default. A committed entry's id is then term and index.
+//! - A lone voter needs no `initialize`: the membership that the state machine reports is enough, so the first entry is the leader
+//!   change, as it always was. `trigger().elect()` and the voter's own vote make it lead; ticks, timeouts and heartbeats are switched off.
+//! - By default whoever led before a restart leads again in the same term. That is switched off, and no start finds a leader's vote.
+//! - It applies by reading entries back from the log, so the last ones are remembered.
+//! - When storage fails it stops for good and keeps a text of the error; the error itself is kept here ([`QuorumError`]).
+//! - At a start it installs the snapshot and applies what is committed, 64 entries at a time. That is everything where one voter is
+//!   alone; it is told so instead of keeping a commit index on disk.
+//!
+//! Files: `bootstrap` what a new cluster begins with; `node` openraft with its parts; `types` what it is told of ours; `journal` the log,
+//! the vote and the numbers of entries, `store` openraft's view of it; `entry` entries to batches and back, `batch` batches to bytes;
+//! `machine` the metadata; `snapshot` and `position` what a start begins with and lets the log be short; `state` the file
+//! `quorum-state`; `network` the way to other voters.
 
 mod batch;
 mod bootstrap;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
+mod entry;
+mod journal;
+mod machine;
+mod network;
+mod node;
+mod position;
 mod snapshot;
 mod state;
+mod store;
+#[cfg(all(test, feature = "sim"))]
+mod store_tests;
 #[cfg(test)]
 mod tests;
-mod voter;
+mod types;
 
 pub use crate::controller::{Command, Reply};
 
@@ -31,7 +69,7 @@ use crate::config::{
     topic_list_default, validate_client_metrics, validate_topic_configs,
 };
 use crate::controller::{
-    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context, Loader,
+    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context,
     MetadataDelta, MetadataImage, decide,
 };
 use crate::io::{Io, Mono};
@@ -39,10 +77,10 @@ use crate::log::LogError;
 use crate::model::BrokerId;
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::CreateTopicsRequest;
+use node::Node;
 pub use snapshot::SnapshotPolicy;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use voter::SingleVoter;
 
 /// Topic of the metadata log.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -75,6 +113,9 @@ pub enum QuorumError {
         /// What is wrong.
         reason: String,
     },
+    /// The quorum has stopped, or does not follow this node any more.
+    #[error("the metadata quorum: {0}")]
+    Consensus(String),
     /// The records contradict each other.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -144,8 +185,7 @@ pub struct Executed {
 /// The controller of this cluster, on its core.
 pub struct Quorum {
     io: Io,
-    voter: SingleVoter,
-    loader: Loader,
+    node: Node,
     image: Arc<MetadataImage>,
     num_partitions: i32,
     default_replication_factor: i32,
@@ -159,24 +199,24 @@ impl Quorum {
     /// Metadata that cannot be read, or of a version that is not supported.
     pub async fn open(io: Io, how: OpenQuorum) -> Result<Self, QuorumError> {
         let bootstrap = bootstrap::read_or_write(&io, &how.log_dir).await?;
-        let (mut voter, mut loader) = SingleVoter::open(&io, &how).await?;
-        let is_new = voter.end_offset() == crate::model::Offset::ZERO;
-        voter.begin_epoch(&mut loader).await?;
-        if loader.in_transaction() {
+        let mut node = Node::open(&io, &how).await?;
+        let is_new = node.end_offset() == crate::model::Offset::ZERO;
+        node.lead().await?;
+        if node.loader().in_transaction() {
             // Its leader died before it could end it; nobody ever saw these records.
             let abort = crate::protocol::generated::AbortTransactionRecord::default();
-            voter.commit(&mut loader, &[abort.into()]).await?;
+            node.commit(&[abort.into()]).await?;
         }
-        if is_new || loader.image().metadata_version().is_none() {
-            voter.commit(&mut loader, &bootstrap).await?;
+        if is_new || node.loader().image().metadata_version().is_none() {
+            node.commit(&bootstrap).await?;
         }
-        voter.check_metadata_version(loader.image())?;
-        for (kind, count) in loader.image().not_understood() {
+        let image = Arc::new(node.loader().image().clone());
+        node.check_metadata_version(&image)?;
+        for (kind, count) in image.not_understood() {
             tracing::warn!(count, "the metadata hold {kind}, which this broker does not act upon");
         }
-        let image = Arc::new(loader.image().clone());
         let (num_partitions, default_replication_factor) = (how.num_partitions, how.default_replication_factor);
-        Ok(Self { io, voter, loader, image, num_partitions, default_replication_factor })
+        Ok(Self { io, node, image, num_partitions, default_replication_factor })
     }
 
     /// The metadata as committed.
@@ -186,12 +226,12 @@ impl Quorum {
 
     /// Epoch in which this node leads.
     pub fn epoch(&self) -> i32 {
-        self.voter.epoch()
+        self.node.epoch()
     }
 
     /// Directory of the metadata log; not a partition that a client may see.
     pub fn log_path(log_dir: &Path) -> PathBuf {
-        voter::partition_dir(log_dir)
+        journal::partition_dir(log_dir)
     }
 
     /// Decides on `command`, commits its records, and returns when they are on the device and in [`Quorum::image`]. Everything is in
@@ -241,8 +281,8 @@ impl Quorum {
     }
 
     async fn commit(&mut self, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {
-        let delta = self.voter.commit(&mut self.loader, records).await?;
-        self.image = Arc::new(self.loader.image().clone());
+        let delta = self.node.commit(records).await?;
+        self.image = Arc::new(self.node.loader().image().clone());
         Ok(delta)
     }
 
@@ -251,12 +291,12 @@ impl Quorum {
     /// # Errors
     /// The device fails.
     pub async fn keep_short(&mut self) -> Result<(), QuorumError> {
-        self.voter.keep_short(&self.image).await
+        self.node.keep_short().await
     }
 
     /// When [`Quorum::keep_short`] is to be called even if nothing is decided until then.
     pub fn snapshot_due(&self) -> Option<Mono> {
-        self.voter.snapshot_due()
+        self.node.snapshot_due()
     }
 
     /// Closes the log; nothing can be committed afterwards.
@@ -264,7 +304,7 @@ impl Quorum {
     /// # Errors
     /// The device fails.
     pub async fn close(&mut self) -> Result<(), QuorumError> {
-        self.voter.close().await
+        self.node.close().await
     }
 }
 

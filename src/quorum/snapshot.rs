@@ -1,10 +1,12 @@
 //! Snapshots of the metadata: one file that holds what all records before it have made, so that a start need not read them, and the log
 //! can begin later.
 //!
-//! A snapshot is named after the offset at which it ends and the epoch of the record before. It is written under another name, synced,
-//! and renamed; only when its name is on the device may the log lose what it holds. What a crash leaves is a file that nobody knows, or
-//! a snapshot beside records that are in it too: a start begins with the newest snapshot and passes over the records before its end.
+//! A snapshot is named after the offset at which it ends and the epoch of the record before. First the place where it stands in the raft
+//! log is written beside it (`position`), then the snapshot under another name; that is synced and renamed, and only when its name is on
+//! the device may the log lose what it holds. What a crash leaves is a file that nobody knows, or a snapshot beside records that are in
+//! it too: a start begins with the newest snapshot and passes over the records before its end.
 
+use super::position::{self, Position};
 use super::{QuorumError, batch};
 use crate::controller::{MAX_METADATA_VERSION, MAX_RECORDS_PER_BATCH, MetadataImage};
 use crate::io::Io;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 const SUFFIX: &str = ".checkpoint";
 /// Ends the name of one that is being written.
 const PART_SUFFIX: &str = ".checkpoint.part";
+/// And of what is moved there when it is whole.
+const PART_OF_PART_SUFFIX: &str = ".checkpoint.part.tmp";
 /// Records whose batch surely is small enough.
 const RECORDS_IN_A_BATCH: usize = if MAX_RECORDS_PER_BATCH < 2_000 { MAX_RECORDS_PER_BATCH } else { 2_000 };
 
@@ -62,36 +66,52 @@ pub(super) async fn list(io: &Io, dir: &Path) -> Result<Vec<SnapshotFile>, Quoru
 /// Removes what a crash has left of snapshots that were being written.
 pub(super) async fn remove_parts(io: &Io, dir: &Path) -> Result<(), QuorumError> {
     let entries = io.read_dir(dir).await.map_err(|error| QuorumError::File { path: dir.to_owned(), error })?;
-    for part in entries.iter().filter(|entry| entry.name.ends_with(PART_SUFFIX)) {
+    let is_part = |name: &str| name.ends_with(PART_SUFFIX) || name.ends_with(PART_OF_PART_SUFFIX);
+    for part in entries.iter().filter(|entry| is_part(&entry.name)) {
         let path = dir.join(&part.name);
         io.remove_file(&path).await.map_err(|error| QuorumError::File { path, error })?;
     }
     Ok(())
 }
 
-/// Writes a snapshot of `image`, which no later record is in; it is on the device when this returns. `last_timestamp` is that of the last
-/// batch in it.
+/// Writes a snapshot of `image`, which no later record is in and whose last entry is at `position`; it is on the device when this returns.
+/// `last_timestamp` is that of the last batch in it.
 pub(super) async fn write(
     io: &Io,
     dir: &Path,
     image: &Arc<MetadataImage>,
     last_timestamp: i64,
+    position: &Position,
 ) -> Result<SnapshotFile, QuorumError> {
     let (end, epoch) = (image.next_offset(), image.epoch());
-    let path = dir.join(format!("{:020}-{epoch:010}{SUFFIX}", end.0));
-    let part = dir.join(format!("{:020}-{epoch:010}{PART_SUFFIX}", end.0));
     let (known, now_ms) = (image.clone(), io.wall_clock_ms());
     let content = io.compute(true, move || {
         let version = known.metadata_version().unwrap_or(MAX_METADATA_VERSION);
         encode(&known.to_records(), version, epoch, last_timestamp, now_ms)
     });
     let content = content.await.map_err(|bytes| QuorumError::TooLarge { bytes })?;
+    keep(io, dir, end, epoch, content, position).await
+}
+
+/// Keeps what a snapshot holds under the name of its end and epoch.
+pub(super) async fn keep(
+    io: &Io,
+    dir: &Path,
+    end: Offset,
+    epoch: i32,
+    content: Bytes,
+    position: &Position,
+) -> Result<SnapshotFile, QuorumError> {
+    let path = dir.join(format!("{:020}-{epoch:010}{SUFFIX}", end.0));
+    let part = dir.join(format!("{:020}-{epoch:010}{PART_SUFFIX}", end.0));
+    let snapshot = SnapshotFile { end, epoch, path };
+    position::write(io, &snapshot, position).await?;
     // Synced before it is renamed, and then the directory; a rename that replaces what was there before does no harm, it has the same end.
-    let failed = |error| QuorumError::File { path: path.clone(), error };
+    let failed = |error| QuorumError::File { path: snapshot.path.clone(), error };
     io.replace_file(&part, content).await.map_err(failed)?;
-    io.rename(&part, &path).await.map_err(failed)?;
+    io.rename(&part, &snapshot.path).await.map_err(failed)?;
     io.sync_dir(dir).await.map_err(failed)?;
-    Ok(SnapshotFile { end, epoch, path })
+    Ok(snapshot)
 }
 
 /// A header, the records in batches, a footer; numbered from 0. An error is the size of a batch that is too large.
@@ -113,6 +133,14 @@ pub(super) fn encode(
     }
     parts.push(batch::encode_control(ControlRecordType::SnapshotFooter, &footer, next, epoch, now_ms));
     Ok(Bytes::from(parts.concat()))
+}
+
+/// What a snapshot holds, which must be whole: its bytes and its records.
+pub(super) async fn load(io: &Io, snapshot: &SnapshotFile) -> Result<(Bytes, Vec<MetadataRecord>), QuorumError> {
+    let path = &snapshot.path;
+    let content = io.read_file(path).await.map_err(|error| QuorumError::File { path: path.clone(), error })?;
+    let records = read(&content).map_err(|reason| QuorumError::Invalid { path: path.clone(), reason })?;
+    Ok((content, records))
 }
 
 /// The records of a snapshot, which must be whole.

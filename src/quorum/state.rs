@@ -1,4 +1,5 @@
-//! `quorum-state`: the epoch and leader that this voter knows, written before it leads in that epoch.
+//! `quorum-state`: the epoch that this voter knows, and whom it gave its vote in it. On the device before anybody hears of the vote, or
+//! one epoch could be led by two.
 
 use super::QuorumError;
 use crate::io::Io;
@@ -8,29 +9,85 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 const STATE_FILE: &str = "quorum-state";
+/// Nobody, in the file.
+const NOBODY: i32 = -1;
 
-/// The last epoch that the file in `dir` knows; 0 if there is no file.
-pub(super) async fn read_epoch(io: &Io, dir: &Path) -> Result<i32, QuorumError> {
+/// What the file says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Election {
+    /// The epoch.
+    pub(super) epoch: i32,
+    /// Who leads in it or has this node's vote for it.
+    pub(super) node: Option<BrokerId>,
+}
+
+/// Reads the file in `dir`, if there is one.
+pub(super) async fn read(io: &Io, dir: &Path) -> Result<Option<Election>, QuorumError> {
     let path = dir.join(STATE_FILE);
     let content = match io.read_file(&path).await {
         Ok(content) => content,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(QuorumError::File { path, error }),
     };
     let state: Option<serde_json::Value> = serde_json::from_slice(&content).ok();
-    let epoch = state.as_ref().and_then(|state| state.get("leaderEpoch")?.as_i64()).and_then(|epoch| i32::try_from(epoch).ok());
-    match epoch.filter(|epoch| *epoch >= 0) {
-        Some(epoch) => Ok(epoch),
-        None => Err(QuorumError::Invalid { path, reason: "has no leaderEpoch".to_owned() }),
-    }
+    let number = |key: &str| state.as_ref()?.get(key)?.as_i64().and_then(|number| i32::try_from(number).ok());
+    let Some(epoch) = number("leaderEpoch").filter(|epoch| *epoch >= 0) else {
+        return Err(QuorumError::Invalid { path, reason: "has no leaderEpoch".to_owned() });
+    };
+    let node = ["leaderId", "votedId"].into_iter().filter_map(number).find(|id| *id >= 0).map(BrokerId);
+    Ok(Some(Election { epoch, node }))
 }
 
-/// Writes, durably, that `node` leads in `epoch`: version 0 of the file, which goes with `kraft.version` 0 (a fixed set of voters).
-pub(super) async fn write(io: &Io, dir: &Path, node: BrokerId, epoch: i32) -> Result<(), QuorumError> {
+/// Writes, durably, that `node` leads in `epoch`, or that it has this node's vote: version 0 of the file, which goes with `kraft.version`
+/// 0 (a fixed set of voters).
+pub(super) async fn write(
+    io: &Io,
+    dir: &Path,
+    voters: &[BrokerId],
+    epoch: i32,
+    node: BrokerId,
+    leads: bool,
+) -> Result<(), QuorumError> {
     let path = dir.join(STATE_FILE);
+    let (leader, voted) = if leads { (node, BrokerId(NOBODY)) } else { (BrokerId(NOBODY), node) };
+    let voters: Vec<String> = voters.iter().map(|voter| format!("{{\"voterId\":{voter}}}")).collect();
     let content = format!(
-        "{{\"clusterId\":\"\",\"leaderId\":{node},\"leaderEpoch\":{epoch},\"votedId\":-1,\"appliedOffset\":0,\
-         \"currentVoters\":[{{\"voterId\":{node}}}],\"data_version\":0}}"
+        "{{\"clusterId\":\"\",\"leaderId\":{leader},\"leaderEpoch\":{epoch},\"votedId\":{voted},\"appliedOffset\":0,\
+         \"currentVoters\":[{}],\"data_version\":0}}",
+        voters.join(",")
     );
     io.replace_file(&path, Bytes::from(content)).await.map_err(|error| QuorumError::File { path, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::on_a_core;
+    use super::*;
+
+    #[test]
+    fn a_vote_is_found_again_whoever_wrote_it() {
+        on_a_core(|io, dir| async move {
+            assert_eq!(read(&io, &dir).await.unwrap(), None);
+            let voters = [BrokerId(1), BrokerId(2)];
+            for (leads, id) in [(false, 2), (true, 2), (false, 1)] {
+                write(&io, &dir, &voters, 7, BrokerId(id), leads).await.unwrap();
+                assert_eq!(read(&io, &dir).await.unwrap(), Some(Election { epoch: 7, node: Some(BrokerId(id)) }));
+            }
+            let path = dir.join(STATE_FILE);
+            for (text, found) in [
+                // As Apache Kafka 4.2 writes it for a quorum whose voters can change; it knows of nobody in epoch 3.
+                (
+                    r#"{"leaderId":-1,"leaderEpoch":3,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#,
+                    Some(Election { epoch: 3, node: None }),
+                ),
+                (r#"{"leaderId":5,"leaderEpoch":0}"#, Some(Election { epoch: 0, node: Some(BrokerId(5)) })),
+                (r#"{"leaderId":5}"#, None),
+                (r#"{"leaderId":5,"leaderEpoch":-1}"#, None),
+                ("", None),
+            ] {
+                io.replace_file(&path, Bytes::from(text)).await.unwrap();
+                assert_eq!(read(&io, &dir).await.ok(), found.map(Some), "{text}");
+            }
+        });
+    }
 }

@@ -8,7 +8,7 @@ use crate::protocol::generated::create_topics_request::{CreatableTopic, Creatabl
 use crate::protocol::generated::{ConfigRecord, CreateTopicsRequest};
 use std::future::Future;
 
-fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
+pub(super) fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_owned();
     let topology = Topology { cores: 1, busy_poll: std::time::Duration::ZERO };
@@ -97,7 +97,9 @@ fn decisions_survive_a_crash_and_each_start_leads_in_a_new_epoch() {
         quorum.close().await.unwrap();
         let state =
             String::from_utf8(io.read_file(&Quorum::log_path(&dir).join("quorum-state")).await.unwrap().to_vec()).unwrap();
-        assert!(state.contains("\"leaderEpoch\":2"), "{state}");
+        let written = "{\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":2,\"votedId\":-1,\"appliedOffset\":0,\
+            \"currentVoters\":[{\"voterId\":1}],\"data_version\":0}";
+        assert_eq!(state, written);
     });
 }
 
@@ -215,9 +217,26 @@ fn a_snapshot_stands_for_what_was_before_it() {
     });
 }
 
+#[test]
+fn a_log_goes_only_for_a_snapshot_that_can_be_read() {
+    on_a_core(|io, dir| async move {
+        let mut quorum = open(&io, &dir).await;
+        start_broker(&mut quorum, true).await;
+        assert_eq!(create(&mut quorum, "a", &[]).await, ErrorCode::None);
+        quorum.close().await.unwrap();
+        let ahead = Quorum::log_path(&dir).join(format!("{:020}-{:010}.checkpoint", 9_999, 1));
+        io.replace_file(&ahead, bytes::Bytes::from_static(b"half")).await.unwrap();
+        assert!(Quorum::open(io.clone(), how(&dir)).await.is_err());
+        io.remove_file(&ahead).await.unwrap();
+        let quorum = open(&io, &dir).await;
+        let names: Vec<String> = quorum.image().topics().map(|topic| topic.name.to_string()).collect();
+        assert_eq!(names, ["a"]);
+    });
+}
+
 /// How many snapshots there are, and where the log begins.
 async fn kept(io: &Io, quorum: &Quorum, dir: &Path) -> (usize, Offset) {
-    (snapshot::list(io, &Quorum::log_path(dir)).await.unwrap().len(), quorum.voter.start_offset())
+    (snapshot::list(io, &Quorum::log_path(dir)).await.unwrap().len(), quorum.node.start_offset())
 }
 
 #[test]
@@ -236,15 +255,21 @@ fn a_start_goes_on_from_the_newest_snapshot_and_the_log_loses_what_is_in_the_old
         assert!(start > Offset::ZERO, "the log is short");
         let before = Arc::clone(quorum.image());
         drop(quorum);
-        // A crash has left one that was being written.
-        let part = Quorum::log_path(&dir).join("00000000000000009999-0000000001.checkpoint.part");
-        io.replace_file(&part, bytes::Bytes::from_static(b"half")).await.unwrap();
+        // A crash has left one that was being written, and one of which the same was still to be moved there.
+        let log_path = Quorum::log_path(&dir);
+        let parts = ["part", "part.tmp"].map(|end| log_path.join(format!("00000000000000009999-0000000001.checkpoint.{end}")));
+        for part in &parts {
+            let options = crate::io::OpenOptions::CREATE;
+            io.open(part, options).await.unwrap().write_at(&io, 0, &[bytes::Bytes::from_static(b"half")]).await.unwrap();
+        }
 
         let quorum = Quorum::open(io.clone(), with(small)).await.unwrap();
         assert_eq!(quorum.image().topics().collect::<Vec<_>>(), before.topics().collect::<Vec<_>>());
         assert_eq!(quorum.image().topic_configs("t7")["retention.ms"], "5");
         assert_eq!(quorum.image().next_producer_id(), before.next_producer_id());
-        assert!(!io.exists(&part).await.unwrap());
+        for part in &parts {
+            assert!(!io.exists(part).await.unwrap(), "{}", part.display());
+        }
     });
 }
 

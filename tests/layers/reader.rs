@@ -23,6 +23,8 @@ const DEVICE_CRATES: &[&str] = &[
     "mio",
     "tokio",
     "rand",
+    "rand_core",
+    "openraft_rt",
     "fastrand",
     "getrandom",
     "parking_lot",

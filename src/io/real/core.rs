@@ -80,6 +80,11 @@ impl RealCore {
         self.index
     }
 
+    /// A real core has its thread for itself, and no handle to it leaves the thread.
+    pub(in crate::io) fn is_running(&self) -> bool {
+        true
+    }
+
     pub(in crate::io) fn cores(&self) -> usize {
         self.cores
     }

@@ -83,6 +83,10 @@ impl SimCore {
         self.index
     }
 
+    pub(in crate::io) fn is_running(&self) -> bool {
+        self.executor.is_running(self.host, self.index)
+    }
+
     pub(in crate::io) fn cores(&self) -> usize {
         self.cores
     }

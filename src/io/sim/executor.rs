@@ -42,11 +42,25 @@ pub(super) struct Executor {
     next: Cell<u64>,
     ready: Ready,
     runnable: RefCell<Vec<u64>>,
+    /// Whose task is being polled.
+    running: Cell<Option<(HostId, usize)>>,
 }
 
 impl Executor {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared, tasks: RefCell::default(), next: Cell::new(1), ready: Ready::default(), runnable: RefCell::default() }
+        Self {
+            shared,
+            tasks: RefCell::default(),
+            next: Cell::new(1),
+            ready: Ready::default(),
+            runnable: RefCell::default(),
+            running: Cell::new(None),
+        }
+    }
+
+    /// Whether a task of this core is being polled.
+    pub(super) fn is_running(&self, host: HostId, core: usize) -> bool {
+        self.running.get() == Some((host, core))
     }
 
     /// Adds a task; it is polled in a later turn.
@@ -103,9 +117,11 @@ impl Executor {
             state.advance(to);
         }
         let Some(mut future) = task.future.take() else { return true };
+        self.running.set(Some((task.host, task.core)));
         drop(tasks);
         waker.queued.store(false, Ordering::Relaxed);
         let polled = future.as_mut().poll(&mut Context::from_waker(&Waker::from(waker)));
+        self.running.set(None);
         let finished = {
             let mut tasks = self.tasks.borrow_mut();
             match (polled, tasks.get_mut(&id)) {

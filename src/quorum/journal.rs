@@ -1,0 +1,587 @@
+//! The metadata log as raft sees it: which batch is which entry, this node's vote, and where the newest snapshot stands.
+//!
+//! What is on disk is Kafka's directory and nothing else: the batches, `quorum-state`, snapshots. The rest is derived when it is opened:
+//! the batches behind the newest snapshot are walked once and numbered from the snapshot's position on (from 0 if there is no snapshot).
+//! For raft the log begins there. What is kept before it is kept for others, by Kafka's rules.
+//!
+//! What a crash can leave, and what a start makes of it:
+//! - `quorum-state` knows an epoch that the log does not: it is not led in again.
+//! - The log ends in a piece of a batch: recovery cuts it off; nobody was told.
+//! - It ends in a whole batch that was not synced: it counts, so recovery writes it again before anything else is done.
+//! - A position without its snapshot goes; a snapshot without a position (older directories, Apache Kafka's) is numbered once.
+//! - A snapshot ends behind the log (it was installed, and the log not begun anew yet): the log begins anew at its end.
+
+use super::entry::{self, Place, Voters, broker_id, epoch_of};
+use super::position::{self, Position};
+use super::snapshot::{self, SnapshotFile};
+use super::state::{self, Election};
+use super::types::{Entry, LeaderId, LogId, Snapshot, SnapshotMeta, StoredMembership, Vote, log_id, term_of};
+use super::{METADATA_TOPIC, OpenQuorum, QuorumError};
+use crate::io::Io;
+use crate::log::{AppendBatch, CleanupPolicy, Log, LogConfig, OpenLog, ReadRequest};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+use crate::record::{BatchHeader, Batches};
+use bytes::Bytes;
+use openraft::storage::LogState;
+use openraft::vote::RaftLeaderId;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Log bytes read at once.
+const READ_BYTES: u64 = 1 << 20;
+/// Entries that are remembered after they were appended, so that applying them reads no file: so many, or so many bytes, but always
+/// the last one.
+const MOST_RECENT: usize = 64;
+const MOST_RECENT_BYTES: usize = 1 << 20;
+
+/// Path of the metadata log's directory.
+pub(super) fn partition_dir(log_dir: &Path) -> PathBuf {
+    log_dir.join(format!("{METADATA_TOPIC}-0"))
+}
+
+/// The log, the vote and the newest snapshot of one node.
+pub(super) struct Journal {
+    pub(super) io: Io,
+    pub(super) dir: PathBuf,
+    node: BrokerId,
+    voters: Voters,
+    log: Log,
+    state: RefCell<State>,
+    snapshot: RefCell<Option<Snapshot>>,
+    /// Bytes of batches behind the newest snapshot.
+    unsnapped_bytes: Cell<u64>,
+    /// Append time of the last batch.
+    last_timestamp: Cell<i64>,
+    /// Why openraft was told that storage fails: it passes on a text only.
+    failure: RefCell<Option<QuorumError>>,
+}
+
+#[derive(Default)]
+struct State {
+    vote: Option<Vote>,
+    /// Term and node of the vote on the device.
+    saved: Option<(u64, u64)>,
+    /// The last entry that raft knows to be in a snapshot and asks for no more.
+    purged: Option<LogId>,
+    /// Index of the first entry behind it.
+    first: u64,
+    /// Base offset and epoch of each batch from that entry on.
+    places: VecDeque<(Offset, i32)>,
+    /// Where the last of them ends; the log is ahead of it while an append is under way.
+    end: Offset,
+    /// The last entries.
+    recent: VecDeque<Entry>,
+    recent_bytes: usize,
+}
+
+/// A batch that was met in the log.
+struct Found {
+    base: Offset,
+    next: Offset,
+    epoch: i32,
+    bytes: u64,
+    timestamp: i64,
+}
+
+impl State {
+    fn next_index(&self) -> u64 {
+        self.first + self.places.len() as u64
+    }
+
+    fn last(&self) -> Option<LogId> {
+        match self.places.back() {
+            Some(&(_, epoch)) => Some(log_id(epoch as u64, self.next_index() - 1)),
+            None => self.purged,
+        }
+    }
+
+    fn base_of(&self, index: u64) -> Option<Offset> {
+        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.places.get(at).map(|&(base, _)| base)
+    }
+
+    fn remember(&mut self, entry: Entry) {
+        self.recent_bytes += bytes_of(&entry);
+        self.recent.push_back(entry);
+        while self.recent.len() > 1 && (self.recent.len() > MOST_RECENT || self.recent_bytes > MOST_RECENT_BYTES) {
+            let gone = self.recent.pop_front().map_or(0, |entry| bytes_of(&entry));
+            self.recent_bytes = self.recent_bytes.saturating_sub(gone);
+        }
+    }
+
+    /// Index of the first entry that is remembered.
+    fn recent_from(&self) -> u64 {
+        self.recent.front().map_or(self.next_index(), |entry| entry.log_id.index())
+    }
+
+    fn remembered(&self, index: u64) -> Option<&Entry> {
+        let at = usize::try_from(index.checked_sub(self.recent_from())?).ok()?;
+        self.recent.get(at)
+    }
+
+    /// Forgets what is below `first` or not below `next`.
+    fn forget_outside(&mut self, first: u64, next: u64) {
+        self.recent.retain(|entry| (first..next).contains(&entry.log_id.index()));
+        self.recent_bytes = self.recent.iter().map(bytes_of).sum();
+    }
+}
+
+/// What an entry holds in memory; but for decisions it is next to nothing.
+fn bytes_of(entry: &Entry) -> usize {
+    match &entry.payload {
+        openraft::EntryPayload::Normal(batch) => batch.bytes.len(),
+        _ => 0,
+    }
+}
+
+impl Journal {
+    /// Opens and numbers what is there.
+    ///
+    /// # Errors
+    /// The device fails, or the directory holds what it cannot hold.
+    pub(super) async fn open(io: &Io, how: &OpenQuorum, voters: Voters) -> Result<Rc<Self>, QuorumError> {
+        let dir = partition_dir(&how.log_dir);
+        let log = Log::open(io.clone(), open_log(&dir, how)).await?;
+        snapshot::remove_parts(io, &dir).await?;
+        let snapshots = snapshot::list(io, &dir).await?;
+        position::remove_orphans(io, &dir, &snapshots).await?;
+        let journal = Self {
+            io: io.clone(),
+            dir,
+            node: how.node,
+            voters,
+            log,
+            state: RefCell::default(),
+            snapshot: RefCell::new(None),
+            unsnapped_bytes: Cell::new(0),
+            last_timestamp: Cell::new(0),
+            failure: RefCell::new(None),
+        };
+        // Begun anew, a log has no epochs any more.
+        let epoch = journal.log.latest_epoch().0.max(0);
+        journal.find_entries(snapshots).await?;
+        journal.find_vote(epoch).await?;
+        Ok(Rc::new(journal))
+    }
+
+    /// `epoch` is the latest that the log knows.
+    async fn find_vote(&self, epoch: i32) -> Result<(), QuorumError> {
+        let found = state::read(&self.io, &self.dir).await?;
+        let last = self.state.borrow().last().map_or(0, |last| term_of(&last));
+        let in_log = epoch.max(epoch_of(last)?);
+        let (epoch, known) = match found {
+            Some(Election { epoch, node }) if epoch >= in_log => (epoch, node),
+            // Entries of an epoch that no file knows: whoever led in it, nobody else gets this node's vote for it.
+            _ => (in_log, None),
+        };
+        if epoch > 0 || known.is_some() {
+            let (term, node) = (epoch as u64, entry::raft_id(known.unwrap_or(self.node)));
+            let mut state = self.state.borrow_mut();
+            state.vote = Some(Vote::new(term, node));
+            state.saved = known.map(|_| (term, node));
+        }
+        Ok(())
+    }
+
+    async fn find_entries(&self, snapshots: Vec<SnapshotFile>) -> Result<(), QuorumError> {
+        let start = self.log.log_start_offset();
+        let newest = snapshots.into_iter().rfind(|one| one.end >= start);
+        let mut next = start;
+        match newest {
+            Some(snapshot) => {
+                next = snapshot.end;
+                self.go_on_from(snapshot).await?;
+            }
+            None if start > Offset::ZERO => {
+                return Err(self.invalid(format!("the log begins at {start} and no snapshot says what was before")));
+            }
+            None => {}
+        }
+        let found = self.scan(next, self.end_offset()).await?;
+        self.unsnapped_bytes.set(found.iter().map(|batch| batch.bytes).sum());
+        self.last_timestamp.set(found.last().map_or(0, |batch| batch.timestamp));
+        if let Some(wrong) = found.iter().find(|batch| batch.epoch < 0) {
+            return Err(self.invalid(format!("the batch at {} has the epoch {}", wrong.base, wrong.epoch)));
+        }
+        let mut state = self.state.borrow_mut();
+        state.places = found.into_iter().map(|batch| (batch.base, batch.epoch)).collect();
+        state.end = self.end_offset();
+        Ok(())
+    }
+
+    /// What raft knows begins with this snapshot.
+    async fn go_on_from(&self, snapshot: SnapshotFile) -> Result<(), QuorumError> {
+        let position = match position::read(&self.io, &snapshot).await? {
+            Some(position) => position,
+            None => {
+                let position = Position { index: self.index_before(snapshot.end).await?, membership: None };
+                // Written down, so that the entries have these numbers for ever.
+                position::write(&self.io, &snapshot, &position).await?;
+                position
+            }
+        };
+        if snapshot.end > self.end_offset() {
+            // What there is of a log goes only for what can be read.
+            snapshot::load(&self.io, &snapshot).await?;
+            self.log.truncate_fully_and_start_at(snapshot.end).await?;
+        }
+        let last = log_id(snapshot.epoch.max(0) as u64, position.index);
+        {
+            let mut state = self.state.borrow_mut();
+            state.purged = Some(last);
+            state.first = position.index + 1;
+        }
+        let last_membership = position.membership.unwrap_or_else(|| self.first_membership());
+        let meta = SnapshotMeta { last_log_id: Some(last), last_membership };
+        self.set_snapshot(Snapshot { meta, snapshot });
+        Ok(())
+    }
+
+    /// The index of the last batch before `end`. If the head of the log is gone, any number will do that is not too small: each batch has
+    /// a record, so there were not more of them than offsets.
+    async fn index_before(&self, end: Offset) -> Result<u64, QuorumError> {
+        let most = (end.0 - 1).max(0) as u64;
+        if self.log.log_start_offset() > Offset::ZERO || end > self.end_offset() {
+            return Ok(most);
+        }
+        let batches = self.scan(Offset::ZERO, self.end_offset()).await?;
+        let before = batches.iter().filter(|batch| batch.next <= end).count() as u64;
+        Ok(before.checked_sub(1).unwrap_or(most))
+    }
+
+    /// The batches from the one that holds `from` on, up to `end`.
+    async fn scan(&self, from: Offset, end: Offset) -> Result<Vec<Found>, QuorumError> {
+        let mut found = Vec::new();
+        let mut next = from;
+        while next < end {
+            let bytes = self.read(next, end).await?;
+            let before = next;
+            for batch in Batches::new(&bytes) {
+                let batch = batch.map_err(|error| self.invalid(error.to_string()))?;
+                let header = batch.header;
+                if header.next_offset() <= next {
+                    continue;
+                }
+                next = header.next_offset();
+                found.push(Found {
+                    base: header.base_offset,
+                    next,
+                    epoch: header.partition_leader_epoch.0,
+                    bytes: batch.bytes.len() as u64,
+                    timestamp: header.max_timestamp,
+                });
+            }
+            if next == before {
+                return Err(self.unreadable(next));
+            }
+            self.io.yield_if_needed().await;
+        }
+        Ok(found)
+    }
+
+    /// Bytes of the batches from `offset` on that end before `upper`.
+    async fn read(&self, offset: Offset, upper: Offset) -> Result<Bytes, QuorumError> {
+        let request = ReadRequest { offset, max_bytes: READ_BYTES, upper, at_least_one_batch: true };
+        let plan = self.log.read(request).await?;
+        let mut bytes = Vec::with_capacity(plan.bytes as usize);
+        for slice in &plan.slices {
+            let part = slice.file.read_at(&self.io, slice.position, slice.len as usize).await;
+            bytes.extend_from_slice(&part.map_err(|error| QuorumError::File { path: self.dir.clone(), error })?);
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    // ---- what is known -----------------------------------------------------------------------------------------------------------
+
+    pub(super) fn end_offset(&self) -> Offset {
+        self.log.log_end_offset()
+    }
+
+    #[cfg(test)]
+    pub(super) fn start_offset(&self) -> Offset {
+        self.log.log_start_offset()
+    }
+
+    /// The batches that raft knows, with their numbers.
+    #[cfg(all(test, feature = "sim"))]
+    pub(super) fn numbers(&self) -> Vec<(Offset, u64)> {
+        let state = self.state.borrow();
+        state.places.iter().map(|place| place.0).zip(state.first..).collect()
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.log.size()
+    }
+
+    pub(super) fn unsnapped_bytes(&self) -> u64 {
+        self.unsnapped_bytes.get()
+    }
+
+    pub(super) fn last_timestamp(&self) -> i64 {
+        self.last_timestamp.get()
+    }
+
+    pub(super) fn vote(&self) -> Option<Vote> {
+        self.state.borrow().vote
+    }
+
+    /// The term of the last vote.
+    pub(super) fn term(&self) -> u64 {
+        self.vote().map_or(0, |vote| vote.leader_id().term())
+    }
+
+    pub(super) fn log_state(&self) -> LogState<super::types::Types> {
+        let state = self.state.borrow();
+        LogState { last_purged_log_id: state.purged, last_log_id: state.last() }
+    }
+
+    /// The last entry that is surely committed: the last one, where nobody else has to agree.
+    pub(super) fn committed(&self) -> Option<LogId> {
+        if self.voters.are_only(self.node) { self.state.borrow().last() } else { None }
+    }
+
+    /// Where the batch of an entry ends.
+    pub(super) fn end_of(&self, index: u64) -> Option<Offset> {
+        let state = self.state.borrow();
+        state.base_of(index)?;
+        Some(state.base_of(index + 1).unwrap_or(state.end))
+    }
+
+    /// Who votes as long as the log has not said so.
+    pub(super) fn first_membership(&self) -> StoredMembership {
+        StoredMembership::new(None, self.voters.membership())
+    }
+
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    pub(super) fn set_snapshot(&self, snapshot: Snapshot) {
+        *self.snapshot.borrow_mut() = Some(snapshot);
+    }
+
+    /// So many bytes of the log are in a snapshot now.
+    pub(super) fn snapped(&self, bytes: u64) {
+        self.unsnapped_bytes.set(self.unsnapped_bytes.get().saturating_sub(bytes));
+    }
+
+    /// The entries from `start` to before `end`, as far as they are here, without a gap.
+    pub(super) async fn entries(&self, start: u64, end: u64) -> Result<Vec<Entry>, QuorumError> {
+        let (mut next, end) = {
+            let state = self.state.borrow();
+            (start.max(state.first), end.min(state.next_index()))
+        };
+        let mut entries = Vec::new();
+        while next < end {
+            let (from, upper, until) = {
+                let state = self.state.borrow();
+                if let Some(entry) = state.remembered(next) {
+                    entries.push(entry.clone());
+                    next += 1;
+                    continue;
+                }
+                let until = end.min(state.recent_from());
+                (state.base_of(next), state.base_of(until).unwrap_or(state.end), until)
+            };
+            // What a purge has taken away meanwhile lies before all that can be asked for.
+            let Some(from) = from else { break };
+            let bytes = self.read(from, upper).await?;
+            let before = next;
+            for batch in Batches::new(&bytes) {
+                let batch = batch.map_err(|error| self.invalid(error.to_string()))?;
+                if next == until {
+                    break;
+                }
+                if batch.header.next_offset() <= from {
+                    continue;
+                }
+                let own = bytes.slice(batch.position..batch.position + batch.bytes.len());
+                entries.push(entry::decode(&batch, own, next, &self.voters).map_err(|reason| self.invalid(reason))?);
+                next += 1;
+            }
+            if next == before {
+                return Err(self.unreadable(from));
+            }
+        }
+        Ok(entries)
+    }
+
+    // ---- what changes ------------------------------------------------------------------------------------------------------------
+
+    /// Keeps a vote. It is on the device when this returns; that the vote has become a leader's need not be: a start asks for votes anew.
+    pub(super) async fn save_vote(&self, vote: &Vote) -> Result<(), QuorumError> {
+        let leader: &LeaderId = vote.leader_id();
+        let (term, id) = (leader.term(), *leader.node_id());
+        let is_saved = self.state.borrow().saved == Some((term, id));
+        if !is_saved {
+            let node = broker_id(id);
+            // Who needs no other vote leads with its own.
+            let leads = vote.is_committed() || self.voters.are_only(node);
+            state::write(&self.io, &self.dir, self.voters.fixed(), epoch_of(term)?, node, leads).await?;
+        }
+        let mut state = self.state.borrow_mut();
+        (state.vote, state.saved) = (Some(*vote), Some((term, id)));
+        Ok(())
+    }
+
+    /// Appends entries, each as one batch; they are on the device when this returns.
+    pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), QuorumError> {
+        let (mut batches, mut places) = (Vec::new(), Vec::new());
+        let (mut base, mut expected) = (self.end_offset(), None);
+        let known = {
+            let state = self.state.borrow();
+            (!state.places.is_empty() || state.purged.is_some()).then(|| state.next_index())
+        };
+        let now_ms = self.io.wall_clock_ms();
+        for entry in &entries {
+            let index = entry.log_id.index();
+            if expected.or(known).is_some_and(|expected| index != expected) {
+                return Err(self.invalid(format!("entry {index} does not follow the last one")));
+            }
+            expected = Some(index + 1);
+            let term = term_of(&entry.log_id);
+            let place = Place { base, epoch: epoch_of(term)?, leader: self.leader_of(term), now_ms };
+            let bytes = entry::encode(entry, place, &self.voters).map_err(|reason| self.invalid(reason))?;
+            let header = BatchHeader::parse(&bytes).map_err(|error| self.invalid(error.to_string()))?;
+            let batch = AppendBatch::new(bytes, &header, base, LeaderEpoch(place.epoch));
+            places.push((base, place.epoch));
+            base = batch.last_offset.plus(1);
+            batches.push(batch);
+        }
+        let Some(first) = entries.first().map(|entry| entry.log_id.index()) else { return Ok(()) };
+        let bytes: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
+        let last_timestamp = batches.last().map_or(now_ms, |batch| batch.max_timestamp);
+        let end = self.log.append(batches).await?.log_end_offset;
+        {
+            let mut state = self.state.borrow_mut();
+            if state.places.is_empty() {
+                state.first = first;
+            }
+            state.places.extend(places);
+            state.end = end;
+            for entry in entries {
+                state.remember(entry);
+            }
+        }
+        self.unsnapped_bytes.set(self.unsnapped_bytes.get() + bytes);
+        self.last_timestamp.set(last_timestamp);
+        if !self.io.planted("metadata told before they are flushed") {
+            self.log.flush(end).await?;
+        }
+        Ok(())
+    }
+
+    /// Who leads in a term: whoever has this node's vote for it.
+    fn leader_of(&self, term: u64) -> BrokerId {
+        let voted = self.vote().filter(|vote| vote.leader_id().term() == term);
+        voted.map_or(self.node, |vote| broker_id(*vote.leader_id().node_id()))
+    }
+
+    /// Cuts off what follows an entry, durably.
+    pub(super) async fn truncate_after(&self, last: Option<LogId>) -> Result<(), QuorumError> {
+        let (keep, cut) = {
+            let state = self.state.borrow();
+            let keep = last.map_or(0, |last| last.index() + 1).max(state.first);
+            (keep, state.base_of(keep))
+        };
+        let Some(cut) = cut else { return Ok(()) };
+        let end = self.log.truncate_to(cut).await?;
+        let mut state = self.state.borrow_mut();
+        state.end = end;
+        let left = (keep - state.first) as usize;
+        state.places.truncate(left);
+        state.forget_outside(0, keep);
+        Ok(())
+    }
+
+    /// Raft will not ask for what is up to an entry any more: it is in a snapshot. The batches stay as long as Kafka's rules want them,
+    /// but for those of a log that the snapshot is ahead of.
+    pub(super) async fn purge(&self, up_to: LogId) -> Result<(), QuorumError> {
+        let is_behind = up_to.index() >= self.state.borrow().next_index();
+        let ahead = self.snapshot().filter(|found| is_behind && found.meta.last_log_id == Some(up_to));
+        if let Some(Snapshot { snapshot, .. }) = ahead
+            && snapshot.end > self.end_offset()
+        {
+            self.log.truncate_fully_and_start_at(snapshot.end).await?;
+            self.unsnapped_bytes.set(0);
+            self.state.borrow_mut().end = snapshot.end;
+        }
+        let mut state = self.state.borrow_mut();
+        while state.first <= up_to.index() && !state.places.is_empty() {
+            state.places.pop_front();
+            state.first += 1;
+        }
+        if is_behind {
+            state.first = up_to.index() + 1;
+        }
+        let first = state.first;
+        state.forget_outside(first, u64::MAX);
+        state.purged = Some(up_to);
+        Ok(())
+    }
+
+    /// Moves the start of the log to `offset`, as far as whole segments lie before it.
+    pub(super) async fn forget_before(&self, offset: Offset) -> Result<(), QuorumError> {
+        self.log.delete_records(offset).await?;
+        self.log.apply_retention(self.end_offset()).await?;
+        Ok(())
+    }
+
+    /// Nothing can be appended afterwards.
+    pub(super) async fn close(&self) -> Result<(), QuorumError> {
+        Ok(self.log.close().await?)
+    }
+
+    // ---- what goes wrong ---------------------------------------------------------------------------------------------------------
+
+    /// What openraft is told of a failure; [`Journal::stopped`] gives it back.
+    pub(super) fn failed(&self, error: QuorumError) -> std::io::Error {
+        let text = error.to_string();
+        self.failure.borrow_mut().get_or_insert(error);
+        std::io::Error::other(text)
+    }
+
+    /// Why openraft has stopped; `said` is its own word.
+    pub(super) fn stopped(&self, said: &dyn Display) -> QuorumError {
+        self.failure.borrow_mut().take().unwrap_or_else(|| QuorumError::Consensus(said.to_string()))
+    }
+
+    pub(super) fn invalid(&self, reason: String) -> QuorumError {
+        QuorumError::Invalid { path: self.dir.clone(), reason }
+    }
+
+    fn unreadable(&self, offset: Offset) -> QuorumError {
+        self.invalid(format!("no batch can be read at {offset}"))
+    }
+}
+
+fn open_log(dir: &Path, how: &OpenQuorum) -> OpenLog {
+    // Nothing goes by size or age of the records: only what a snapshot holds may, by the log start offset.
+    let cleanup_policy = CleanupPolicy { delete: false, compact: false };
+    // Whatever a start finds is told, so it has to be on the device whatever became of the sync of whoever wrote it: with a flush for
+    // each message, recovery writes what it finds again, and the first flush, of the batch that begins an epoch, comes before all else.
+    let flush_messages = 1;
+    let config = LogConfig {
+        retention_ms: -1,
+        retention_bytes: -1,
+        flush_messages,
+        cleanup_policy,
+        segment_bytes: how.segment_bytes as u32,
+        segment_ms: how.segment_ms,
+        ..LogConfig::default()
+    };
+    OpenLog {
+        dir: dir.to_owned(),
+        partition: TopicPartition::new(METADATA_TOPIC, PartitionIndex(0)),
+        topic_id: TopicId::METADATA,
+        config,
+        recovery_point: Offset::ZERO,
+        log_start_offset: Offset::ZERO,
+        cleaned: None,
+        clean_shutdown: how.clean_shutdown,
+        progress: None,
+    }
+}
