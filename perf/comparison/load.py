@@ -154,9 +154,9 @@ class Load:
         options += ["--records-per-batch", per_batch, "--record-size", size]
         return self.generator("e2e", options, self.running.pid, label=label)
 
-    def floor(self, program, client, options, server_options=(), warm=None, all_cores=False):
+    def floor(self, program, client, options, server_options=(), warm=None, all_cores=False, label=None):
         with servers.Floor(program, self.placed(all_cores), list(map(str, server_options))) as floor:
-            return self.generator(client, ["--target", floor.address(), *options], floor.pid, warm=warm)
+            return self.generator(client, ["--target", floor.address(), *options], floor.pid, warm=warm, label=label)
 
     def checksum(self, files):
         """Reads files and computes their CRC-32C, where a server would run."""

@@ -4,6 +4,7 @@ Both brokers have Kafka's default settings for groups. They wait 3 s for more me
 there before, so that this is not measured.
 """
 from .row import at_most, costs, cpu, labelled, latencies, only, row, times
+from .rows_latency import ECHO, echo
 
 HALF = times(1 / 2, "kafka")
 BESIDE_GOAL = at_most("beside: ack p99 µs", times(1.2, "flumen", figure="without: ack p99 µs"))
@@ -19,10 +20,13 @@ def acks(load, label, topic, options):
     return labelled(label, figures)
 
 
-def paced(load, label, topic):
-    """A producer of 5,000 records of 100 B a second, one a request."""
+def paced(load, label, topic, echoed):
+    """A producer of 5,000 records of 100 B a second, one a request; and, in Flumen's turn, an echo at that rate on the same processor."""
     options = ["--connections", 16, "--partitions-per-connection", 1, "--in-flight", 5, "--records-per-batch", 1, "--record-size", 100]
-    return acks(load, label, topic, options + ["--rate", 5_000])
+    produced = acks(load, label, topic, options + ["--rate", 5_000])
+    if load.kind == "flumen":
+        echoed |= labelled(label, latencies(echo(load, 16, 240, 5_000, label=f"echo {label}"), "ack", names=ACK))
+    return produced
 
 
 def saturated(load, label, topic):
@@ -31,9 +35,9 @@ def saturated(load, label, topic):
     return acks(load, label, topic, options)
 
 
-def covering(load):
-    """Seconds for which a load has to go on so that a producer's warm-up, seconds and end are beside it."""
-    return 1.25 * load.seconds + 4
+def covering(load, generators=1):
+    """Seconds for which a load has to go on so that so many generators' warm-up, seconds and end are beside it."""
+    return generators * (1.25 * load.seconds + 4)
 
 
 def warmed(load, broker):
@@ -74,8 +78,10 @@ def beats(result):
 @row("1,000 groups of 10 members of the classic protocol, each with a connection of its own and a heartbeat every 3 s: one of each group is there "
      "(it has a heartbeat every 0.2 s meanwhile), the other nine join, all 9,000 at once; then one of each leaves, and joins again, of which "
      "all others learn from their next heartbeat; then nothing but heartbeats, whose CPU is told; then a paced producer (5,000 records of 100 B a "
-     "second, one a request) beside them, and the same without",
-     [at_most("CPU %", HALF), at_most("nine join: stable ms", HALF), at_most("nine join: CPU ms", HALF), BESIDE_GOAL], own=True)
+     "second, one a request) beside them, and the same without; and an echo of as many requests on Flumen's processor, while Flumen has those groups "
+     "and without, which is what sharing two processors makes of anybody's latency",
+     [at_most("CPU %", HALF), at_most("nine join: stable ms", HALF), at_most("nine join: CPU ms", HALF), BESIDE_GOAL],
+     floors=ECHO, own=True, within=True)
 def groups_1000x10(load, kind):
     groups = load.size(quick=20, usual=1_000, long=1_000)
     with load.broker() as broker:
@@ -84,10 +90,13 @@ def groups_1000x10(load, kind):
             options = members(load, "warm-up", max(1, groups // 10), 10, 20, 100) + ["--heartbeat-ms", 500, "--duration", 1]
             load.generator("groups", options, timed=False, label="warm-up")
         topic = load.new_topic(16)
-        figures = paced(load, "without", topic)
+        echoed = {}
+        figures = paced(load, "without", topic, echoed)
         options = members(load, "groups", groups, 10, 20, 200) + ["--heartbeat-ms", HEARTBEAT, "--duration", load.seconds, "--warmup", 1]
-        options += ["--hold", covering(load), "--broker-pid", broker.pid]
-        result, beside = load.beside("groups", options, lambda: paced(load, "beside", topic), held=True, label="groups")
+        options += ["--hold", covering(load, 2), "--broker-pid", broker.pid]
+        result, beside = load.beside("groups", options, lambda: paced(load, "beside", topic, echoed), held=True, label="groups")
+    if echoed:
+        load.also(*ECHO, echoed)
     return beats(result) | stages(result, "nine join") | figures | beside
 
 
@@ -133,8 +142,8 @@ def commits_beside_producer(load, kind):
 
 
 @row("metadata of 10,000 partitions in 100 topics: all of it, as fast as the broker answers on two connections, which tells the CPU of an answer; then "
-     "20 times a second beside a paced producer (5,000 records of 100 B a second, one a request), and that without it",
-     [at_most("CPU ms/answer", HALF), BESIDE_GOAL], own=True)
+     "20 times a second beside a paced producer (5,000 records of 100 B a second, one a request), and that without it; the echo as among groups",
+     [at_most("CPU ms/answer", HALF), BESIDE_GOAL], floors=ECHO, own=True, within=True)
 def metadata_10000(load, kind):
     topics = load.size(quick=5, usual=100, long=100)
     with load.broker() as broker:
@@ -149,9 +158,12 @@ def metadata_10000(load, kind):
             "CPU ms/answer": cpu(result) * 1e3 / consumed["requests"], "answers/s": consumed["requests"] / result["seconds"],
             "KB/answer": consumed["bytes"] / consumed["requests"] / 1e3, "partitions": consumed["records"] / consumed["requests"],
         }
-        figures |= paced(load, "without", topic)
-        options = target + ["--connections", 2, "--request-rate", 20, "--duration", covering(load)]
-        asked, beside = load.beside("metadata", options, lambda: paced(load, "beside", topic), label="metadata beside")
+        echoed = {}
+        figures |= paced(load, "without", topic, echoed)
+        options = target + ["--connections", 2, "--request-rate", 20, "--duration", covering(load, 2)]
+        asked, beside = load.beside("metadata", options, lambda: paced(load, "beside", topic, echoed), label="metadata beside")
+    if echoed:
+        load.also(*ECHO, echoed)
     return figures | beside | labelled("beside", latencies(asked, "ack", shown="metadata", names=("p50", "p99")))
 
 

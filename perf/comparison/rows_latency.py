@@ -14,9 +14,9 @@ ECHO = ("echo-epoll",)
 TEN_BYTES = 10 * 1040 + 140
 
 
-def echo(load, connections, size, rate, all_cores=False):
+def echo(load, connections, size, rate, all_cores=False, label=None):
     return load.floor("echo", "echo", ["--connections", connections, "--in-flight", 5, "--request-bytes", size, "--request-rate", rate],
-                      ["--on", "epoll"], all_cores=all_cores)
+                      ["--on", "epoll"], all_cores=all_cores, label=label)
 
 
 @row("paced produce, 5,000 records of 100 B a second, one a request; the echo has the same rate", PACED_GOALS, floors=ECHO)
