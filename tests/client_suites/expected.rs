@@ -1,7 +1,8 @@
 //! What is expected of each test of a client's own suite, and how what happened differs from it.
 //!
-//! The lists (`franz-go.txt`, `sarama.txt`) have a line a test: a word, the test's name, and, unless it passes, why. A subtest stands in its
-//! own line when something else than passing is expected of it.
+//! The lists (`franz-go.txt`, `sarama.txt`) have a line a test: a word, the test's name, and, unless it passes, a part of what it says then,
+//! in quotation marks, and why. What it says is looked for: a test that fails for another reason than the one listed has found something.
+//! A subtest stands in its own line when something else than passing is expected of it.
 //!
 //! ```text
 //! passes  it passes
@@ -34,7 +35,29 @@ enum Word {
 struct Row<'a> {
     word: Word,
     name: &'a str,
+    /// Of a test that does not pass: a part of what it says.
+    says: &'a str,
     reason: &'a str,
+}
+
+/// What happened in a run.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// What each test said, its stack when its time was up included.
+    said: BTreeMap<String, String>,
+}
+
+impl Found {
+    pub fn add(&mut self, other: Found) {
+        self.outcomes.extend(other.outcomes);
+        self.said.extend(other.said);
+    }
+
+    /// For a test that ran alone: `output` came from it, wherever it stands.
+    pub fn all_said_by(&mut self, test: &str, output: String) {
+        self.said.insert(test.to_owned(), output);
+    }
 }
 
 pub struct Expected<'a> {
@@ -75,11 +98,22 @@ impl<'a> Expected<'a> {
         self.rows.iter().filter(|row| row.word == Word::Passes && !row.name.contains('/')).count()
     }
 
+    /// How many rows, subtests included, there are of each kind.
+    pub fn summary(&self) -> String {
+        let of = |word: Word| self.rows.iter().filter(|row| row.word == word).count();
+        let (passes, lacks) = (of(Word::Passes), of(Word::Lacks) + of(Word::Waits));
+        let (passes, lacks) = if self.kind == Kind::Flumen { (passes, lacks) } else { (passes + lacks, 0) };
+        format!(
+            "{passes} pass, {lacks} lack something here, {} fail and {} skip themselves on every single broker",
+            of(Word::Fails),
+            of(Word::Skips)
+        )
+    }
+
     /// A line for each test that did something else.
-    pub fn complaints(&self, found: &BTreeMap<String, Outcome>) -> Vec<String> {
-        let mut complaints: Vec<String> =
-            self.rows.iter().filter_map(|row| self.complaint(row, found.get(row.name).copied())).collect();
-        for (name, outcome) in found {
+    pub fn complaints(&self, found: &Found) -> Vec<String> {
+        let mut complaints: Vec<String> = self.rows.iter().filter_map(|row| self.complaint(row, found)).collect();
+        for (name, outcome) in &found.outcomes {
             if *outcome != Outcome::Passed && !self.rows.iter().any(|row| row.name == name) && !self.is_below_one_that_fails(name)
             {
                 complaints.push(format!("{name}: {outcome:?}, and is not listed"));
@@ -88,19 +122,28 @@ impl<'a> Expected<'a> {
         complaints
     }
 
-    fn complaint(&self, row: &Row<'_>, found: Option<Outcome>) -> Option<String> {
+    fn complaint(&self, row: &Row<'_>, found: &Found) -> Option<String> {
         let here = self.kind == Kind::Flumen;
-        let as_expected = match row.word {
-            Word::Passes => found == Some(Outcome::Passed),
-            Word::Fails => found == Some(Outcome::Failed),
-            Word::Skips => found == Some(Outcome::Skipped),
-            Word::Lacks if here => matches!(found, Some(Outcome::Failed | Outcome::Skipped)),
-            // When its time was up it has said nothing.
-            Word::Waits if here => found != Some(Outcome::Passed),
-            Word::Lacks | Word::Waits => found == Some(Outcome::Passed),
+        let outcome = found.outcomes.get(row.name).copied();
+        let passes = match row.word {
+            Word::Passes => true,
+            Word::Lacks | Word::Waits => !here,
+            Word::Fails | Word::Skips => false,
         };
-        let happened = found.map_or("did not run".to_owned(), |found| format!("{found:?}"));
-        (!as_expected).then(|| format!("{}: {happened}, listed as {:?} {}", row.name, row.word, row.reason))
+        let as_expected = match row.word {
+            _ if passes => outcome == Some(Outcome::Passed),
+            Word::Fails => outcome == Some(Outcome::Failed),
+            Word::Skips => outcome == Some(Outcome::Skipped),
+            // When its time was up it has no outcome.
+            Word::Waits => outcome != Some(Outcome::Passed),
+            Word::Passes | Word::Lacks => matches!(outcome, Some(Outcome::Failed | Outcome::Skipped)),
+        };
+        let happened = outcome.map_or("did not end".to_owned(), |outcome| format!("{outcome:?}"));
+        if !as_expected {
+            return Some(format!("{}: {happened}, listed as {:?} {}", row.name, row.word, row.reason));
+        }
+        let says_so = passes || found.said.get(row.name).is_some_and(|said| said.contains(row.says));
+        (!says_so).then(|| format!("{}: {happened}, but does not say {:?}, listed as {}", row.name, row.says, row.reason))
     }
 
     /// Whether it is a subtest of a test that need not pass.
@@ -122,22 +165,31 @@ fn parse_row(line: &str) -> Row<'_> {
         other => panic!("{other} is no outcome: {line}"),
     };
     let rest = rest.trim();
-    let (name, reason) = rest.split_once(' ').map_or((rest, ""), |(name, reason)| (name, reason.trim()));
-    assert_eq!(word == Word::Passes, reason.is_empty(), "what does not pass has a reason, and nothing else has: {line}");
-    Row { word, name, reason }
+    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let quoted = rest.trim().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+    let (says, reason) = quoted.map_or(("", rest), |(says, reason)| (says, reason));
+    let reason = reason.trim();
+    let explained = !says.is_empty() && !reason.is_empty();
+    assert_eq!(word == Word::Passes, rest.is_empty(), "what does not pass has a reason, and nothing else has: {line}");
+    assert!(word == Word::Passes || explained, "what does not pass says something in quotation marks: {line}");
+    Row { word, name, says, reason }
 }
 
-/// How each test ended, as Go's test binaries say it in the format for `test2json`: a mark (SYN) stands before each line of theirs, so that
-/// what a test prints is not taken for one.
-pub fn outcomes(output: &str) -> BTreeMap<String, Outcome> {
+/// How each test ended and what it said, as Go's test binaries tell it in the format for `test2json`: a mark (SYN) stands before each line of
+/// theirs, so that what a test prints is not taken for one. What follows such a line is of the test that it names.
+pub fn read(output: &str) -> Found {
     const ENDS: [(&str, Outcome); 3] =
         [("--- PASS: ", Outcome::Passed), ("--- FAIL: ", Outcome::Failed), ("--- SKIP: ", Outcome::Skipped)];
-    let mut found = BTreeMap::new();
-    for line in output.split('\u{16}').skip(1) {
-        for (begin, outcome) in ENDS {
-            if let Some(name) = line.strip_prefix(begin).and_then(|rest| rest.split_whitespace().next()) {
-                found.insert(name.to_owned(), outcome);
-            }
+    const TURNS: [&str; 4] = ["=== RUN ", "=== CONT ", "=== NAME ", "=== PAUSE "];
+    let mut found = Found::default();
+    for part in output.split('\u{16}').skip(1) {
+        let (line, said) = part.split_once('\n').unwrap_or((part, ""));
+        let after = |begin: &str| line.strip_prefix(begin).map(|rest| rest.split_whitespace().next().unwrap_or(""));
+        let end = ENDS.iter().find_map(|(begin, outcome)| Some((after(begin)?, *outcome)));
+        let Some(name) = end.map(|(name, _)| name).or_else(|| TURNS.iter().find_map(|begin| after(begin))) else { continue };
+        found.said.entry(name.to_owned()).or_default().push_str(said);
+        if let Some((name, outcome)) = end {
+            found.outcomes.insert(name.to_owned(), outcome);
         }
     }
     found
@@ -147,10 +199,15 @@ pub fn outcomes(output: &str) -> BTreeMap<String, Outcome> {
 mod tests {
     use super::*;
 
-    const LIST: &str = "# a comment\npasses A\npasses B\nlacks B/new it is new\nfails C wants two brokers\nskips D no keys\n\nwaits E asks for ever\n";
+    const LIST: &str = "# a comment\npasses A\npasses B\nlacks B/new \"no new\" it is new\nfails C \"one broker\" wants two brokers\n\
+                        skips D \"keys\" no keys\n\nwaits E \"asks\" asks for ever\n";
 
-    fn found(list: &[(&str, Outcome)]) -> BTreeMap<String, Outcome> {
-        list.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect()
+    fn found(list: &[(&str, Outcome)]) -> Found {
+        let said = [("B/new", "there is no new one"), ("C", "only one broker"), ("D", "wants keys"), ("E", "stack: asks")];
+        Found {
+            outcomes: list.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect(),
+            said: said.iter().map(|(name, said)| ((*name).to_owned(), (*said).to_owned())).collect(),
+        }
     }
 
     fn good() -> Vec<(&'static str, Outcome)> {
@@ -171,12 +228,14 @@ mod tests {
         let expected = Expected::parse(LIST, Kind::Flumen);
         assert_eq!((expected.together(), expected.alone(), expected.passing()), (vec!["A", "B", "C", "D"], vec!["E"], 2));
         assert_eq!(expected.complaints(&found(&good())), [""; 0]);
+        assert_eq!(expected.summary(), "2 pass, 2 lack something here, 1 fail and 1 skip themselves on every single broker");
         let on_kafka = Expected::parse(LIST, Kind::Kafka);
         assert_eq!((on_kafka.together(), on_kafka.alone()), (vec!["A", "B", "C", "D", "E"], vec![]));
         let mut all = good();
         all[3].1 = Outcome::Passed;
         all.push(("E", Outcome::Passed));
         assert_eq!(on_kafka.complaints(&found(&all)), [""; 0]);
+        assert_eq!(on_kafka.summary(), "4 pass, 0 lack something here, 1 fail and 1 skip themselves on every single broker");
     }
 
     #[test]
@@ -211,10 +270,28 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_tests_are_found() {
-        let output = "\u{16}=== RUN   TestA\nprinted \u{16}--- PASS: TestA (0.10s)\n    \u{16}--- FAIL: TestA/b_c (1.00s)\n--- PASS: TestD (0.00s)\n\
-                      \u{16}--- SKIP: TestE (0.00s)\n    why\nPASS\n";
-        let expected = [("TestA", Outcome::Passed), ("TestA/b_c", Outcome::Failed), ("TestE", Outcome::Skipped)];
-        assert_eq!(outcomes(output), found(&expected));
+    fn a_failure_for_another_reason_is_one() {
+        let expected = Expected::parse(LIST, Kind::Flumen);
+        for name in ["B/new", "C", "D", "E"] {
+            let mut other = found(&good());
+            other.said.insert(name.to_owned(), "timed out".to_owned());
+            assert_eq!(expected.complaints(&other).len(), 1, "{name}");
+            other.said.remove(name);
+            assert_eq!(expected.complaints(&other).len(), 1, "{name} said nothing");
+        }
+    }
+
+    #[test]
+    fn what_tests_say_is_found_with_their_ends() {
+        let output = "\u{16}=== RUN   TestA\nprinted \u{16}=== RUN   TestA/b_c\n    of b\n\u{16}=== NAME  TestA\n    of a\n\
+                      \u{16}--- PASS: TestA (0.10s)\n    \u{16}--- FAIL: TestA/b_c (1.00s)\n--- PASS: TestD (0.00s)\n\
+                      \u{16}=== NAME  \n\u{16}--- SKIP: TestE (0.00s)\n    why\nPASS\n";
+        let found = read(output);
+        let ends = [("TestA", Outcome::Passed), ("TestA/b_c", Outcome::Failed), ("TestE", Outcome::Skipped)];
+        assert_eq!(found.outcomes, ends.iter().map(|(name, outcome)| ((*name).to_owned(), *outcome)).collect());
+        for (name, said) in [("TestA", "printed "), ("TestA", "of a"), ("TestA/b_c", "of b"), ("TestE", "why")] {
+            assert!(found.said[name].contains(said), "{name}: {:?}", found.said);
+        }
+        assert!(!found.said["TestA"].contains("of b"));
     }
 }

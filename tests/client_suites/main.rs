@@ -12,8 +12,7 @@ mod support;
 mod expected;
 mod toxiproxy;
 
-use expected::{Expected, Outcome, outcomes};
-use std::collections::BTreeMap;
+use expected::{Expected, Found};
 use std::path::Path;
 use std::time::Duration;
 use support::broker::{Broker, Kind};
@@ -40,17 +39,19 @@ impl Suite {
         assert!(expected.passing() >= self.least_passing, "{} tests are expected to pass", expected.passing());
         let mut found = self.run_tests(&expected.together(), LIMIT, "together");
         for test in expected.alone() {
-            found.extend(self.run_tests(&[test], LIMIT_ALONE, test));
+            found.add(self.run_tests(&[test], LIMIT_ALONE, test));
         }
         let complaints = expected.complaints(&found);
-        assert!(complaints.is_empty(), "{} of {} tests:\n{}", complaints.len(), found.len(), complaints.join("\n"));
-        println!("{}: {} tests and subtests did what is expected of them", self.name, found.len());
+        assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+        println!("{}: {}", self.name, expected.summary());
     }
 
     /// How each of the tests ended, and their subtests. What they said is kept in a file.
-    fn run_tests(&self, tests: &[&str], limit: Duration, part: &str) -> BTreeMap<String, Outcome> {
+    fn run_tests(&self, tests: &[&str], limit: Duration, part: &str) -> Found {
         let mut command = tools::client_suite(self.name);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        // Some of sarama's tests run docker, which is no broker of ours: they shall not find one anywhere.
+        command.env("PATH", "");
         command.args(["-test.v=test2json", "-test.count=1", &format!("-test.run=^({})$", tests.join("|"))]);
         command.arg(format!("-test.timeout={}s", limit.as_secs()));
         let finished = process::run(&mut command, b"", limit + LIMIT_ALONE);
@@ -58,8 +59,13 @@ impl Suite {
         let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-logs");
         std::fs::create_dir_all(&logs).expect("a directory for logs");
         let log = logs.join(format!("client_suites-{}-{part}.log", self.name));
-        std::fs::write(&log, format!("{output}\n---- standard error:\n{}", finished.stderr)).expect("the log is written");
-        outcomes(&output)
+        let mut found = expected::read(&output);
+        let all = format!("{output}\n---- standard error:\n{}", finished.stderr);
+        std::fs::write(&log, &all).expect("the log is written");
+        if let [test] = tests {
+            found.all_said_by(test, all);
+        }
+        found
     }
 }
 
@@ -94,7 +100,7 @@ fn sarama() {
         name: "sarama",
         list: include_str!("sarama.txt"),
         environment: vec![("TOXIPROXY_ADDR", format!("http://{proxies}")), ("KAFKA_VERSION", "4.2.0".to_owned())],
-        least_passing: 47,
+        least_passing: 49,
     };
     suite.run();
 }
