@@ -77,6 +77,12 @@ impl<'a> Expected<'a> {
         Expected { rows, kind }
     }
 
+    /// What is expected of one test and its subtests.
+    pub fn only(mut self, test: &str) -> Expected<'a> {
+        self.rows.retain(|row| row.name.strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        self
+    }
+
     fn tests(&self, alone: bool) -> impl Iterator<Item = &'a str> {
         let here = self.kind == Kind::Flumen;
         let of_kind = move |row: &&Row<'a>| (here && row.word == Word::Waits) == alone;
@@ -229,6 +235,8 @@ mod tests {
         assert_eq!((expected.together(), expected.alone(), expected.passing()), (vec!["A", "B", "C", "D"], vec!["E"], 2));
         assert_eq!(expected.complaints(&found(&good())), [""; 0]);
         assert_eq!(expected.summary(), "2 pass, 2 lack something here, 1 fail and 1 skip themselves on every single broker");
+        let only = Expected::parse(LIST, Kind::Flumen).only("B");
+        assert_eq!((only.together(), only.alone(), only.rows.len()), (vec!["B"], vec![], 2));
         let on_kafka = Expected::parse(LIST, Kind::Kafka);
         assert_eq!((on_kafka.together(), on_kafka.alone()), (vec!["A", "B", "C", "D", "E"], vec![]));
         let mut all = good();
