@@ -242,6 +242,21 @@ fn truncation_leaves_a_log_that_goes_on() {
 }
 
 #[test]
+fn a_cut_at_the_end_forgets_an_epoch_without_records() {
+    on_a_core(|io, dir| async move {
+        let log = open(&io, &dir, true).await;
+        fill(&log, 2).await;
+        let end = log.log_end_offset();
+        log.assign_epoch_start(LeaderEpoch(5), end).await.unwrap();
+        assert_eq!(log.latest_epoch(), LeaderEpoch(5));
+        assert_eq!(log.truncate_to(end).await.unwrap(), end);
+        assert_eq!((log.latest_epoch(), log.log_end_offset()), (LeaderEpoch(1), end));
+        log.close().await.unwrap();
+        assert_eq!(open(&io, &dir, true).await.latest_epoch(), LeaderEpoch(1), "the checkpoint has forgotten it, too");
+    });
+}
+
+#[test]
 fn retention_takes_the_head_and_plans_stay_good() {
     on_a_core(|io, dir| async move {
         let log = open(&io, &dir, true).await;

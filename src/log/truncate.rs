@@ -17,8 +17,19 @@ impl LogState {
     pub async fn truncate_to(&self, offset: Offset) -> Result<Offset, LogError> {
         let _turn = self.writer.enter().await;
         self.check_writable()?;
-        if offset >= self.log_end.get() {
-            return Ok(self.log_end.get());
+        let log_end = self.log_end.get();
+        if offset >= log_end {
+            // An epoch that was begun here and got no record: the leader that this log follows now may not know it, and would be
+            // asked about it forever.
+            let before = self.epochs.borrow().clone();
+            if self.epochs.borrow_mut().truncate_from_end(log_end) {
+                let saved = self.save_epochs().await;
+                if saved.is_err() {
+                    *self.epochs.borrow_mut() = before;
+                }
+                saved?;
+            }
+            return Ok(log_end);
         }
         if offset < self.log_start.get() {
             self.restart_at(offset).await?;
