@@ -20,6 +20,7 @@ pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
 
 // 3. Devices.
+pub mod client; // our own connection to other brokers and controllers -> io
 pub mod io; // the only room that names glommio, libc or io_uring: files, sockets, timers, cores; real and simulated -> model
 pub mod log; // a partition's directory: segments, indexes, recovery, retention, flush policy, checkpoints -> producer, io
 pub mod quorum; // commits the controller's records to `__cluster_metadata` through openraft -> controller, log, io
