@@ -17,7 +17,7 @@ pub mod access; // quotas: how much a client may do
 pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
 pub mod group; // group coordinator: members, generations, committed offsets
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
-pub mod replica; // leadership of one partition: high watermark, waiting produces and fetches
+pub mod replica; // one replica of a partition: leading, following, the ISR, the high watermark, waiting produces
 
 // 3. Devices.
 pub mod client; // our own connection to other brokers and controllers -> io

@@ -1,3 +1,7 @@
+mod cluster;
+mod follower;
+mod leader;
+
 use super::*;
 use Effect::{Answer, BecameFollower, HighWatermark, LeaderEpochStarted};
 use proptest::prelude::*;
@@ -13,6 +17,7 @@ fn assignment(leader: i32, leader_epoch: i32, partition_epoch: i32, replicas: &[
         partition_epoch,
         replicas: ids(replicas),
         isr: ids(isr),
+        recovery: LeaderRecovery::Recovered,
     }
 }
 
@@ -23,7 +28,13 @@ fn feed(replica: &mut Replica, input: Input, now_ms: u64) -> Vec<Effect> {
 }
 
 fn log(start: i64, hw: i64, end: i64) -> LogState {
-    LogState { log_start: Offset(start), log_end: Offset(end), flushed: Offset(end), high_watermark: Offset(hw) }
+    LogState {
+        log_start: Offset(start),
+        log_end: Offset(end),
+        flushed: Offset(end),
+        high_watermark: Offset(hw),
+        last_epoch: LeaderEpoch::NONE,
+    }
 }
 
 /// A leader of the only replica.
@@ -50,7 +61,8 @@ fn produced(ticket: u64, acks: Acks, end: i64, deadline_ms: u64) -> Input {
 }
 
 fn fetched(follower: i32, end: i64) -> Input {
-    Input::FollowerFetched { follower: BrokerId(follower), log_end: Offset(end), log_start: Offset(0) }
+    let broker_epoch = NO_BROKER_EPOCH;
+    Input::FollowerFetched { follower: BrokerId(follower), broker_epoch, log_end: Offset(end), log_start: Offset(0) }
 }
 
 fn answer(ticket: u64, error: ErrorCode) -> Effect {
@@ -142,7 +154,17 @@ fn losing_the_leadership_fails_who_waits() {
     feed(&mut replica, produced(1, Acks::All, 1, 100), 0);
     assert_eq!(
         feed(&mut replica, Input::Metadata(assignment(2, 1, 1, &[1, 2, 3], &[2, 3])), 0),
-        [answer(1, ErrorCode::NotLeaderOrFollower), BecameFollower { leader: Some(BrokerId(2)), epoch: LeaderEpoch(1) }]
+        [
+            answer(1, ErrorCode::NotLeaderOrFollower),
+            BecameFollower { leader: Some(BrokerId(2)), epoch: LeaderEpoch(1) },
+            Effect::Fetch(FetchPosition {
+                leader: BrokerId(2),
+                leader_epoch: LeaderEpoch(1),
+                offset: Offset(1),
+                last_fetched_epoch: LeaderEpoch(0),
+                log_start: Offset(0),
+            }),
+        ]
     );
     assert_eq!(feed(&mut replica, produced(2, Acks::Leader, 1, 100), 0), [answer(2, ErrorCode::NotLeaderOrFollower)]);
 }

@@ -6,7 +6,7 @@ use crate::config::{DynamicConfigs, LiveConfig, TopicConfig};
 use crate::controller::{self, ConfigResource, DIRECTORY_UNASSIGNED, MetadataDelta, MetadataImage};
 use crate::log::{CleanupPolicy, LogConfig};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
-use crate::replica::Assignment;
+use crate::replica::{Assignment, LeaderRecovery};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -120,6 +120,7 @@ fn assignment(partition: &controller::Partition) -> Assignment {
         partition_epoch: partition.partition_epoch,
         replicas: partition.replicas.clone(),
         isr: partition.isr.clone(),
+        recovery: if partition.recovering { LeaderRecovery::Recovering } else { LeaderRecovery::Recovered },
     }
 }
 

@@ -88,6 +88,7 @@ impl Partition {
             log_end: log.log_end_offset(),
             flushed: log.recovery_point().min(log.log_end_offset()),
             high_watermark,
+            last_epoch: log.latest_epoch(),
         };
         let replica = Replica::new(core.broker_id(), log_state);
         let (next_offset, high_watermark) = (replica.log_end(), replica.high_watermark());
@@ -374,6 +375,8 @@ impl Partition {
                 Effect::BecameFollower { leader, epoch } => {
                     tracing::debug!(partition = %self.name, ?leader, %epoch, "follows");
                 }
+                // Of partitions with replicas on other brokers, which metadata of Apache Kafka may have; nobody talks to those yet.
+                other => tracing::debug!(partition = %self.name, effect = ?other, "there are no other brokers"),
             }
         }
         // Its room is used again.

@@ -8,7 +8,7 @@ use super::requests::{
 };
 use crate::log::{AbortedTxn, LogError, ReadRequest};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
-use crate::replica::Input;
+use crate::replica::{self, Input};
 use std::rc::Rc;
 
 /// ListOffsets' special timestamps (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023).
@@ -219,21 +219,11 @@ impl Partition {
 
     /// KIP-595: tells a reader whose log parted from ours where to cut, before the fetch offset is looked at.
     fn check_position(&self, wanted: &FetchPartition, view: &View) -> Result<Option<DivergingEpoch>, ErrorCode> {
-        if wanted.last_fetched_epoch != LeaderEpoch::NONE {
-            let end = self.log.end_offset_for_epoch(wanted.last_fetched_epoch);
-            let unknown = end.epoch == LeaderEpoch::NONE || end.end_offset < Offset::ZERO;
-            if unknown || wanted.fetch_offset < view.log_start {
-                return Err(ErrorCode::OffsetOutOfRange);
-            }
-            if end.epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset {
-                return Ok(Some(DivergingEpoch { epoch: end.epoch, end_offset: end.end_offset }));
-            }
-        }
-        let log_end = self.log.log_end_offset();
-        if wanted.fetch_offset < view.log_start || wanted.fetch_offset > log_end {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        Ok(None)
+        let (offset, epoch) = (wanted.fetch_offset, wanted.last_fetched_epoch);
+        let known = self.log.end_offset_for_epoch(epoch);
+        let known = replica::EpochEndOffset { epoch: known.epoch, end_offset: known.end_offset };
+        let diverging = replica::check_position(offset, epoch, known, view.log_start, self.log.log_end_offset())?;
+        Ok(diverging.map(|end| DivergingEpoch { epoch: end.epoch, end_offset: end.end_offset }))
     }
 
     async fn read_into(
