@@ -14,7 +14,7 @@ pub mod record; // record batch v2: header, records, builder, checks of a produc
 
 // 2. Machines: pure, input + now -> effects. They never see each other; the shard joins them. -> words
 pub mod access; // quotas: how much a client may do
-pub mod controller; // cluster metadata: records, image, placement, the decision of each admin call
+pub mod controller; // cluster metadata: records, image, placement, brokers, elections, the decision of each admin call
 pub mod group; // group coordinator: members, generations, committed offsets
 pub mod producer; // idempotence: sequences, duplicates, producer snapshots
 pub mod replica; // one replica of a partition: leading, following, the ISR, the high watermark, waiting produces

@@ -264,6 +264,26 @@ fn replicas_that_are_there_stay_and_others_are_given_up_at_once() {
 }
 
 #[test]
+fn each_wish_for_a_partition_is_judged_and_one_of_them_changes_it() {
+    let mut world = two_replicas(PartitionChangeRecord::default());
+    let wish = |replicas: Option<&[i32]>| ReassignableTopic {
+        name: "t".into(),
+        partitions: vec![ReassignablePartition { partition_index: 0, replicas: replicas.map(<[i32]>::to_vec) }],
+    };
+    let request = AlterPartitionReassignmentsRequest {
+        topics: vec![wish(None), wish(Some(&[])), wish(Some(&[1, 2])), wish(Some(&[2])), wish(Some(&[1])), wish(Some(&[1, 2]))],
+        allow_replication_factor_change: true,
+        timeout_ms: 1,
+    };
+    let Reply::AlterPartitionReassignments(response) = world.call(Command::AlterPartitionReassignments(request)) else {
+        panic!()
+    };
+    let codes: Vec<i16> = response.responses.iter().map(|topic| topic.partitions[0].error_code).collect();
+    assert_eq!(codes, [85, 39, 0, 0, 42, 0]);
+    assert_eq!(partition(&world).replicas, vec![BrokerId(2)]);
+}
+
+#[test]
 fn a_reassignment_that_somebody_else_began_can_be_cancelled() {
     let begun = PartitionChangeRecord { adding_replicas: Some(vec![2]), ..Default::default() };
     let mut world = two_replicas(begun);
@@ -300,4 +320,7 @@ fn a_broker_says_in_which_directory_its_replica_is() {
     let epoch_of_partition = after.partition_epoch;
     assert_eq!(assign_dirs(&mut world, epoch, 9, &[(topic_id, 0)]), (0, vec![0]));
     assert_eq!(partition(&world).partition_epoch, epoch_of_partition, "what is so already makes no record");
+    // It has not registered that directory; alone as it is, it leads on in it whatever is asked for.
+    let same: Vec<i32> = after.replicas.iter().map(|id| id.0).collect();
+    assert_eq!((reassign(&mut world, Some(&same), true), partition(&world)), ((0, None), after));
 }

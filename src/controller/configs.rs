@@ -4,10 +4,11 @@
 //! the edge, where the broker's own settings are known, as Kafka's brokers do before they ask the controller.
 
 use super::image::{ConfigResource, MetadataImage};
+use super::partition_change::has_elr;
 use super::{Context, Decision, MAX_RECORDS_PER_BATCH, Refusal, Reply};
 use crate::model::{ErrorCode, validate_topic_name};
-use crate::protocol::MetadataRecord;
-use crate::protocol::generated::ConfigRecord;
+use crate::protocol::generated::{ClearElrRecord, ConfigRecord};
+use crate::protocol::{MetadataRecord, StrBytes};
 use std::collections::BTreeMap;
 
 /// Resource types in config records.
@@ -25,8 +26,8 @@ const RECORD_OVERHEAD: usize = 64;
 const MAX_VALUE_BYTES: usize = i16::MAX as usize;
 
 /// With this feature finalized, the in-sync replicas that a topic needs are the cluster's to say, for a topic and for all (KIP-966).
-const ELR_VERSION: &str = "eligible.leader.replicas.version";
-const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+pub(super) const ELR_VERSION: &str = "eligible.leader.replicas.version";
+pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// What becomes of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,6 +136,7 @@ pub(super) fn alter_configs(
             records.extend(changed.into_iter().map(MetadataRecord::from));
         }));
     }
+    records.extend(clear_eligible(image, &records));
     let too_large = records.len() > MAX_RECORDS_PER_BATCH || bytes > MAX_BYTES;
     if too_large {
         let refusal = Refusal::new(ErrorCode::PolicyViolation, "Unable to perform excessively large batch operation.");
@@ -142,6 +144,20 @@ pub(super) fn alter_configs(
     }
     let nothing = too_large || validate_only || records.is_empty();
     Decision { batches: if nothing { vec![] } else { vec![records] }, reply: Reply::AlterConfigs(results) }
+}
+
+/// Who is eligible was counted against the old number of replicas that must be in sync; with another one, nobody is until the next change
+/// of the ISR (KIP-966).
+fn clear_eligible(image: &MetadataImage, records: &[MetadataRecord]) -> Vec<MetadataRecord> {
+    let cleared = records.iter().filter_map(|record| match record {
+        MetadataRecord::Config(config) if &*config.name == MIN_INSYNC_REPLICAS && has_elr(image) => Some(config),
+        _ => None,
+    });
+    let clear = |config: &ConfigRecord| {
+        let topic_name = if config.resource_type == TOPIC { config.resource_name.clone() } else { StrBytes::EMPTY };
+        MetadataRecord::from(ClearElrRecord { topic_name, ..ClearElrRecord::default() })
+    };
+    cleared.map(clear).collect()
 }
 
 fn alter(image: &MetadataImage, alteration: &ConfigAlteration, context: &Context<'_>) -> Result<Vec<ConfigRecord>, Refusal> {
@@ -194,7 +210,7 @@ fn check_value(image: &MetadataImage, resource: &ConfigResource, name: &str, val
             "The configuration value cannot be added because it exceeds the maximum value size of {MAX_VALUE_BYTES} bytes."
         ));
     }
-    if name == MIN_INSYNC_REPLICAS && image.features().get(ELR_VERSION).is_some_and(|level| *level > 0) {
+    if name == MIN_INSYNC_REPLICAS && has_elr(image) {
         match resource {
             ConfigResource::Broker(Some(_)) => {
                 return invalid("Broker-level min.insync.replicas cannot be altered while ELR is enabled.".to_owned());

@@ -57,6 +57,16 @@ impl Broker {
         !self.fenced && !self.in_controlled_shutdown
     }
 
+    /// Whether a replica of this broker that is in `directory` can be used. One that is yet to be placed can; a broker that registered
+    /// before brokers named their directories is believed to have it.
+    pub fn has_online_dir(&self, directory: TopicId) -> bool {
+        match directory {
+            super::DIRECTORY_MIGRATING | super::DIRECTORY_UNASSIGNED => true,
+            super::DIRECTORY_LOST => false,
+            other => self.log_dirs.is_empty() || self.log_dirs.contains(&other),
+        }
+    }
+
     /// Where clients of the listener `name` reach it.
     pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| &*endpoint.name == name)
@@ -88,6 +98,19 @@ pub struct Partition {
     pub leader_epoch: LeaderEpoch,
     /// Rises with each change.
     pub partition_epoch: i32,
+}
+
+impl Partition {
+    /// Log directory of the replica of `broker`, if there is one.
+    pub fn directory(&self, broker: BrokerId) -> Option<TopicId> {
+        let at = self.replicas.iter().position(|id| *id == broker)?;
+        self.directories.get(at).copied()
+    }
+
+    /// Whether its replicas are being changed.
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
+    }
 }
 
 /// A topic.

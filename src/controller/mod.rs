@@ -10,55 +10,80 @@
 //! which batching inside a request absorbs, and saves the roll-back. A broker's epoch is the offset at which its registration is
 //! committed, which is known beforehand for the same reason.
 //!
-//! Randomness (topic ids, where placement begins) and the judgement of topic configs come from the caller, see [`Context`].
+//! What brokers tell by the way and nobody commits, when each was heard of and how far it has read the metadata, is in [`Heartbeats`],
+//! beside the image; [`Schedule`] says when the controller acts by itself. Both are pure: time comes in as milliseconds.
+//!
+//! Randomness (topic ids, where placement begins), the judgement of topic configs and the controller's own settings come from the
+//! caller, see [`Context`].
 //!
 //! Where to enter: [`image`](MetadataImage) what is known; `apply` what each record does, `export` the records of an image; `topics`,
-//! `configs`, `quotas`, `features` and `brokers` the decisions; `placement` which brokers get replicas. Not here yet: clusters (heartbeats,
-//! ISR changes, replicas that move), access control.
+//! `partitions`, `delete`, `configs`, `quotas` and `features` the decisions on topics and settings; `brokers`, `heartbeats` and `fencing`
+//! those on brokers; `alter_partition`, `directories`, `elections` and `reassignment` those on single partitions, all by way of the one
+//! builder in `partition_change`; `placement` which brokers get replicas. Not here yet: access control.
+//!
+//! A running broker is alone with its controller so far (`cluster` of [`Context`] is `None`), so nobody calls yet what concerns other
+//! brokers: [`Heartbeats`], [`Schedule`], and the commands BrokerHeartbeat, FenceBroker, UnregisterBroker, AlterPartition, BalanceLeaders
+//! and ElectUncleanLeaders.
 
 #[cfg(test)]
 mod admin_tests;
 mod allowance;
+mod alter_partition;
 mod apply;
+#[cfg(test)]
+mod broker_tests;
 mod brokers;
+#[cfg(test)]
+mod cluster_tests;
 mod configs;
 mod delete;
 mod directories;
 mod elections;
 mod export;
 mod features;
+mod fencing;
+mod heartbeats;
 mod image;
 mod loader;
+mod partition_change;
+#[cfg(test)]
+mod partition_change_tests;
 mod partitions;
 mod placement;
 mod quotas;
 mod reassignment;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 pub use allowance::Allowance;
 pub use apply::{ApplyError, MetadataDelta};
-pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock};
+pub use brokers::{BrokerRegistration, PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, supported_features};
 pub use configs::{CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ListDefault};
 pub use directories::assign_dirs;
+pub use heartbeats::Heartbeats;
 pub use image::{Broker, ConfigResource, Endpoint, MetadataImage, Partition, Topic};
 pub use loader::Loader;
 pub use quotas::{CLIENT_ID, IP, QuotaEntity, QuotaValues, USER};
+pub use schedule::{Intervals, Schedule};
 
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
-    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
-    AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FeatureLevelRecord, UpdateFeaturesRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FeatureLevelRecord,
+    UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
 pub const DIRECTORY_MIGRATING: TopicId = TopicId::ZERO;
 /// Directory of a replica that its broker is yet to place.
 pub const DIRECTORY_UNASSIGNED: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+/// Directory of a replica whose log directory has failed.
+pub const DIRECTORY_LOST: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 
 /// Whether this can be the id of a log directory; the first hundred are reserved, as they are among topic ids.
 pub fn is_directory(id: TopicId) -> bool {
@@ -112,6 +137,8 @@ pub enum Command {
     },
     /// Change what users, client ids and addresses may do in a second.
     AlterClientQuotas(AlterClientQuotasRequest),
+    /// Change the ISR of partitions, as their leader sees it.
+    AlterPartition(AlterPartitionRequest),
     /// Give partitions their preferred leader, or any where there is none.
     ElectLeaders(ElectLeadersRequest),
     /// Give partitions other replicas, or stop doing so.
@@ -129,7 +156,25 @@ pub enum Command {
     UpdateFeatures(UpdateFeaturesRequest),
     /// A broker has started. It comes in fenced.
     RegisterBroker(BrokerRegistration),
-    /// A registered broker has caught up and recovered its logs: it may lead.
+    /// A broker tells how it is and what it wants. [`Heartbeats::contact`] before, [`Heartbeats::heard`] once it is decided.
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+    /// A broker was not heard of for too long, see [`Heartbeats::tick`].
+    FenceBroker {
+        /// The broker.
+        broker: BrokerId,
+        /// The epoch in which it was not heard of.
+        epoch: i64,
+    },
+    /// A broker does not come back.
+    UnregisterBroker {
+        /// The broker.
+        broker: BrokerId,
+    },
+    /// Give partitions back to their preferred leaders, some at a time.
+    BalanceLeaders,
+    /// Find a leader, whatever is lost, where there is none and the topic allows it; some partitions at a time.
+    ElectUncleanLeaders,
+    /// A broker that is its own controller has recovered its logs: it may lead. Other brokers are unfenced by their heartbeats.
     UnfenceBroker {
         /// The broker.
         broker: BrokerId,
@@ -142,8 +187,10 @@ pub enum Command {
 }
 
 impl Command {
-    /// Topics, or other things, that it names: what deciding on it takes grows with them.
-    pub fn size(&self) -> usize {
+    /// Topics, or other things, that it names or has to look through: what deciding on it takes grows with them. All partitions are
+    /// very many.
+    pub fn size(&self, image: &MetadataImage) -> usize {
+        let if_scanned = |is_scanned: bool| if is_scanned { usize::MAX } else { 0 };
         match self {
             Self::CreateTopics(request) => request.topics.len(),
             Self::DeleteTopics(request) => request.topics.len() + request.topic_names.len(),
@@ -153,8 +200,15 @@ impl Command {
             Self::ElectLeaders(request) => elections::size(request),
             Self::AlterPartitionReassignments(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
             Self::UpdateFeatures(request) => request.feature_updates.len(),
+            Self::AlterPartition(request) => request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum(),
             Self::AssignReplicasToDirs(request) => directories::size(request),
-            Self::AllocateProducerIds { .. } | Self::RegisterBroker(_) | Self::UnfenceBroker { .. } => 0,
+            Self::BrokerHeartbeat(request) => if_scanned(fencing::is_a_change(image, request)),
+            // With one broker, nothing moves.
+            Self::RegisterBroker(_) => if_scanned(image.brokers().len() > 1),
+            Self::FenceBroker { .. } | Self::UnregisterBroker { .. } | Self::BalanceLeaders | Self::ElectUncleanLeaders => {
+                usize::MAX
+            }
+            Self::AllocateProducerIds { .. } | Self::UnfenceBroker { .. } => 0,
         }
     }
 }
@@ -183,7 +237,18 @@ pub enum Reply {
     /// To [`Command::UpdateFeatures`]: whether all of them hold, or else none.
     UpdateFeatures(Result<(), Refusal>),
     /// To [`Command::RegisterBroker`]: the broker's epoch.
-    Registered(i64),
+    Registered(Result<i64, Refusal>),
+    /// To [`Command::BrokerHeartbeat`].
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+    /// To [`Command::UnregisterBroker`].
+    Unregistered(Result<(), Refusal>),
+    /// To [`Command::AlterPartition`].
+    AlterPartition(AlterPartitionResponse),
+    /// To what the controller asks of itself, see [`Schedule`].
+    Ticked {
+        /// There may be more to do at once.
+        more: bool,
+    },
     /// To [`Command::UnfenceBroker`].
     Unfenced(Result<(), ErrorCode>),
 }
@@ -225,12 +290,32 @@ pub type JudgeConfigs<'a> = &'a dyn Fn(&[(&str, Option<&str>)]) -> Result<(), St
 /// Judges everything that would then be set on a subscription of client metrics.
 pub type JudgeSubscription<'a> = &'a dyn Fn(&[(&str, &str)]) -> Result<(), (ErrorCode, String)>;
 
+/// What the controller of a cluster knows beside the image.
+#[derive(Clone, Copy)]
+pub struct Cluster<'a> {
+    /// `cluster.id`, as every broker has to say it.
+    pub cluster_id: &'a str,
+    /// Who was heard of, and when.
+    pub heartbeats: &'a Heartbeats,
+    /// The time, on the clock of `heartbeats`.
+    pub now_ms: u64,
+    /// Level of `kraft.version`, which the quorum keeps for itself.
+    pub kraft_version: i16,
+}
+
 /// What a decision needs beside the image.
 pub struct Context<'a> {
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `default.replication.factor`.
     pub default_replication_factor: i32,
+    /// `min.insync.replicas` of the controller's own settings, for topics where nothing else is set.
+    pub min_insync_replicas: usize,
+    /// `unclean.leader.election.enable`, likewise.
+    pub unclean_leader_election: bool,
+    /// `None` where broker and controller are one process and alone. Then nobody else could lead in the broker's place, and it cannot
+    /// be found dead by itself: it keeps what it leads when it starts again, and there are no sessions.
+    pub cluster: Option<Cluster<'a>>,
     /// Rules of topic configs.
     pub judge_configs: JudgeConfigs<'a>,
     /// Rules of client metrics.
@@ -263,12 +348,18 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
             configs::alter_configs(image, alterations, *validate_only, context)
         }
         Command::AlterClientQuotas(request) => quotas::alter_client_quotas(image, request),
-        Command::ElectLeaders(request) => elections::elect_leaders(image, request),
-        Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request),
+        Command::ElectLeaders(request) => elections::elect_leaders(image, request, context),
+        Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request, context),
         Command::UpdateFeatures(request) => features::update_features(image, request),
-        Command::AssignReplicasToDirs(request) => directories::assign_replicas_to_dirs(image, request),
+        Command::AlterPartition(request) => alter_partition::alter_partition(image, request, context),
+        Command::AssignReplicasToDirs(request) => directories::assign_replicas_to_dirs(image, request, context),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
-        Command::RegisterBroker(registration) => brokers::register(image, registration),
+        Command::RegisterBroker(registration) => brokers::register(image, registration, context),
+        Command::BrokerHeartbeat(request) => fencing::heartbeat(image, request, context),
+        Command::FenceBroker { broker, epoch } => fencing::fence_stale(image, *broker, *epoch, context),
+        Command::UnregisterBroker { broker } => brokers::unregister(image, *broker, context),
+        Command::BalanceLeaders => elections::balance_leaders(image, context),
+        Command::ElectUncleanLeaders => elections::elect_unclean_leaders(image, context),
         Command::UnfenceBroker { broker, epoch, clean_restart } => brokers::unfence(image, *broker, *epoch, *clean_restart),
     };
     assert!(decision.batches.iter().all(|batch| !batch.is_empty() && batch.len() <= MAX_RECORDS_PER_BATCH));

@@ -95,11 +95,9 @@ fn place_more(
     added: usize,
     context: &mut Context<'_>,
 ) -> Result<Vec<Vec<BrokerId>>, Refusal> {
-    let random = (context.random)();
-    let start = usize::from(u16::from_be_bytes([random[0], random[1]]));
     let factor = replication_factor(topic);
     let refused = |text: String| Refusal::new(ErrorCode::InvalidReplicationFactor, text);
-    let replicas = place(image, topic.partitions.len(), added, factor, start).map_err(refused)?;
+    let replicas = place(image, added, factor, (context.random)()).map_err(refused)?;
     if !replicas.iter().all(|replicas| replicas.iter().any(|id| image.is_active(*id))) {
         return Err(refused(format!(
             "Unable to replicate the partition {factor} time(s): All brokers are currently fenced or in controlled shutdown."
@@ -108,13 +106,26 @@ fn place_more(
     Ok(replicas)
 }
 
-/// Checks the replicas that a client has chosen for partition `index`; `factor` is the number that the topic's other partitions have.
+/// Checks the replicas that a client has chosen for the new partition `index`; `factor` is the number that the topic's other partitions
+/// have.
 pub(super) fn check_manual_assignment(
     image: &MetadataImage,
     broker_ids: &[i32],
     factor: Option<usize>,
     index: i32,
 ) -> Result<Vec<BrokerId>, Refusal> {
+    let replicas = check_replicas(image, broker_ids, factor)?;
+    if !replicas.iter().any(|id| image.is_active(*id)) {
+        let text = format!(
+            "All brokers specified in the manual partition assignment for partition {index} are fenced or in controlled shutdown."
+        );
+        return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
+    }
+    Ok(replicas)
+}
+
+/// Checks that replicas are different registered brokers, and `factor` of them if that is given.
+pub(super) fn check_replicas(image: &MetadataImage, broker_ids: &[i32], factor: Option<usize>) -> Result<Vec<BrokerId>, Refusal> {
     let invalid = |text: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
     if broker_ids.is_empty() {
         return invalid("The manual partition assignment includes an empty replica list.".to_owned());
@@ -136,13 +147,7 @@ pub(super) fn check_manual_assignment(
              partitions, which have {factor} replica(s)."
         ));
     }
-    let replicas: Vec<BrokerId> = broker_ids.iter().copied().map(BrokerId).collect();
-    if !replicas.iter().any(|id| image.is_active(*id)) {
-        return invalid(format!(
-            "All brokers specified in the manual partition assignment for partition {index} are fenced or in controlled shutdown."
-        ));
-    }
-    Ok(replicas)
+    Ok(broker_ids.iter().copied().map(BrokerId).collect())
 }
 
 /// The record of a new partition: in sync is who is active, and the first of these leads.

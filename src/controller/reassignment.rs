@@ -1,11 +1,13 @@
-//! AlterPartitionReassignments: other replicas for a partition.
+//! AlterPartitionReassignments: other replicas for a partition (KIP-455).
 //!
-//! Records cannot be copied to another broker yet, so what is decided at once is all there is: a partition has the replicas that are
-//! wanted already, or keeps some that are in sync and gives up the others. What would have to be copied is refused.
+//! The replicas that are wanted are added to those that are there. Once all of the wanted ones are in sync, the next change of the
+//! partition takes the others away, see [`PartitionChange`]; what needs no copying ends at once. Where this broker is alone there is
+//! nobody to copy to, so what would have to be copied is refused rather than begun.
 
-use super::image::{MetadataImage, Partition};
-use super::partitions::check_manual_assignment;
-use super::{DIRECTORY_UNASSIGNED, Decision, Refusal, Reply, batches};
+use super::image::{MetadataImage, Partition, Topic};
+use super::partition_change::{PartitionChange, TopicRules};
+use super::partitions::check_replicas;
+use super::{Context, Decision, Refusal, Reply, batches};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId};
 use crate::protocol::MetadataRecord;
 use crate::protocol::StrBytes;
@@ -19,15 +21,24 @@ use crate::protocol::generated::{
 use std::collections::BTreeSet;
 
 /// Decides on AlterPartitionReassignments. Each partition fails or succeeds by itself.
-pub(super) fn alter_partition_reassignments(image: &MetadataImage, request: &AlterPartitionReassignmentsRequest) -> Decision {
-    let mut records = vec![];
+pub(super) fn alter_partition_reassignments(
+    image: &MetadataImage,
+    request: &AlterPartitionReassignmentsRequest,
+    context: &Context<'_>,
+) -> Decision {
+    let mut records: Vec<MetadataRecord> = vec![];
     let mut responses = Vec::with_capacity(request.topics.len());
+    // Every wish is judged by what was before the request, as in Kafka; so a second change of a partition would not know of the first.
+    let mut changed: BTreeSet<(TopicId, i32)> = BTreeSet::new();
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
-            let refusal = match reassign(image, &topic.name, wanted, request.allow_replication_factor_change) {
+            let refusal = match reassign(image, &topic.name, wanted, request.allow_replication_factor_change, context) {
+                Ok(Some(record)) if !changed.insert((record.topic_id, record.partition_id)) => {
+                    Refusal::new(ErrorCode::InvalidRequest, "The request changes this partition already.")
+                }
                 Ok(record) => {
-                    records.extend(record);
+                    records.extend(record.map(MetadataRecord::from));
                     Refusal(ErrorCode::None, None)
                 }
                 Err(refusal) => refusal,
@@ -55,75 +66,72 @@ fn reassign(
     name: &str,
     wanted: &ReassignablePartition,
     may_change_factor: bool,
-) -> Result<Option<MetadataRecord>, Refusal> {
+    context: &Context<'_>,
+) -> Result<Option<PartitionChangeRecord>, Refusal> {
     let unknown = |text: String| Refusal::new(ErrorCode::UnknownTopicOrPartition, text);
     let topic = image.topic_by_name(name).ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
     let index = PartitionIndex(wanted.partition_index);
     let partition = topic.partitions.get(&index);
     let partition = partition.ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
-    let is_moving = !partition.adding_replicas.is_empty() || !partition.removing_replicas.is_empty();
-    let Some(target) = &wanted.replicas else {
-        if !is_moving {
-            return Err(Refusal(ErrorCode::NoReassignmentInProgress, None));
-        }
-        let mut before = partition.replicas.clone();
-        before.retain(|id| !partition.adding_replicas.contains(id));
-        return settle(image, topic.id, index, partition, &before).map(Some);
-    };
-    let target = check_manual_assignment(image, target, None, index.0)?;
+    let rules = TopicRules::of(image, topic, context);
+    let change = PartitionChange::new(image, rules, topic.id, index, partition);
+    let Some(target) = &wanted.replicas else { return cancel(change, rules, topic, index, partition) };
+    let target = check_replicas(image, target, None)?;
     let factor = partition.replicas.len() - partition.removing_replicas.len().min(partition.replicas.len());
     if !may_change_factor && factor != target.len() {
         let text = format!("The replication factor is changed from {factor} to {}", target.len());
         return Err(Refusal::new(ErrorCode::InvalidReplicationFactor, text));
     }
-    if target == partition.replicas && !is_moving {
-        return Ok(None);
-    }
-    if target.iter().any(|id| !partition.isr.contains(id)) {
-        let text = "a replica cannot be copied to another broker: clusters of several brokers are not served yet";
+    let is_copied = target != partition.replicas && target.iter().any(|id| !partition.isr.contains(id));
+    if is_copied && context.cluster.is_none() {
+        let text = "a replica cannot be copied to another broker: this broker is alone";
         return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
     }
-    settle(image, topic.id, index, partition, &target).map(Some)
+    Ok(begin(change, partition, target))
 }
 
-/// The partition has these of its replicas from now on, and no others.
-fn settle(
-    image: &MetadataImage,
-    topic: TopicId,
+/// The partition shall have the replicas `target` and no others. A reassignment that is under way is replaced: what it was to add counts
+/// as added as far as it is still wanted, so that a cancel gives back what there was before the first of them. (Kafka's controller counts
+/// from what the first one has added, and a cancel of the second keeps that.)
+fn begin(mut change: PartitionChange<'_>, partition: &Partition, target: Vec<BrokerId>) -> Option<PartitionChangeRecord> {
+    let is_original = |id: &BrokerId| partition.replicas.contains(id) && !partition.adding_replicas.contains(id);
+    let adding: BTreeSet<BrokerId> = target.iter().copied().filter(|id| !is_original(id)).collect();
+    let removing: BTreeSet<BrokerId> = partition.replicas.iter().copied().filter(|id| !target.contains(id)).collect();
+    change.replicas = target;
+    change.replicas.extend(&removing);
+    change.adding = adding.into_iter().collect();
+    change.removing = removing.into_iter().collect();
+    change.build()
+}
+
+/// The partition keeps the replicas that it had before the reassignment.
+fn cancel(
+    mut change: PartitionChange<'_>,
+    rules: TopicRules,
+    topic: &Topic,
     index: PartitionIndex,
     partition: &Partition,
-    target: &[BrokerId],
-) -> Result<MetadataRecord, Refusal> {
-    let isr: Vec<BrokerId> = partition.isr.iter().copied().filter(|id| target.contains(id)).collect();
-    let leader = partition.leader.filter(|id| target.contains(id));
-    let leader = leader.or_else(|| target.iter().copied().find(|id| isr.contains(id) && image.is_active(*id)));
-    if isr.is_empty() {
-        let text = "none of the replicas that would be left is in sync";
-        return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
+) -> Result<Option<PartitionChangeRecord>, Refusal> {
+    if !partition.is_reassigning() {
+        return Err(Refusal(ErrorCode::NoReassignmentInProgress, None));
     }
-    let directory = |id: &BrokerId| {
-        let at = partition.replicas.iter().position(|other| other == id);
-        at.and_then(|at| partition.directories.get(at)).copied().unwrap_or(DIRECTORY_UNASSIGNED)
+    let invalid = |reason: &str| {
+        let text = format!("Unable to revert partition assignment for {}:{index} because {reason}.", topic.name);
+        Refusal::new(ErrorCode::InvalidReplicaAssignment, text)
     };
-    let numbers = |ids: &[BrokerId]| Some(ids.iter().map(|id| id.0).collect::<Vec<_>>());
-    // A replica that leaves must not be believed any more, so the leader begins a new epoch even if it is the same.
-    let loses_some = partition.replicas.iter().collect::<BTreeSet<_>>() != target.iter().collect::<BTreeSet<_>>();
-    let mut change = PartitionChangeRecord {
-        partition_id: index.0,
-        topic_id: topic,
-        replicas: numbers(target),
-        isr: numbers(&isr),
-        directories: Some(target.iter().map(directory).collect()),
-        ..PartitionChangeRecord::default()
-    };
-    if !partition.adding_replicas.is_empty() {
-        change.adding_replicas = Some(vec![]);
+    let is_added = |id: &BrokerId| partition.adding_replicas.contains(id);
+    change.replicas.retain(|id| !is_added(id));
+    change.isr.retain(|id| !is_added(id));
+    let first = *change.replicas.first().ok_or_else(|| invalid("all replicas were added by it"))?;
+    if change.isr.is_empty() {
+        // Nobody who would be left is in sync, so this is as good as an unclean election.
+        if !rules.allows_unclean {
+            return Err(invalid("it would require an unclean leader election"));
+        }
+        change.isr.push(first);
     }
-    if !partition.removing_replicas.is_empty() {
-        change.removing_replicas = Some(vec![]);
-    }
-    if loses_some || leader != partition.leader {
-        change.leader = leader.map_or(-1, |id| id.0);
-    }
-    Ok(change.into())
+    change.election = rules.election();
+    change.adding.clear();
+    change.removing.clear();
+    Ok(change.build())
 }

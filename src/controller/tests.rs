@@ -7,15 +7,26 @@ use crate::protocol::generated::*;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// A controller with its log: commits each decision at once.
+/// A controller with its log: commits each decision at once. It controls a cluster if it has heartbeats, else itself alone.
 #[derive(Default)]
 pub(super) struct World {
     loader: Loader,
-    log: Vec<Vec<MetadataRecord>>,
+    pub(super) log: Vec<Vec<MetadataRecord>>,
     seed: u8,
     validated: bool,
     pub(super) allowance: Allowance,
+    pub(super) heartbeats: Option<Heartbeats>,
+    pub(super) now_ms: u64,
+    /// `unclean.leader.election.enable` of the controller.
+    pub(super) allows_unclean: bool,
+    /// `min.insync.replicas` of the controller; 0 counts as 1.
+    pub(super) min_isr: usize,
 }
+
+/// What the brokers of a [`World`] with heartbeats have to say.
+pub(super) const CLUSTER_ID: &str = "cluster";
+/// How long they may be silent.
+pub(super) const SESSION_MS: u64 = 9_000;
 
 fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
     match configs.iter().find(|(name, _)| *name == "bad") {
@@ -58,9 +69,18 @@ impl World {
             self.seed = self.seed.wrapping_add(1);
             [self.seed; 16]
         };
+        let cluster = self.heartbeats.as_ref().map(|heartbeats| Cluster {
+            cluster_id: CLUSTER_ID,
+            heartbeats,
+            now_ms: self.now_ms,
+            kraft_version: 1,
+        });
         let mut context = Context {
             num_partitions: 3,
             default_replication_factor: 1,
+            min_insync_replicas: self.min_isr.max(1),
+            unclean_leader_election: self.allows_unclean,
+            cluster,
             judge_configs: &judge,
             judge_subscription: &judge_subscription,
             list_default: &|_, name| (name == "list").then_some("a"),
@@ -75,7 +95,16 @@ impl World {
     pub(super) fn call(&mut self, command: Command) -> Reply {
         let decision = self.decide(&command);
         self.validated = decision.batches.is_empty();
-        decision.batches.into_iter().for_each(|batch| drop(self.commit(batch)));
+        let mut delta = MetadataDelta::default();
+        for batch in decision.batches {
+            delta.merge(self.commit(batch));
+        }
+        if let Some(heartbeats) = &mut self.heartbeats {
+            heartbeats.follow(self.loader.image(), &delta);
+            if let Command::BrokerHeartbeat(request) = &command {
+                heartbeats.heard(self.loader.image(), request);
+            }
+        }
         decision.reply
     }
 
@@ -84,11 +113,12 @@ impl World {
             broker: BrokerId(id),
             incarnation: TopicId([id as u8; 16]),
             endpoints: vec![Endpoint { name: "PLAINTEXT".into(), host: "h".into(), port: 9092, security_protocol: 0 }],
-            rack: None,
             log_dirs: vec![TopicId([id as u8 + 100; 16])],
+            features: supported_features(),
+            ..BrokerRegistration::default()
         };
         let offset = self.image().next_offset().0;
-        let Reply::Registered(epoch) = self.call(Command::RegisterBroker(registration)) else { panic!() };
+        let Reply::Registered(Ok(epoch)) = self.call(Command::RegisterBroker(registration)) else { panic!() };
         assert_eq!(epoch, offset, "the epoch is the offset of the registration");
         assert!(!self.image().is_active(BrokerId(id)));
         let unfence = Command::UnfenceBroker { broker: BrokerId(id), epoch, clean_restart };
@@ -103,7 +133,7 @@ impl World {
         response.topics.iter().map(|t| (t.error_code, t.error_message.as_ref().map(ToString::to_string))).collect()
     }
 
-    fn code(&mut self, topic: CreatableTopic) -> i16 {
+    pub(super) fn code(&mut self, topic: CreatableTopic) -> i16 {
         self.create(vec![topic])[0].0
     }
 }
@@ -121,7 +151,7 @@ pub(super) fn assigned(name: &str, partitions: &[(i32, &[i32])]) -> CreatableTop
     CreatableTopic { assignments: partitions.iter().map(assignment).collect(), ..topic(name, -1, -1) }
 }
 
-fn config(name: &str, value: Option<&str>) -> CreatableTopicConfig {
+pub(super) fn config(name: &str, value: Option<&str>) -> CreatableTopicConfig {
     CreatableTopicConfig { name: name.into(), value: value.map(Into::into), ..CreatableTopicConfig::default() }
 }
 
@@ -245,9 +275,8 @@ fn chosen_replicas_are_kept_and_fenced_ones_are_not_in_sync() {
     let registration = BrokerRegistration {
         broker: BrokerId(3),
         incarnation: TopicId([3; 16]),
-        endpoints: vec![],
-        rack: None,
         log_dirs: vec![TopicId([1; 16]), TopicId([2; 16])],
+        ..BrokerRegistration::default()
     };
     world.call(Command::RegisterBroker(registration));
     assert_eq!(world.code(assigned("t", &[(1, &[2, 1]), (0, &[3, 2])])), 0);
@@ -264,11 +293,11 @@ fn chosen_replicas_are_kept_and_fenced_ones_are_not_in_sync() {
 #[test]
 fn leaders_spread_over_brokers() {
     let mut world = World::new(3);
-    assert_eq!(world.code(topic("t", 9, 3)), 0);
+    assert_eq!(world.code(topic("t", 30, 3)), 0);
     let topic = world.image().topic_by_name("t").unwrap();
     for id in 1..=3 {
         let led = topic.partitions.values().filter(|partition| partition.leader == Some(BrokerId(id))).count();
-        assert_eq!(led, 3);
+        assert_eq!(led, 10);
     }
     let followers: std::collections::BTreeSet<_> =
         topic.partitions.values().filter(|p| p.replicas[0] == BrokerId(1)).map(|p| p.replicas[1]).collect();

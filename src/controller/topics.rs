@@ -192,9 +192,7 @@ fn placed(image: &MetadataImage, topic: &CreatableTopic, context: &mut Context<'
             return Err(Refusal::new(ErrorCode::InvalidPartitions, text));
         }
     };
-    let random = (context.random)();
-    let start = usize::from(u16::from_be_bytes([random[0], random[1]]));
-    let replicas = place(image, 0, count as usize, factor as usize, start).map_err(|reason| {
+    let replicas = place(image, count as usize, factor as usize, (context.random)()).map_err(|reason| {
         let text = format!("Unable to replicate the partition {factor} time(s): {reason}");
         Refusal::new(ErrorCode::InvalidReplicationFactor, text)
     })?;

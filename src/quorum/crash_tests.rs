@@ -41,7 +41,7 @@ async fn live(io: Io, known: Shared, topics: u64, close: bool) -> bool {
     };
     judge(&quorum, &known);
     match quorum.execute(registration()).await {
-        Ok(Executed { reply: Reply::Registered(epoch), .. }) => {
+        Ok(Executed { reply: Reply::Registered(Ok(epoch)), .. }) => {
             let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart: false };
             if quorum.execute(unfence).await.is_err() {
                 return false;

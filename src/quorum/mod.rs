@@ -65,8 +65,8 @@ mod types;
 pub use crate::controller::{Command, Reply};
 
 use crate::config::{
-    BrokerConfig, broker_list_default, client_metrics_list_default, dynamic_config_warning, topic_config_warnings,
-    topic_list_default, validate_client_metrics, validate_topic_configs,
+    BrokerConfig, DynamicConfigs, TopicConfig, broker_list_default, client_metrics_list_default, dynamic_config_warning,
+    topic_config_warnings, topic_list_default, validate_client_metrics, validate_topic_configs,
 };
 use crate::controller::{
     Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context,
@@ -79,6 +79,7 @@ use crate::protocol::MetadataRecord;
 use crate::protocol::generated::CreateTopicsRequest;
 use node::Node;
 pub use snapshot::SnapshotPolicy;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -140,6 +141,10 @@ pub struct OpenQuorum {
     pub num_partitions: i32,
     /// `default.replication.factor`, likewise.
     pub default_replication_factor: i32,
+    /// `min.insync.replicas`, likewise.
+    pub min_insync_replicas: usize,
+    /// `unclean.leader.election.enable`, likewise.
+    pub unclean_leader_election: bool,
     /// `metadata.log.segment.bytes` and `metadata.log.segment.ms`.
     pub segment_bytes: i32,
     /// See above.
@@ -151,12 +156,15 @@ pub struct OpenQuorum {
 impl OpenQuorum {
     /// As the settings say.
     pub fn new(config: &BrokerConfig, clean_shutdown: bool) -> Self {
+        let of_topics = TopicConfig::resolve(config, &DynamicConfigs::default(), &BTreeMap::new());
         Self {
             log_dir: config.metadata_log_dir(),
             node: config.node_id(),
             clean_shutdown,
             num_partitions: config.num_partitions(),
             default_replication_factor: config.default_replication_factor(),
+            min_insync_replicas: of_topics.min_insync_replicas,
+            unclean_leader_election: of_topics.unclean_leader_election_enable,
             segment_bytes: config.metadata_log_segment_bytes(),
             segment_ms: config.metadata_log_segment_ms(),
             snapshots: SnapshotPolicy {
@@ -189,6 +197,8 @@ pub struct Quorum {
     image: Arc<MetadataImage>,
     num_partitions: i32,
     default_replication_factor: i32,
+    min_insync_replicas: usize,
+    unclean_leader_election: bool,
 }
 
 impl Quorum {
@@ -215,8 +225,15 @@ impl Quorum {
         for (kind, count) in image.not_understood() {
             tracing::warn!(count, "the metadata hold {kind}, which this broker does not act upon");
         }
-        let (num_partitions, default_replication_factor) = (how.num_partitions, how.default_replication_factor);
-        Ok(Self { io, node, image, num_partitions, default_replication_factor })
+        Ok(Self {
+            io,
+            node,
+            image,
+            num_partitions: how.num_partitions,
+            default_replication_factor: how.default_replication_factor,
+            min_insync_replicas: how.min_insync_replicas,
+            unclean_leader_election: how.unclean_leader_election,
+        })
     }
 
     /// The metadata as committed.
@@ -250,12 +267,16 @@ impl Quorum {
     pub async fn execute_within(&mut self, command: Command, allowance: Allowance) -> Result<Executed, QuorumError> {
         let (image, randomness) = (self.image.clone(), self.io.randomness());
         let (num_partitions, default_replication_factor) = (self.num_partitions, self.default_replication_factor);
-        let is_long = command.size() > MANY_TOPICS;
+        let (min_insync_replicas, unclean_leader_election) = (self.min_insync_replicas, self.unclean_leader_election);
+        let is_long = command.size(&image) > MANY_TOPICS;
         let decide_and_warn = move || {
             let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
             let mut context = Context {
                 num_partitions,
                 default_replication_factor,
+                min_insync_replicas,
+                unclean_leader_election,
+                cluster: None,
                 judge_configs: &judge,
                 judge_subscription: &validate_client_metrics,
                 list_default: &list_default,

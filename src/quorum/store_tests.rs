@@ -192,7 +192,7 @@ async fn live(io: Io, seen: Shared, topics: u64) -> bool {
     }
     note_numbers(&quorum, &seen);
     match quorum.execute(registration()).await {
-        Ok(Executed { reply: Reply::Registered(epoch), .. }) => {
+        Ok(Executed { reply: Reply::Registered(Ok(epoch)), .. }) => {
             let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart: true };
             if quorum.execute(unfence).await.is_err() {
                 return false;

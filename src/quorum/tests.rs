@@ -1,7 +1,7 @@
 //! A quorum on the real disk: what was decided is there after a restart, and after a crash at any byte.
 
 use super::*;
-use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION};
+use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION, supported_features};
 use crate::io::{Topology, start};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -22,6 +22,8 @@ pub(super) fn how(dir: &Path) -> OpenQuorum {
         clean_shutdown: false,
         num_partitions: 2,
         default_replication_factor: 1,
+        min_insync_replicas: 1,
+        unclean_leader_election: false,
         segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
         snapshots: SnapshotPolicy { bytes_between: u64::MAX, interval_ms: 0, retention_bytes: -1, retention_ms: -1 },
@@ -39,11 +41,13 @@ pub(super) fn registration() -> Command {
         endpoints: vec![Endpoint { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9092, security_protocol: 0 }],
         rack: None,
         log_dirs: vec![TopicId([6; 16])],
+        features: supported_features(),
+        ..BrokerRegistration::default()
     })
 }
 
 async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
-    let Reply::Registered(epoch) = quorum.execute(registration()).await.unwrap().reply else { panic!() };
+    let Reply::Registered(Ok(epoch)) = quorum.execute(registration()).await.unwrap().reply else { panic!() };
     let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart };
     assert_eq!(quorum.execute(unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
     epoch

@@ -9,7 +9,9 @@ use super::handle::Stopping;
 use super::load::Placed;
 use super::message::Message;
 use super::quota::Mutations;
-use crate::controller::{self, BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Reply};
+use crate::controller::{
+    self, BrokerRegistration, Command, Endpoint, MetadataDelta, MetadataImage, Refusal, Reply, supported_features,
+};
 use crate::io::{Notify, ReplySender, reply};
 use crate::model::ProducerId;
 use crate::quorum::{OpenQuorum, Quorum, QuorumError, is_clean_restart};
@@ -75,11 +77,16 @@ impl Control {
             endpoints: endpoints(core, bound).await,
             rack: core.config.broker_rack().map(Into::into),
             log_dirs: dirs.iter().flatten().map(|report| report.meta.directory_id).collect(),
+            features: supported_features(),
+            ..BrokerRegistration::default()
         };
         let mut control = Self { core: core.clone(), quorum, clean_restart };
         let registered = control.quorum.execute(Command::RegisterBroker(registration)).await;
         match registered.map_err(|error| error.to_string())?.reply {
-            Reply::Registered(epoch) => core.broker_epoch.set(epoch),
+            Reply::Registered(Ok(epoch)) => core.broker_epoch.set(epoch),
+            Reply::Registered(Err(Refusal(code, text))) => {
+                return Err(format!("this broker may not register: {code} {}", text.unwrap_or_default()));
+            }
             other => unreachable!("a registration is not answered with {other:?}"),
         }
         Ok(control)
