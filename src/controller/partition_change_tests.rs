@@ -2,6 +2,7 @@
 
 use super::image::{Broker, MetadataImage, Partition, Topic};
 use super::partition_change::{Election, PartitionChange, TopicRules};
+use super::tests::plain_broker;
 use super::{DIRECTORY_LOST, DIRECTORY_UNASSIGNED, MetadataDelta};
 use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use crate::protocol::generated::PartitionChangeRecord;
@@ -25,17 +26,7 @@ fn dir(id: i32) -> TopicId {
 /// Brokers 1 to 5 with a directory each, of which those in `active` are not fenced.
 fn image(active: &[i32]) -> MetadataImage {
     let broker = |id: i32| {
-        let broker = Broker {
-            id: BrokerId(id),
-            epoch: id.into(),
-            incarnation: TopicId([1; 16]),
-            endpoints: vec![],
-            features: vec![],
-            rack: None,
-            fenced: !active.contains(&id),
-            in_controlled_shutdown: false,
-            log_dirs: vec![dir(id)],
-        };
+        let broker = Broker { fenced: !active.contains(&id), log_dirs: vec![dir(id)], ..plain_broker(id) };
         (BrokerId(id), Arc::new(broker))
     };
     MetadataImage { brokers: Arc::new((1..=5).map(broker).collect()), ..MetadataImage::default() }

@@ -187,6 +187,7 @@ impl Chance {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::plain_broker;
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -194,17 +195,8 @@ mod tests {
     /// Brokers by number, `(rack, fenced)`; 0 is no rack.
     fn image(brokers: &[(u8, bool)]) -> MetadataImage {
         let broker = |(id, (rack, fenced)): (i32, &(u8, bool))| {
-            let broker = Broker {
-                id: BrokerId(id),
-                epoch: id.into(),
-                incarnation: TopicId([1; 16]),
-                endpoints: vec![],
-                features: vec![],
-                rack: (*rack > 0).then(|| format!("rack {rack}").into()),
-                fenced: *fenced,
-                in_controlled_shutdown: false,
-                log_dirs: vec![],
-            };
+            let rack = (*rack > 0).then(|| format!("rack {rack}").into());
+            let broker = Broker { rack, fenced: *fenced, ..plain_broker(id) };
             (BrokerId(id), Arc::new(broker))
         };
         MetadataImage { brokers: Arc::new((1..).zip(brokers).map(broker).collect()), ..MetadataImage::default() }

@@ -28,6 +28,21 @@ pub(super) const CLUSTER_ID: &str = "cluster";
 /// How long they may be silent.
 pub(super) const SESSION_MS: u64 = 9_000;
 
+/// A broker that is not fenced, of no rack and without log directories.
+pub(super) fn plain_broker(id: i32) -> Broker {
+    Broker {
+        id: BrokerId(id),
+        epoch: id.into(),
+        incarnation: TopicId([1; 16]),
+        endpoints: vec![],
+        features: vec![],
+        rack: None,
+        fenced: false,
+        in_controlled_shutdown: false,
+        log_dirs: vec![],
+    }
+}
+
 fn judge(configs: &[(&str, Option<&str>)]) -> Result<(), String> {
     match configs.iter().find(|(name, _)| *name == "bad") {
         Some(_) => Err("Unknown topic config name: bad".to_owned()),

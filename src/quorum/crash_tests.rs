@@ -1,6 +1,6 @@
 //! A quorum on a simulated disk that fails and loses power: what was told is there after it, whatever failed before.
 
-use super::tests::{create_topic, how, registration};
+use super::tests::{create_topic, how, try_start_broker};
 use super::*;
 use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
 use crate::model::ErrorCode;
@@ -40,15 +40,8 @@ async fn live(io: Io, known: Shared, topics: u64, close: bool) -> bool {
         return false;
     };
     judge(&quorum, &known);
-    match quorum.execute(registration()).await {
-        Ok(Executed { reply: Reply::Registered(Ok(epoch)), .. }) => {
-            let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart: false };
-            if quorum.execute(unfence).await.is_err() {
-                return false;
-            }
-        }
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => return false,
+    if try_start_broker(&mut quorum, false).await.is_err() {
+        return false;
     }
     for _ in 0..topics {
         known.borrow_mut().names += 1;

@@ -52,6 +52,16 @@ impl Metadata {
         Rc::new(Self { journal, loader: RefCell::default(), applied: RefCell::new(None), membership })
     }
 
+    /// The metadata as committed.
+    pub(super) fn image(&self) -> MetadataImage {
+        self.loader.borrow().image().clone()
+    }
+
+    /// Where the records end that are in them.
+    pub(super) fn next_offset(&self) -> Offset {
+        self.loader.borrow().image().next_offset()
+    }
+
     /// The metadata, and what of a transaction is open.
     pub(super) fn loader(&self) -> Loader {
         self.loader.borrow().clone()
@@ -82,7 +92,7 @@ impl Metadata {
     }
 
     fn apply(&self, entry: &Entry) -> Result<MetadataDelta, QuorumError> {
-        let next = self.loader.borrow().image().next_offset();
+        let next = self.next_offset();
         let in_log = self.journal.end_of(entry.log_id.index()).filter(|end| *end > next);
         let end = in_log.unwrap_or_else(|| next.plus(offsets_of(entry)));
         let epoch = epoch_of(term_of(&entry.log_id))?;

@@ -217,10 +217,10 @@ impl Quorum {
             let abort = crate::protocol::generated::AbortTransactionRecord::default();
             node.commit(&[abort.into()]).await?;
         }
-        if is_new || node.loader().image().metadata_version().is_none() {
+        if is_new || node.image().metadata_version().is_none() {
             node.commit(&bootstrap).await?;
         }
-        let image = Arc::new(node.loader().image().clone());
+        let image = Arc::new(node.image());
         node.check_metadata_version(&image)?;
         for (kind, count) in image.not_understood() {
             tracing::warn!(count, "the metadata hold {kind}, which this broker does not act upon");
@@ -303,7 +303,7 @@ impl Quorum {
 
     async fn commit(&mut self, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {
         let delta = self.node.commit(records).await?;
-        self.image = Arc::new(self.node.loader().image().clone());
+        self.image = Arc::new(self.node.image());
         Ok(delta)
     }
 

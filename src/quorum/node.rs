@@ -97,6 +97,11 @@ impl Node {
     }
 
     /// The metadata as committed.
+    pub(super) fn image(&self) -> MetadataImage {
+        self.metadata.image()
+    }
+
+    /// The same, and what of a transaction is open.
     pub(super) fn loader(&self) -> Loader {
         self.metadata.loader()
     }
@@ -114,7 +119,7 @@ impl Node {
         let batch = MetadataBatch::judged(bytes, Judged { loader, delta });
         let written = self.io.enter(self.raft.client_write(batch)).await;
         let written = written.map_err(|error| self.journal.stopped(&error))?;
-        assert!(self.loader().image().next_offset() == self.end_offset(), "the log holds what was applied");
+        assert!(self.metadata.next_offset() == self.end_offset(), "the log holds what was applied");
         Ok(written.data.delta)
     }
 

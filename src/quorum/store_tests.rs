@@ -4,7 +4,7 @@ use super::entry::Voters;
 use super::journal::Journal;
 use super::machine::{Machine, Metadata};
 use super::store::LogStore;
-use super::tests::{create_topic, how, registration};
+use super::tests::{create_topic, how, try_start_broker};
 use super::types::{Membership, Types, log_id};
 use super::*;
 use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
@@ -191,15 +191,8 @@ async fn live(io: Io, seen: Shared, topics: u64) -> bool {
         seen.told = there;
     }
     note_numbers(&quorum, &seen);
-    match quorum.execute(registration()).await {
-        Ok(Executed { reply: Reply::Registered(Ok(epoch)), .. }) => {
-            let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart: true };
-            if quorum.execute(unfence).await.is_err() {
-                return false;
-            }
-        }
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => return false,
+    if try_start_broker(&mut quorum, true).await.is_err() {
+        return false;
     }
     for _ in 0..topics {
         let name = {

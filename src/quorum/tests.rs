@@ -47,10 +47,18 @@ pub(super) fn registration() -> Command {
 }
 
 async fn start_broker(quorum: &mut Quorum, clean_restart: bool) -> i64 {
-    let Reply::Registered(Ok(epoch)) = quorum.execute(registration()).await.unwrap().reply else { panic!() };
+    try_start_broker(quorum, clean_restart).await.unwrap()
+}
+
+/// Registers the broker and lets it lead: its epoch, or why the metadata cannot be committed.
+pub(super) async fn try_start_broker(quorum: &mut Quorum, clean_restart: bool) -> Result<i64, QuorumError> {
+    let epoch = match quorum.execute(registration()).await?.reply {
+        Reply::Registered(Ok(epoch)) => epoch,
+        other => panic!("{other:?}"),
+    };
     let unfence = Command::UnfenceBroker { broker: BrokerId(1), epoch, clean_restart };
-    assert_eq!(quorum.execute(unfence).await.unwrap().reply, Reply::Unfenced(Ok(())));
-    epoch
+    assert_eq!(quorum.execute(unfence).await?.reply, Reply::Unfenced(Ok(())));
+    Ok(epoch)
 }
 
 async fn create(quorum: &mut Quorum, name: &str, configs: &[(&str, &str)]) -> ErrorCode {
