@@ -60,6 +60,7 @@ contract!(
     a_closed_listener_ends_its_accept,
     a_taken_port_is_found,
     timers_keep_their_order,
+    a_deadline_that_was_waited_for_has_passed,
     notify_wakes_all_who_wait,
     a_local_reply_arrives_or_says_that_it_never_will,
     spawn_does_not_run_inside_the_call,
@@ -356,6 +357,15 @@ async fn timers_keep_their_order(io: Io, _: PathBuf) {
         all.notified().await;
     }
     assert_eq!(*woken.borrow(), [0, 10, 20, 30]);
+}
+
+/// Whoever looks at the clock again finds it so, even if it was so near that the timer did not have to be armed.
+async fn a_deadline_that_was_waited_for_has_passed(io: Io, _: PathBuf) {
+    for nanos in (0..2_000_u64).chain([20_000, 1_500_000]) {
+        let deadline = io.now().after(Duration::from_nanos(nanos));
+        io.sleep_until(deadline).await;
+        assert!(io.now() >= deadline, "{nanos} ns");
+    }
 }
 
 async fn notify_wakes_all_who_wait(io: Io, _: PathBuf) {

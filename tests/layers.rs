@@ -41,7 +41,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("transaction", &[WORDS]),
     ("io", &[&["model"]]),
     ("log", &[WORDS, &["producer", "io", "config", "telemetry"]]),
-    ("quorum", &[WORDS, &["controller", "log", "io", "config", "telemetry"]]),
+    ("quorum", &[WORDS, &["controller", "log", "client", "io", "config", "telemetry"]]),
     ("client", &[WORDS, &["io", "config", "telemetry"]]),
     ("shard", &[WORDS, MACHINES, &["log", "quorum", "client", "io", "config", "telemetry"]]),
     // Of `controller` the image that answers are read from and the commands that are passed on; of `group` what its coordinators are
@@ -49,7 +49,8 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("api", &[WORDS, &["shard", "controller", "group", "io", "config", "telemetry"]]),
     ("server", &[WORDS, &["api", "admin", "shard", "io", "config", "telemetry"]]),
     ("admin", &[WORDS, &["shard", "group", "io", "config", "telemetry"]]),
-    ("cli", &[WORDS, &["server", "admin", "client", "log", "io", "config", "telemetry"]]),
+    // Of `quorum` what a formatted log dir holds for it.
+    ("cli", &[WORDS, &["server", "admin", "client", "quorum", "controller", "log", "io", "config", "telemetry"]]),
     ("config", &[WORDS]),
     ("telemetry", &[&["model"]]),
     ("main", &[&["cli", "server", "config", "telemetry", "io", "model"]]),

@@ -31,6 +31,26 @@ fn the_sample_starts_without_a_warning() {
 }
 
 #[test]
+fn the_samples_of_a_cluster_are_read_without_a_warning_and_fit_together() {
+    let mut nodes = vec![];
+    for (file, roles) in [("combined", (true, true)), ("controller", (false, true)), ("broker", (true, false))] {
+        for text in variants(&repository(&format!("config/cluster/{file}.properties"))) {
+            let (config, warnings) =
+                BrokerConfig::load(Some(text.as_bytes()), &[]).unwrap_or_else(|error| panic!("{file}: {error}:\n{text}"));
+            assert!(warnings.is_empty(), "{file}: {warnings:?}");
+            let found = config.process_roles();
+            assert_eq!((found.broker, found.controller), roles, "{file}");
+            assert_eq!(config.quorum_voters().len(), 3, "{file}");
+            assert!(!config.is_alone(), "{file}");
+            nodes.push((file, config));
+        }
+    }
+    let of = |file: &str| nodes.iter().find(|(name, _)| *name == file).map(|(_, config)| config).unwrap();
+    assert_eq!(of("broker").quorum_voters(), of("controller").quorum_voters());
+    assert_eq!(of("broker").controller_listener_names(), of("controller").controller_listener_names());
+}
+
+#[test]
 fn every_setting_of_the_readme_is_honoured() {
     let readme = repository("README.md");
     let settings: Vec<(String, String)> = readme

@@ -2,9 +2,10 @@
 //! applied the decision.
 
 use super::Call;
+use super::call::Undecided;
 use super::context::text;
 use crate::config::{BrokerConfig, ConfigSource, DynamicConfigs, describe_topic};
-use crate::controller::{Command, Reply};
+use crate::controller::{Command, Refusal, Reply};
 use crate::model::{ErrorCode, TopicId};
 use crate::protocol::StrBytes;
 use crate::protocol::generated::create_partitions_request::CreatePartitionsRequest;
@@ -13,7 +14,6 @@ use crate::protocol::generated::create_topics_request::{CreatableTopic, Creatabl
 use crate::protocol::generated::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse};
 use crate::protocol::generated::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::generated::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
-use crate::shard::Stopping;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -26,9 +26,9 @@ const MANY: usize = 16;
 impl Call {
     /// Lets the controller create or delete partitions, as far as the client's quota allows. Since version `strict_since` what is too
     /// much is refused (KIP-599); before, it is done, and the client waits.
-    async fn controller(&self, strict_since: i16, command: Command) -> Result<Reply, Stopping> {
+    async fn controller(&self, strict_since: i16, command: Command) -> Result<Reply, Undecided> {
         let is_strict = self.version() >= strict_since;
-        let reply = self.context.shards.controller_for(self.client_id(), is_strict, command).await?;
+        let reply = self.decide_for_client(is_strict, command).await?;
         self.hold_off(u64::try_from(reply.throttle_time_ms()).unwrap_or(0));
         Ok(reply)
     }
@@ -51,7 +51,8 @@ pub(super) async fn create_topics(call: Rc<Call>, request: CreateTopicsRequest) 
             // Clients learn of configs since this version (KIP-525).
             let tells_configs = call.version() >= 5;
             let is_long = wanted.len() > MANY;
-            let (config, dynamic) = (context.config.clone(), context.dynamic_configs(&context.shards.image()));
+            let image = call.image().await;
+            let (config, dynamic) = (context.config.clone(), context.dynamic_configs(&image));
             let describe = move || {
                 drop(names);
                 for topic in response.topics.iter_mut().filter(|topic| tells_configs && topic.error_code == 0) {
@@ -62,8 +63,15 @@ pub(super) async fn create_topics(call: Rc<Call>, request: CreateTopicsRequest) 
             call.compute(is_long, describe).await
         }
         Ok(other) => unreachable!("CreateTopics was answered with {other:?}"),
-        Err(_) => {
-            let result = |name| CreatableTopicResult { name, error_code: STOPPING.code(), ..Default::default() };
+        Err(undecided) => {
+            let Refusal(error, text) = undecided.refusal();
+            let error_message: Option<StrBytes> = text.map(StrBytes::from);
+            let result = move |name| CreatableTopicResult {
+                name,
+                error_code: error.code(),
+                error_message: error_message.clone(),
+                ..Default::default()
+            };
             let refuse = move || CreateTopicsResponse { topics: names.into_iter().map(result).collect(), ..Default::default() };
             call.compute(false, refuse).await
         }
@@ -124,7 +132,7 @@ pub(super) async fn delete_topics(call: Rc<Call>, request: DeleteTopicsRequest) 
             response
         }
         Ok(other) => unreachable!("DeleteTopics was answered with {other:?}"),
-        Err(_) => call.compute(false, move || refuse_deletion(wanted, STOPPING, None)).await,
+        Err(undecided) => call.compute(false, move || refuse_deletion(wanted, undecided.error(), None)).await,
     }
 }
 
@@ -155,8 +163,9 @@ pub(super) async fn create_partitions(call: Rc<Call>, request: CreatePartitionsR
             response
         }
         Ok(other) => unreachable!("CreatePartitions was answered with {other:?}"),
-        Err(_) => {
-            let result = |name| CreatePartitionsTopicResult { name, error_code: STOPPING.code(), error_message: None };
+        Err(undecided) => {
+            let error_code = undecided.error().code();
+            let result = move |name| CreatePartitionsTopicResult { name, error_code, error_message: None };
             let refuse =
                 move || CreatePartitionsResponse { results: names.into_iter().map(result).collect(), ..Default::default() };
             call.compute(false, refuse).await

@@ -103,6 +103,8 @@ struct Known {
     dynamic: DynamicConfigs,
     id: BrokerId,
     log_levels: LogLevels,
+    /// A controller is asked: brokers are others, which have looked at what concerns them before they asked.
+    is_controller: bool,
 }
 
 /// What is left to the controller, and which of the answers its results are.
@@ -114,18 +116,19 @@ struct Prepared {
 
 async fn alter(call: &Call, resources: Vec<Resource>, way: Way) -> Vec<Answer> {
     let context = &call.context;
-    let dynamic = context.dynamic_configs(&context.shards.image());
+    let image = call.image().await;
+    let dynamic = context.dynamic_configs(&image);
     let (config, id, log_levels) = (context.config.clone(), context.broker_id(), context.log_levels.clone());
-    let known = Known { config, dynamic, id, log_levels };
+    let known = Known { config, dynamic, id, log_levels, is_controller: call.is_for_controllers() };
     let Prepared { mut answers, alterations, places } = call.compute(false, move || prepare(&known, resources, way)).await;
     if alterations.is_empty() {
         return answers;
     }
     let command = Command::AlterConfigs { alterations, validate_only: way.validate_only };
-    let results = match context.shards.controller(command).await {
+    let results = match call.decide(command).await {
         Ok(Reply::AlterConfigs(results)) => results,
         Ok(other) => unreachable!("AlterConfigs was answered with {other:?}"),
-        Err(_) => vec![Err(Refusal(super::admin::STOPPING, None)); places.len()],
+        Err(undecided) => vec![Err(undecided.refusal()); places.len()],
     };
     let fill = move || {
         for (place, outcome) in places.into_iter().zip(results) {
@@ -179,7 +182,9 @@ fn look_at(known: &Known, resource: &Resource, way: Way) -> Result<Option<Config
         other => return Err(invalid_request(format!("Unknown resource type {other}"))),
     };
     let operations = operations(resource)?;
-    if let ConfigResource::Broker(id) = &of {
+    if let ConfigResource::Broker(id) = &of
+        && !known.is_controller
+    {
         judge_broker(known, id.is_some(), &operations, way)?;
     }
     let change = match way.incremental {
@@ -205,7 +210,7 @@ fn broker_id(known: &Known, name: &str) -> Result<Option<BrokerId>, Refusal> {
         return Ok(None);
     }
     match name.parse() {
-        Ok(id) if BrokerId(id) == known.id => Ok(Some(known.id)),
+        Ok(id) if BrokerId(id) == known.id || known.is_controller => Ok(Some(BrokerId(id))),
         Ok(_) => Err(invalid_request(format!("Unexpected broker id, expected {}, but received {name}", known.id))),
         Err(_) => Err(invalid_request(format!("Node id must be an integer, but it is: {name}"))),
     }
@@ -290,7 +295,7 @@ mod tests {
     fn known() -> Known {
         let config = BrokerConfig::load(None, &[]).unwrap().0;
         let dynamic = DynamicConfigs { broker: [("max.connections".to_owned(), "9".to_owned())].into(), ..Default::default() };
-        Known { config: Arc::new(config), dynamic, id: BrokerId(1), log_levels: LogLevels::default() }
+        Known { config: Arc::new(config), dynamic, id: BrokerId(1), log_levels: LogLevels::default(), is_controller: false }
     }
 
     fn config(name: &str, operation: i8, value: Option<&str>) -> Config {

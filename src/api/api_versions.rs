@@ -4,7 +4,7 @@ use super::context::text;
 use super::{Answer, Call};
 use crate::controller::SUPPORTED_FEATURES;
 use crate::model::{ErrorCode, Offset};
-use crate::protocol::api::SERVED;
+use crate::protocol::api::Audience;
 use crate::protocol::frame::AnswerTo;
 use crate::protocol::generated::api_versions_request::ApiVersionsRequest;
 use crate::protocol::generated::api_versions_response::{
@@ -15,7 +15,8 @@ use crate::protocol::{ApiKey, Chunk};
 /// Answers; the header of this response has no tagged fields in any version, since the client cannot know what we speak yet.
 pub(super) async fn answer(call: Call) -> Answer {
     if !call.request.is_version_served() {
-        return match (AnswerTo { version: 0, ..call.request.answers() }).encode(&unknown_version()) {
+        let unknown = unknown_version(call.connection.audience);
+        return match (AnswerTo { version: 0, ..call.request.answers() }).encode(&unknown) {
             Ok(chunks) => Answer::Send(chunks.into_iter().map(in_memory).collect()),
             Err(error) => Answer::Close(format!("ApiVersions cannot be answered: {error}")),
         };
@@ -29,21 +30,26 @@ pub(super) async fn answer(call: Call) -> Answer {
         let response = ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
         return call.respond(response).await;
     }
-    let image = call.context.shards.image();
-    call.respond(response(call.version(), image.next_offset(), image.served_features())).await
+    let image = call.image().await;
+    call.respond(response(call.connection.audience, call.version(), image.next_offset(), image.served_features())).await
 }
 
 /// KIP-511: in version 0, with our versions of ApiVersions at least, so that the client can ask again.
-fn unknown_version() -> ApiVersionsResponse {
+fn unknown_version(audience: Audience) -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: served().filter(|api| api.api_key == ApiKey::ApiVersions as i16).collect(),
+        api_keys: served(audience).filter(|api| api.api_key == ApiKey::ApiVersions as i16).collect(),
         ..Default::default()
     }
 }
 
 /// What we serve, given the metadata's end and those features in force that we serve.
-fn response(version: i16, metadata_end: Offset, finalized: impl Iterator<Item = (&'static str, i16)>) -> ApiVersionsResponse {
+fn response(
+    audience: Audience,
+    version: i16,
+    metadata_end: Offset,
+    finalized: impl Iterator<Item = (&'static str, i16)>,
+) -> ApiVersionsResponse {
     let supported = |&(name, min_version, max_version): &(&str, i16, i16)| SupportedFeatureKey {
         name: text(name),
         min_version,
@@ -57,7 +63,7 @@ fn response(version: i16, metadata_end: Offset, finalized: impl Iterator<Item = 
         ..Default::default()
     };
     ApiVersionsResponse {
-        api_keys: served().collect(),
+        api_keys: served(audience).collect(),
         supported_features: SUPPORTED_FEATURES
             .iter()
             // Below version 4 clients take a minimum of 0 for an error (KAFKA-17492).
@@ -70,8 +76,8 @@ fn response(version: i16, metadata_end: Offset, finalized: impl Iterator<Item = 
     }
 }
 
-fn served() -> impl Iterator<Item = ApiVersion> {
-    SERVED.iter().map(|api| ApiVersion {
+fn served(audience: Audience) -> impl Iterator<Item = ApiVersion> {
+    audience.served().iter().map(|api| ApiVersion {
         api_key: api.api_key as i16,
         min_version: api.advertised_min,
         max_version: api.max,
@@ -109,30 +115,31 @@ mod tests {
     fn an_unknown_version_is_answered_byte_for_byte_as_by_kafka() {
         // Size, correlation id, error 35, one key: ApiVersions from 0 to 4. Neither throttle time nor tags.
         let expected = [0, 0, 0, 16, 1, 2, 3, 4, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4];
-        assert_eq!(frame(0, &unknown_version()), expected);
+        assert_eq!(frame(0, &unknown_version(Audience::Clients)), expected);
     }
 
     #[test]
     fn the_header_has_no_tags_and_the_body_has() {
-        let answer = frame(3, &response(3, Offset(10), std::iter::empty()));
+        let answer = frame(3, &response(Audience::Clients, 3, Offset(10), std::iter::empty()));
         // Correlation id, no error, a compact array that begins with Produce from version 0.
         assert_eq!(answer[4..10], [1, 2, 3, 4, 0, 0]);
-        assert_eq!(usize::from(answer[10]), SERVED.len() + 1);
+        assert_eq!(usize::from(answer[10]), Audience::Clients.served().len() + 1);
         assert_eq!(answer[11..18], [0, 0, 0, 0, 0, 13, 0]);
     }
 
     #[test]
     fn features_with_a_level_0_are_told_from_version_4_on() {
         let told = |version| {
-            let answer = response(version, Offset(10), [("metadata.version", 27)].into_iter());
+            let answer = response(Audience::Clients, version, Offset(10), [("metadata.version", 27)].into_iter());
             let supported = answer.supported_features.iter().map(|f| (f.name.to_string(), f.min_version, f.max_version));
             let finalized = answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level));
             (supported.collect::<Vec<_>>(), finalized.collect::<Vec<_>>(), answer.finalized_features_epoch)
         };
-        let (metadata, kraft) = (("metadata.version".to_owned(), 17, 29), ("kraft.version".to_owned(), 0, 0));
+        let (metadata, kraft) = (("metadata.version".to_owned(), 17, 29), ("kraft.version".to_owned(), 0, 1));
+        let eligible = ("eligible.leader.replicas.version".to_owned(), 0, 1);
         let in_force = vec![("metadata.version".to_owned(), 27)];
         assert_eq!(told(3), (vec![metadata.clone()], in_force.clone(), 9));
-        assert_eq!(told(4), (vec![metadata, kraft], in_force, 9));
+        assert_eq!(told(4), (vec![metadata, kraft, eligible], in_force, 9));
     }
 
     #[test]

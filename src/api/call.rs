@@ -9,14 +9,21 @@
 //! Long requests of a core go one after the other ([`Call::take_turn`]), which bounds the memory that they take together; so do
 //! short requests with long answers, in a queue of their own.
 
+use super::admin::STOPPING;
 use super::{Answer, ApiContext, Connection, Finish};
+use crate::controller::{Command, MetadataImage, Refusal, Reply};
 use crate::io::{Piece, Turn};
-use crate::protocol::{Chunk, DecodeError, EncodeError, Message, Request, RequestFrame};
-use crate::shard::{QuotaKind, in_field};
+use crate::model::ErrorCode;
+use crate::protocol::api::Audience;
+use crate::protocol::frame::SIZE_PREFIX;
+use crate::protocol::{ApiKey, Chunk, DecodeError, EncodeError, Message, Request, RequestFrame};
+use crate::shard::{Forwarded, QuotaKind, Stopping, in_field};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Who asks, what, and the means to answer.
@@ -30,6 +37,8 @@ pub(super) struct Call {
     spent: Cell<Duration>,
     /// For how long its client is held off.
     wait_ms: Cell<u64>,
+    /// No controller could be had: nobody is asked again for this one.
+    has_no_controller: Cell<bool>,
     /// Its turn among the long requests, or answers, of this core while it has it. Whoever has it is polled on whatever happens.
     turn: RefCell<Option<Turn>>,
 }
@@ -44,6 +53,7 @@ impl Call {
             is_long: Cell::new(false),
             spent: Cell::default(),
             wait_ms: Cell::new(0),
+            has_no_controller: Cell::new(false),
             turn: RefCell::new(None),
         }
     }
@@ -72,6 +82,93 @@ impl Call {
             call.end();
             answer
         })
+    }
+
+    /// The same for what the controller has to answer: it is handed on if another node leads. `frame` is the request as it was written.
+    pub(super) fn at_controller<R, F>(self, frame: Bytes, handle: impl FnOnce(Rc<Call>, R) -> F + 'static) -> Finish
+    where
+        R: Request<Response: Send> + Send + 'static,
+        F: Future<Output = R::Response> + 'static,
+    {
+        if self.context.shards.is_alone() {
+            return self.run(handle);
+        }
+        Box::pin(async move {
+            match self.context.shards.forward(frame, self.connection.peer.ip()).await {
+                Forwarded::Answer(answer) => self.hand_back(answer),
+                Forwarded::Here => self.run(handle).await,
+                Forwarded::Nobody => {
+                    self.has_no_controller.set(true);
+                    self.run(handle).await
+                }
+            }
+        })
+    }
+
+    /// Gives a client the answer of another node: header and message.
+    fn hand_back(&self, answer: Bytes) -> Answer {
+        self.hold_off(throttle_time_ms(self.request.api_key, self.header_bytes(), &answer));
+        let mut size = BytesMut::with_capacity(SIZE_PREFIX);
+        let Ok(length) = i32::try_from(answer.len()) else {
+            return Answer::Close("the controller's answer is too long".to_owned());
+        };
+        size.put_i32(length);
+        Answer::Send(vec![Piece::Bytes(size.freeze()), Piece::Bytes(answer)])
+    }
+
+    /// Bytes of the header of an answer: the correlation id, and no tagged fields.
+    fn header_bytes(&self) -> usize {
+        let is_flexible = self.request.api_key.response_header_version(self.version()) > 0;
+        size_of::<i32>() + usize::from(is_flexible)
+    }
+
+    /// Has a command decided: by whoever leads, or, on a listener of controllers, here or not at all.
+    ///
+    /// # Errors
+    /// Nobody has decided it, see [`Undecided`].
+    pub(super) async fn decide(&self, command: Command) -> Result<Reply, Undecided> {
+        let decided = match self.connection.audience {
+            _ if self.has_no_controller.get() => Err(Stopping),
+            Audience::Clients => self.context.shards.controller(command).await,
+            Audience::Controllers => self.context.shards.controller_here("", false, command).await,
+        };
+        self.note(decided)
+    }
+
+    /// The same for what changes partitions, as far as the client's quota allows; what is too much is refused if `is_strict`, else it is
+    /// done, and the client waits.
+    pub(super) async fn decide_for_client(&self, is_strict: bool, command: Command) -> Result<Reply, Undecided> {
+        let decided = match self.connection.audience {
+            _ if self.has_no_controller.get() => Err(Stopping),
+            Audience::Clients => self.context.shards.controller_for(self.client_id(), is_strict, command).await,
+            Audience::Controllers => self.context.shards.controller_here(self.client_id(), is_strict, command).await,
+        };
+        self.note(decided)
+    }
+
+    fn note(&self, decided: Result<Reply, Stopping>) -> Result<Reply, Undecided> {
+        match decided {
+            Ok(Reply::TooLarge) => Err(Undecided::TooLarge),
+            Ok(reply) => Ok(reply),
+            Err(Stopping) => {
+                self.connection.miss_controller();
+                Err(Undecided::Stopping)
+            }
+        }
+    }
+
+    /// The metadata to answer from: those that this node's cores have, or, on a listener of controllers, the newest that are committed. A
+    /// node that is both answers there before its broker has opened its logs.
+    pub(super) async fn image(&self) -> Arc<MetadataImage> {
+        match self.connection.audience {
+            Audience::Clients => self.context.shards.image(),
+            Audience::Controllers => self.context.shards.committed_image().await,
+        }
+    }
+
+    /// Whether it came in by a listener of controllers, where who does not lead says so.
+    pub(super) fn is_for_controllers(&self) -> bool {
+        self.connection.audience == Audience::Controllers
     }
 
     /// Works, and notes what it takes of this core if anybody has a quota of that.
@@ -215,5 +312,64 @@ impl Call {
             }
         }
         Answer::Send(pieces)
+    }
+}
+
+/// Why the controller has not decided a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Undecided {
+    /// It is not there, or on its way out: the client tries another, or again.
+    Stopping,
+    /// It would change more at once than the metadata log takes.
+    TooLarge,
+}
+
+impl Undecided {
+    /// What the client is told.
+    pub(super) fn error(self) -> ErrorCode {
+        match self {
+            Self::Stopping => STOPPING,
+            Self::TooLarge => ErrorCode::PolicyViolation,
+        }
+    }
+
+    /// As [`Undecided::error`], with a text.
+    pub(super) fn refusal(self) -> Refusal {
+        let text = (self == Self::TooLarge).then(|| "this is more than can be changed at once".to_owned());
+        Refusal(self.error(), text)
+    }
+}
+
+/// For how long the controller's answer tells a client to wait. Only what changes partitions may say so; the time stands first in it.
+fn throttle_time_ms(api_key: ApiKey, header_bytes: usize, answer: &Bytes) -> u64 {
+    let may_tell = matches!(api_key, ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions);
+    let told = answer.get(header_bytes..).and_then(|message| message.first_chunk::<4>());
+    told.filter(|_| may_tell).and_then(|bytes| u64::try_from(i32::from_be_bytes(*bytes)).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::frame::AnswerTo;
+    use crate::protocol::generated::{CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse};
+
+    #[test]
+    fn how_long_to_wait_stands_first_in_every_version() {
+        fn told<M: Message>(api_key: ApiKey, version: i16, mut response: M) -> u64 {
+            response.set_throttle_time_ms(77);
+            let chunks = AnswerTo { api_key, version, correlation_id: 1 }.encode(&response).unwrap();
+            let [Chunk::Bytes(frame)] = &chunks[..] else { panic!("a small answer is one chunk") };
+            let header_bytes = 4 + usize::from(api_key.response_header_version(version) > 0);
+            throttle_time_ms(api_key, header_bytes, &frame.slice(SIZE_PREFIX..))
+        }
+        for version in 2..=7 {
+            assert_eq!(told(ApiKey::CreateTopics, version, CreateTopicsResponse::default()), 77);
+        }
+        for version in 1..=6 {
+            assert_eq!(told(ApiKey::DeleteTopics, version, DeleteTopicsResponse::default()), 77);
+        }
+        for version in 0..=3 {
+            assert_eq!(told(ApiKey::CreatePartitions, version, CreatePartitionsResponse::default()), 77);
+        }
     }
 }

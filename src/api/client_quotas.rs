@@ -1,7 +1,6 @@
 //! DescribeClientQuotas (48) and AlterClientQuotas (49), versions 0 and 1: what clients may do in a second.
 
 use super::Call;
-use super::admin::STOPPING;
 use super::context::text;
 use crate::controller::{CLIENT_ID, Command, IP, MetadataImage, QuotaEntity, Reply, USER};
 use crate::model::ErrorCode;
@@ -97,17 +96,17 @@ fn matches(entity: &QuotaEntity, request: &DescribeClientQuotasRequest) -> bool 
 
 pub(super) async fn alter(call: Rc<Call>, request: AlterClientQuotasRequest) -> AlterClientQuotasResponse {
     let entities: Vec<_> = request.entries.iter().map(|entry| entry.entity.clone()).collect();
-    match call.context.shards.controller(Command::AlterClientQuotas(request)).await {
+    match call.decide(Command::AlterClientQuotas(request)).await {
         Ok(Reply::AlterClientQuotas(entries)) => AlterClientQuotasResponse { entries, ..Default::default() },
         Ok(other) => unreachable!("AlterClientQuotas was answered with {other:?}"),
-        Err(_) => {
+        Err(undecided) => {
             let part = |part: crate::protocol::generated::alter_client_quotas_request::EntityData| altered::EntityData {
                 entity_type: part.entity_type,
                 entity_name: part.entity_name,
                 ..Default::default()
             };
             let refuse = |entity: Vec<_>| altered::EntryData {
-                error_code: STOPPING.code(),
+                error_code: undecided.error().code(),
                 error_message: None::<StrBytes>,
                 entity: entity.into_iter().map(part).collect(),
                 ..Default::default()

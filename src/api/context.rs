@@ -5,6 +5,7 @@ use crate::controller::{ConfigResource, MetadataImage, Topic};
 use crate::io::{Io, Mono, Turnstile};
 use crate::model::{BrokerId, Offset, TopicId};
 use crate::protocol::StrBytes;
+use crate::protocol::api::Audience;
 use crate::shard::Shards;
 use crate::telemetry::LogLevels;
 use std::cell::{Cell, RefCell};
@@ -31,6 +32,8 @@ pub struct ApiContext {
     pub(super) long_answers: Turnstile,
     /// Fetch sessions that live on this core.
     pub(super) sessions: super::fetch::SessionCache,
+    /// Connections of this core by which heartbeats of brokers have come.
+    heartbeat_lines: Cell<u64>,
 }
 
 impl ApiContext {
@@ -53,6 +56,7 @@ impl ApiContext {
             long_requests: Turnstile::default(),
             long_answers: Turnstile::default(),
             sessions,
+            heartbeat_lines: Cell::new(0),
         })
     }
 
@@ -74,6 +78,42 @@ impl ApiContext {
         let endpoint = broker.endpoint(&connection.listener)?;
         let rack = broker.rack.as_deref().map(text);
         Some(Node { id, host: text(&endpoint.host), port: i32::from(endpoint.port), rack })
+    }
+
+    /// Whom clients are to ask what the controller has to answer: as with Kafka's brokers since there is a quorum any broker that is there,
+    /// which hands it on; this one, if it is. -1 if there is none.
+    pub(super) fn controller_id(&self, image: &MetadataImage) -> i32 {
+        let is_there = |id: BrokerId| image.broker(id).is_some_and(|broker| !broker.fenced);
+        if self.shards.is_alone() || is_there(self.broker_id()) {
+            return self.broker_id().0;
+        }
+        image.brokers().find(|broker| !broker.fenced).map_or(NOBODY, |broker| broker.id.0)
+    }
+
+    /// A heartbeat of a broker comes by a connection.
+    pub(super) fn note_heartbeat(&self, connection: &Connection, broker: BrokerId, epoch: i64) {
+        let is_known = connection.heartbeats_of.get().is_some_and(|(id, in_epoch, _)| (id, in_epoch) == (broker, epoch));
+        if !is_known {
+            let number = self.heartbeat_lines.get();
+            self.heartbeat_lines.set(number + 1);
+            connection.heartbeats_of.set(Some((broker, epoch, number)));
+            self.shards.heartbeats_begin(broker, (self.io.core(), number));
+        }
+    }
+
+    /// The other end has closed a connection.
+    pub fn was_closed(&self, connection: &Connection) {
+        if let Some((broker, epoch, number)) = connection.heartbeats_of.take() {
+            self.shards.heartbeats_ended(broker, epoch, (self.io.core(), number));
+        }
+    }
+
+    /// For whom a listener is.
+    pub fn audience_of(&self, listener: &str) -> Audience {
+        match self.config.controller_listeners.iter().any(|one| one.name == listener) {
+            true => Audience::Controllers,
+            false => Audience::Clients,
+        }
     }
 
     /// The brokers that clients of `connection` may talk to.
@@ -128,14 +168,45 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Name of the listener that it came in by.
     pub listener: Arc<str>,
+    /// For whom that listener is.
+    pub audience: Audience,
     /// Its client has used up a quota: nothing more is taken from it until then.
     held_off_until: Cell<Option<Mono>>,
+    /// Something was not decided, since no controller could be had.
+    missed_controller: Cell<bool>,
+    /// The broker whose heartbeats come by it, its epoch, and the number of the connection among those of its core.
+    heartbeats_of: Cell<Option<(BrokerId, i64, u64)>>,
 }
+
+/// "Nobody" in answers.
+const NOBODY: i32 = -1;
 
 impl Connection {
     /// A new connection.
-    pub fn new(peer: SocketAddr, listener: &Arc<str>) -> Self {
-        Self { peer, listener: listener.clone(), held_off_until: Cell::new(None) }
+    pub fn new(peer: SocketAddr, listener: &Arc<str>, audience: Audience) -> Self {
+        Self {
+            peer,
+            listener: listener.clone(),
+            audience,
+            held_off_until: Cell::new(None),
+            missed_controller: Cell::new(false),
+            heartbeats_of: Cell::new(None),
+        }
+    }
+
+    /// The client's own connection to a broker that has handed its request on by the connection `by`.
+    pub(super) fn handed_on(peer: SocketAddr, by: &Self) -> Self {
+        Self::new(peer, &by.listener, by.audience)
+    }
+
+    /// Something is not decided, since no controller could be had.
+    pub(super) fn miss_controller(&self) {
+        self.missed_controller.set(true);
+    }
+
+    /// Whether anything was not decided.
+    pub(super) fn take_missed_controller(&self) -> bool {
+        self.missed_controller.take()
     }
 
     /// Nothing more is to be taken from the client until `until`, or later if that was said before.

@@ -2,21 +2,34 @@
 
 use super::Call;
 use crate::controller::MetadataImage;
+use crate::io::Mono;
 use crate::model::{ErrorCode, Offset, PartitionIndex, TopicIdPartition};
 use crate::protocol::generated::delete_records_request::DeleteRecordsRequest;
 use crate::protocol::generated::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
+use crate::shard::DeletedRecords;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
+/// How often followers are looked at that have not deleted yet.
+const FOLLOWERS_INTERVAL: Duration = Duration::from_millis(100);
 /// "Unknown" in an answer.
 const NO_WATERMARK: i64 = -1;
 
 pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = call.context.shards.image();
-    let Plan { mut response, wanted, places } = call.compute(false, move || plan(&image, request)).await;
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = call.context.io.now().after(timeout);
+    let planned = move || {
+        let plan = plan(&image, request);
+        let named: Vec<_> = plan.wanted.iter().map(|(id, _)| *id).collect();
+        (plan, named)
+    };
+    let (Plan { mut response, wanted, places }, named) = call.compute(false, planned).await;
     let deleted = call.context.shards.delete_records(wanted).await;
+    let deleted = wait_for_followers(&call, named, deleted, deadline).await;
     let fill = move || {
         for ((topic, partition), deleted) in places.into_iter().zip(deleted) {
             let partition = &mut response.topics[topic].partitions[partition];
@@ -26,6 +39,35 @@ pub(super) async fn handle(call: Rc<Call>, request: DeleteRecordsRequest) -> Del
         response
     };
     call.compute(false, fill).await
+}
+
+/// Deleted is what no replica has that is alive. Followers hear of it with the next answer to their fetches.
+async fn wait_for_followers(
+    call: &Call,
+    named: Vec<TopicIdPartition>,
+    mut deleted: Vec<DeletedRecords>,
+    deadline: Mono,
+) -> Vec<DeletedRecords> {
+    let is_behind = |deleted: &DeletedRecords| !deleted.error.is_error() && deleted.low_watermark < deleted.log_start;
+    loop {
+        let behind: Vec<usize> = (0..deleted.len()).filter(|&at| is_behind(&deleted[at])).collect();
+        if behind.is_empty() {
+            return deleted;
+        }
+        if call.context.io.now() >= deadline {
+            for at in behind {
+                deleted[at].error = ErrorCode::RequestTimedOut;
+            }
+            return deleted;
+        }
+        call.rest();
+        call.context.io.sleep(FOLLOWERS_INTERVAL).await;
+        // To the same offsets once more, which says how far the followers are.
+        let again = behind.iter().map(|&at| (named[at], deleted[at].log_start)).collect();
+        for (at, result) in behind.into_iter().zip(call.context.shards.delete_records(again).await) {
+            deleted[at] = result;
+        }
+    }
 }
 
 /// What to delete, and where in the response each result belongs: topic and partition.

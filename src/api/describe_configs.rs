@@ -36,7 +36,7 @@ const MANY: usize = 16;
 
 pub(super) async fn handle(call: Rc<Call>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let context = &call.context;
-    let (image, config, id) = (context.shards.image(), context.config.clone(), context.broker_id());
+    let (image, config, id) = (call.image().await, context.config.clone(), context.broker_id());
     let (dynamic, loggers) = (context.dynamic_configs(&image), context.log_levels.all());
     let known = Known { image, config, dynamic, id, loggers };
     call.compute(request.resources.len() > MANY, move || answer(&known, &request)).await

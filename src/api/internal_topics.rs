@@ -4,9 +4,16 @@ use super::context::{ApiContext, text};
 use crate::config::BrokerConfig;
 use crate::controller::{Command, MetadataImage, Reply};
 use crate::model::ErrorCode;
+use crate::protocol::generated::CreateTopicsResponse;
 use crate::protocol::generated::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::shard::OFFSETS_TOPIC;
+use futures_util::future::{Either, select};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a client waits for a topic that is created because it asks for it.
+const CREATION_LIMIT: Duration = Duration::from_secs(5);
 
 const INTERNAL_TOPICS: [&str; 3] = [OFFSETS_TOPIC, "__transaction_state", "__share_group_state"];
 
@@ -34,6 +41,23 @@ pub(super) fn creatable(config: &BrokerConfig, name: &str) -> CreatableTopic {
     }
 }
 
+/// Has topics created because somebody needs them. Who needs them asks again, and others wait behind him: if it takes long, in a cluster
+/// without a controller, it goes on without him.
+pub(super) async fn create(context: &ApiContext, request: CreateTopicsRequest) -> Option<CreateTopicsResponse> {
+    let created = pin!(context.shards.controller(Command::CreateTopics(request)));
+    match select(created, pin!(context.io.sleep(CREATION_LIMIT))).await {
+        Either::Left((Ok(Reply::CreateTopics(response)), _)) => Some(response),
+        Either::Left((undecided, _)) => {
+            tracing::debug!(?undecided, "topics that somebody needs are not created");
+            None
+        }
+        Either::Right(_) => {
+            tracing::warn!("topics that somebody needs are not created yet: the controller is slow, or there is none");
+            None
+        }
+    }
+}
+
 /// The metadata with the topic of group offsets, which is created if it is not there; without it if that cannot be.
 pub(super) async fn with_offsets_topic(context: &ApiContext) -> Arc<MetadataImage> {
     let image = context.shards.image();
@@ -41,7 +65,7 @@ pub(super) async fn with_offsets_topic(context: &ApiContext) -> Arc<MetadataImag
         return image;
     }
     let request = CreateTopicsRequest { topics: vec![creatable(&context.config, OFFSETS_TOPIC)], ..Default::default() };
-    if let Ok(Reply::CreateTopics(response)) = context.shards.controller(Command::CreateTopics(request)).await {
+    if let Some(response) = create(context, request).await {
         let created = [ErrorCode::None, ErrorCode::TopicAlreadyExists].map(ErrorCode::code);
         for refused in response.topics.iter().filter(|topic| !created.contains(&topic.error_code)) {
             let (code, why) = (refused.error_code, refused.error_message.as_deref().unwrap_or_default());

@@ -2,9 +2,9 @@
 
 use super::Call;
 use super::context::text;
-use super::internal_topics::creatable;
+use super::internal_topics::{creatable, create};
 use crate::config::BrokerConfig;
-use crate::controller::{Command, MetadataImage, Partition, Topic};
+use crate::controller::{MetadataImage, Partition, Topic};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, validate_topic_name};
 use crate::protocol::generated::create_topics_request::CreateTopicsRequest;
 use crate::protocol::generated::metadata_request::{MetadataRequest, MetadataRequestTopic};
@@ -47,7 +47,7 @@ pub(super) async fn handle(call: Rc<Call>, request: MetadataRequest) -> Metadata
     let response = MetadataResponse {
         brokers: context.nodes(&image, &call.connection).into_iter().map(broker).collect(),
         cluster_id: Some(text(context.shards.cluster_id())),
-        controller_id: context.broker_id().0,
+        controller_id: context.controller_id(&image),
         cluster_authorized_operations: if asked { CLUSTER_OPERATIONS } else { NO_OPERATIONS },
         ..Default::default()
     };
@@ -143,10 +143,8 @@ async fn create_missing(call: &Rc<Call>, wanted: Option<Vec<MetadataRequestTopic
             (topics, request)
         })
         .await;
-    if let Some(request) = request
-        && call.context.shards.controller(Command::CreateTopics(request)).await.is_err()
-    {
-        tracing::debug!("topics are not created while the broker stops");
+    if let Some(request) = request {
+        create(&call.context, request).await;
     }
     Some(topics)
 }

@@ -18,15 +18,24 @@ use std::rc::Rc;
 const MANY: usize = 5000;
 
 pub(super) async fn alter(call: Rc<Call>, request: AlterPartitionReassignmentsRequest) -> AlterPartitionReassignmentsResponse {
-    match call.context.shards.controller(Command::AlterPartitionReassignments(request)).await {
+    match call.decide(Command::AlterPartitionReassignments(request)).await {
         Ok(Reply::AlterPartitionReassignments(response)) => response,
         Ok(other) => unreachable!("AlterPartitionReassignments was answered with {other:?}"),
-        Err(_) => AlterPartitionReassignmentsResponse { error_code: STOPPING.code(), error_message: None, ..Default::default() },
+        Err(undecided) => AlterPartitionReassignmentsResponse {
+            error_code: undecided.error().code(),
+            error_message: None,
+            ..Default::default()
+        },
     }
 }
 
 pub(super) async fn list(call: Rc<Call>, request: ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
-    let image = call.context.shards.image();
+    if call.is_for_controllers() && !call.context.shards.describe_quorum().await.leads {
+        // Others may know of more.
+        call.connection.miss_controller();
+        return ListPartitionReassignmentsResponse { error_code: STOPPING.code(), error_message: None, ..Default::default() };
+    }
+    let image = call.image().await;
     let mut partitions = 0;
     let mut is_too_much = |topic: &Topic| {
         partitions += topic.partitions.len();

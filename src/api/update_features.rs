@@ -1,7 +1,6 @@
 //! UpdateFeatures (57), versions 0 to 2: which levels of features are in force (KIP-584). All updates of a request hold, or none does.
 
 use super::Call;
-use super::admin::STOPPING;
 use crate::controller::{Command, Refusal, Reply};
 use crate::model::ErrorCode;
 use crate::protocol::StrBytes;
@@ -16,10 +15,10 @@ pub(super) async fn handle(call: Rc<Call>, request: UpdateFeaturesRequest) -> Up
             (request, names)
         })
         .await;
-    let outcome = match call.context.shards.controller(Command::UpdateFeatures(request)).await {
+    let outcome = match call.decide(Command::UpdateFeatures(request)).await {
         Ok(Reply::UpdateFeatures(outcome)) => outcome,
         Ok(other) => unreachable!("UpdateFeatures was answered with {other:?}"),
-        Err(_) => Err(Refusal(STOPPING, None)),
+        Err(undecided) => Err(undecided.refusal()),
     };
     // Since version 2 (KIP-1022) a success is not told of each feature; an error never was of one alone.
     let tells_each = call.version() < 2;

@@ -9,16 +9,17 @@
 //! belongs to another request close it: what the other end has done is not known then, and everybody who waits is told so. Nobody is
 //! retried here and nothing is connected again: only the caller knows whether that is safe, and where to look for the leader.
 //!
-//! Nobody calls this yet: a running broker is alone with its controller.
+//! Who calls: followers (`shard::fetcher`), a broker that asks its controller (`shard::control`), voters that ask each other (`quorum`),
+//! and the command line. A node that is alone calls nobody.
 
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 
-use crate::io::{Io, LocalSender, Piece, Socket, Turnstile, local_reply};
+use crate::io::{Io, LocalSender, Notify, Piece, Socket, Turnstile, local_reply};
 use crate::model::ErrorCode;
-use crate::protocol::frame::{SIZE_PREFIX, decode_response, encode_request};
+use crate::protocol::frame::{SIZE_PREFIX, decode_response, encode_private_request, encode_request};
 use crate::protocol::generated::{ApiKey, ApiVersionsRequest};
-use crate::protocol::{DecodeError, EncodeError, Request, StrBytes};
+use crate::protocol::{DecodeError, EncodeError, Reader, Request, StrBytes};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use std::cell::{Cell, RefCell};
@@ -84,6 +85,7 @@ struct Link {
     sending: Turnstile,
     /// Why it is closed, if it is.
     closed: RefCell<Option<String>>,
+    ended: Notify,
 }
 
 impl Connection {
@@ -106,6 +108,7 @@ impl Connection {
             waiting: RefCell::default(),
             sending: Turnstile::default(),
             closed: RefCell::default(),
+            ended: Notify::new(),
         });
         io.spawn(read_answers(link.clone()));
         let connection = Self(Rc::new(Handle { link, versions: RefCell::default() }));
@@ -141,16 +144,42 @@ impl Connection {
     /// See [`CallError`].
     pub async fn call<R: Request>(&self, version: i16, request: &R, limit: Duration) -> Result<R::Response, CallError> {
         let link = &self.0.link;
-        match select(pin!(link.ask(version, request)), pin!(link.io.sleep(limit))).await {
-            Either::Left((answer, _)) => {
-                let (correlation, frame) = answer?;
-                let decoded = decode_response::<R>(frame, version);
-                let (_, message) = decoded.inspect_err(|error| link.close(&format!("answer {correlation}: {error}")))?;
-                Ok(message)
-            }
-            Either::Right(_) => {
-                link.close(&format!("no answer to {} within {} ms", R::API_KEY.name(), limit.as_millis()));
-                Err(link.why())
+        let name = R::API_KEY.name();
+        let (correlation, frame) = link
+            .ask_within(limit, name, |correlation| encode_request(version, correlation, Some(link.client_id.clone()), request))
+            .await?;
+        let decoded = decode_response::<R>(frame, version);
+        let (_, message) = decoded.inspect_err(|error| link.close(&format!("answer {correlation}: {error}")))?;
+        Ok(message)
+    }
+
+    /// Asks what is none of Kafka's requests: `body` is sent under `api_key`, version 0, behind a request header of version 2. What
+    /// follows the answer's header of version 1 is returned. As [`Connection::call`] otherwise.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_private(&self, api_key: i16, body: &[u8], limit: Duration) -> Result<Bytes, CallError> {
+        let link = &self.0.link;
+        let name = format!("private request {api_key}");
+        let encode = |correlation| encode_private_request(api_key, correlation, &link.client_id, body);
+        let (correlation, frame) = link.ask_within(limit, &name, encode).await?;
+        let mut reader = Reader::new(frame);
+        let header = reader.i32().and_then(|_| reader.tags(|_, _| Ok(false)));
+        header.inspect_err(|error| link.close(&format!("answer {correlation}: {error}")))?;
+        let left = reader.remaining();
+        Ok(reader.take(left)?)
+    }
+
+    /// Returns when the connection is closed, whoever closes it. Waiting for that does not keep it open.
+    pub fn end(&self) -> impl Future<Output = ()> + use<> {
+        let link = self.0.link.clone();
+        async move {
+            loop {
+                let ended = link.ended.notified();
+                if link.closed.borrow().is_some() {
+                    return;
+                }
+                ended.await;
             }
         }
     }
@@ -162,15 +191,31 @@ impl Connection {
 }
 
 impl Link {
-    /// The correlation id and the frame of the answer.
-    async fn ask<R: Request>(&self, version: i16, request: &R) -> Result<(i32, Bytes), CallError> {
+    /// As [`Link::ask`]; closes the connection when the time is up. `name` is what is asked.
+    async fn ask_within(
+        &self,
+        limit: Duration,
+        name: &str,
+        encode: impl FnOnce(i32) -> Result<Bytes, EncodeError>,
+    ) -> Result<(i32, Bytes), CallError> {
+        match select(pin!(self.ask(encode)), pin!(self.io.sleep(limit))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                self.close(&format!("no answer to {name} within {} ms", limit.as_millis()));
+                Err(self.why())
+            }
+        }
+    }
+
+    /// The correlation id and the frame of the answer to what `encode` makes of a correlation id.
+    async fn ask(&self, encode: impl FnOnce(i32) -> Result<Bytes, EncodeError>) -> Result<(i32, Bytes), CallError> {
         let (correlation, answer) = {
             let _turn = self.sending.enter().await;
             if self.closed.borrow().is_some() {
                 return Err(self.why());
             }
             let correlation = self.next_correlation.get();
-            let frame = encode_request(version, correlation, Some(self.client_id.clone()), request)?;
+            let frame = encode(correlation)?;
             self.next_correlation.set(correlation.wrapping_add(1));
             let (sender, answer) = local_reply();
             self.waiting.borrow_mut().push_back((correlation, sender));
@@ -191,6 +236,7 @@ impl Link {
         if first {
             *self.closed.borrow_mut() = Some(why.to_owned());
             self.socket.shutdown();
+            self.ended.notify_all();
             // Dropping the senders tells who waits.
             let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
             drop(waiting);

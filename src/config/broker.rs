@@ -3,9 +3,7 @@
 use super::dynamic::check_connections_per_ip;
 use super::key::{KeyDef, Status, Value};
 use super::keys::{BROKER_KEYS, HIDDEN_KEYS, find};
-use super::listener::{
-    LISTENER_PREFIX, Listener, ListenerLimits, SecurityProtocol, limit_of_listener, parse_listeners, parse_protocol_map,
-};
+use super::listener::{LISTENER_PREFIX, Listener, ListenerLimits, limit_of_listener};
 use super::{ConfigError, InvalidValue, parse_properties};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,12 +42,18 @@ pub struct BrokerConfig {
     explicit: BTreeMap<&'static str, String>,
     /// What was set, checked.
     values: BTreeMap<&'static str, Value>,
-    /// The listeners for clients.
+    /// The listeners for clients and other brokers; none on a node that is just a controller.
     pub listeners: Vec<Listener>,
-    /// What `advertised.listeners` says, if it was set.
-    advertised: Option<Vec<Listener>>,
-    /// Name of the listener that other brokers would use; one of `listeners`.
+    /// The listeners for other nodes of a controller, in the order of `controller.listener.names`; none on a node that is just a broker.
+    pub controller_listeners: Vec<Listener>,
+    /// What `advertised.listeners` says for clients, if it was set.
+    pub(super) advertised: Option<Vec<Listener>>,
+    /// `controller_listeners` as other nodes are told.
+    pub(super) advertised_controllers: Vec<Listener>,
+    /// Name of the listener that other brokers use; on a broker one of `listeners`.
     pub inter_broker_listener: String,
+    /// The quorum's voters can change, as the disk says.
+    pub(super) voters_can_change: bool,
     /// What is set for single listeners, by their names in small letters.
     pub(super) listener_limits: BTreeMap<String, ListenerLimits>,
 }
@@ -71,8 +75,11 @@ impl BrokerConfig {
             explicit: BTreeMap::new(),
             values: BTreeMap::new(),
             listeners: vec![],
+            controller_listeners: vec![],
             advertised: None,
+            advertised_controllers: vec![],
             inter_broker_listener: String::new(),
+            voters_can_change: false,
             listener_limits: BTreeMap::new(),
         };
         let (mut warnings, mut errors) = (vec![], vec![]);
@@ -95,6 +102,7 @@ impl BrokerConfig {
         config.check_node()?;
         config.check_listeners(&mut warnings)?;
         config.check_limits()?;
+        config.check_replication(&mut warnings)?;
         Ok((config, warnings))
     }
 
@@ -153,132 +161,16 @@ impl BrokerConfig {
         self.values.get(name).cloned().or_else(|| key.default_value())
     }
 
-    fn text_list(&self, key: &str) -> Vec<String> {
+    pub(super) fn text_list(&self, key: &str) -> Vec<String> {
         match self.value(key) {
             Some(Value::List(items)) => items,
             _ => vec![],
         }
     }
 
-    fn refuse(&self, key: &str, reason: &str) -> ConfigError {
+    pub(super) fn refuse(&self, key: &str, reason: &str) -> ConfigError {
         let value = self.value(key).map(|value| value.to_string()).unwrap_or_default();
         ConfigError::Refused { key: key.to_owned(), value, reason: reason.to_owned() }
-    }
-
-    fn check_node(&self) -> Result<(), ConfigError> {
-        let id = |key: &str| self.explicit(key).and_then(|text| text.trim().parse::<i32>().ok());
-        match (id("node.id"), id("broker.id")) {
-            (Some(node), Some(broker)) if node != broker => {
-                return Err(ConfigError::Conflict(format!("node.id is {node} but broker.id is {broker}: set node.id only")));
-            }
-            (None, None) => {
-                return Err(ConfigError::Conflict(
-                    "node.id is missing: give this node a number of its own, from 0 on".to_owned(),
-                ));
-            }
-            (Some(node), _) | (None, Some(node)) if node < 0 => {
-                return Err(ConfigError::Conflict(format!("node.id={node}: must be at least 0")));
-            }
-            _ => {}
-        }
-        let roles = self.text_list("process.roles");
-        if roles.len() < 2 {
-            let why = "a node is broker and controller in one so far; set process.roles=broker,controller";
-            return Err(self.refuse("process.roles", why));
-        }
-        let alone = "this node would have to share the metadata with others, which is not served yet";
-        let voters = self.text_list("controller.quorum.voters");
-        let own = format!("{}@", self.node_id().0);
-        if voters.len() > 1 || voters.iter().any(|voter| !voter.starts_with(&own)) {
-            return Err(self.refuse("controller.quorum.voters", alone));
-        }
-        if self.text_list("controller.quorum.bootstrap.servers").len() > 1 {
-            return Err(self.refuse("controller.quorum.bootstrap.servers", alone));
-        }
-        if self.log_dirs().is_empty() {
-            return Err(ConfigError::Conflict("log.dirs names no directory".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn check_listeners(&mut self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
-        let controllers: Vec<String> =
-            self.text_list("controller.listener.names").iter().map(|name| name.to_ascii_uppercase()).collect();
-        let all = parse_listeners("listeners", &self.text_list("listeners"))?;
-        let map = match self.value("listener.security.protocol.map") {
-            Some(Value::Text(text)) => parse_protocol_map(&text)?,
-            _ => BTreeMap::new(),
-        };
-        let map_is_default = self.explicit("listener.security.protocol.map").is_none();
-        for listener in &all {
-            let is_controller = controllers.contains(&listener.name);
-            let protocol = map.get(&listener.name).copied();
-            // Without a map of its own, a controller's listener is plaintext whatever its name (KIP-797).
-            let protocol = protocol.or((is_controller && map_is_default).then_some(SecurityProtocol::Plaintext));
-            check_protocol(listener, protocol)?;
-        }
-        let (closed, clients): (Vec<_>, Vec<_>) = all.into_iter().partition(|listener| controllers.contains(&listener.name));
-        warnings.extend(closed.iter().map(|listener| Warning {
-            key: "listeners".to_owned(),
-            message: format!("{listener} is not opened: no other node can join this one yet"),
-        }));
-        if clients.is_empty() {
-            return Err(ConfigError::Conflict("listeners names no listener for clients".to_owned()));
-        }
-        self.listeners = clients;
-        let is_known = |name: &str| self.listeners.iter().any(|listener| listener.name.eq_ignore_ascii_case(name));
-        warnings.extend(self.listener_limits.keys().filter(|name| !is_known(name)).map(|name| Warning {
-            key: format!("{LISTENER_PREFIX}{name}"),
-            message: "no listener for clients has this name".to_owned(),
-        }));
-        self.check_advertised(&controllers)?;
-        self.check_inter_broker()
-    }
-
-    fn check_advertised(&mut self, controllers: &[String]) -> Result<(), ConfigError> {
-        let key = "advertised.listeners";
-        let explicit = match self.value(key) {
-            Some(Value::List(items)) if !items.is_empty() => Some(parse_listeners(key, &items)?),
-            _ => None,
-        };
-        // Since KIP-853 controllers advertise their listeners too, in the same list; clients are not told those.
-        let explicit = explicit.map(|all| all.into_iter().filter(|l| !controllers.contains(&l.name)).collect::<Vec<_>>());
-        for listener in explicit.as_ref().unwrap_or(&self.listeners) {
-            let wrong = |reason: &str| {
-                Err(ConfigError::Listener { key: key.to_owned(), value: listener.to_string(), reason: reason.to_owned() })
-            };
-            if !self.listeners.iter().any(|bound| bound.name == listener.name) {
-                return wrong("no listener of this name is in listeners");
-            }
-            if matches!(listener.host.as_str(), "0.0.0.0" | "::") {
-                return wrong("clients cannot reach this address: advertise a host name or an address of this machine");
-            }
-        }
-        self.advertised = explicit;
-        Ok(())
-    }
-
-    fn check_inter_broker(&mut self) -> Result<(), ConfigError> {
-        let protocol = self.value("security.inter.broker.protocol").map(|value| value.to_string()).unwrap_or_default();
-        if let Some(Value::Text(name)) = self.value("inter.broker.listener.name") {
-            if self.explicit("security.inter.broker.protocol").is_some() {
-                let text = "set inter.broker.listener.name or security.inter.broker.protocol, not both";
-                return Err(ConfigError::Conflict(text.to_owned()));
-            }
-            self.inter_broker_listener = name.to_ascii_uppercase();
-            if !self.listeners.iter().any(|listener| listener.name == self.inter_broker_listener) {
-                return Err(self.refuse("inter.broker.listener.name", "no listener of this name is in listeners"));
-            }
-            return Ok(());
-        }
-        if protocol != "PLAINTEXT" {
-            return Err(self.refuse("security.inter.broker.protocol", "only PLAINTEXT is served so far"));
-        }
-        // Kafka takes the listener named like the protocol and refuses to start without one. A single node talks to no
-        // other, so any listener will do.
-        let named = self.listeners.iter().find(|listener| listener.name == protocol).unwrap_or(&self.listeners[0]);
-        self.inter_broker_listener = named.name.clone();
-        Ok(())
     }
 
     fn check_limits(&self) -> Result<(), ConfigError> {
@@ -305,19 +197,43 @@ impl BrokerConfig {
         Ok(())
     }
 
+    /// Times of a cluster against each other.
+    fn check_replication(&self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
+        let ms = |key: &str| match self.value(key) {
+            Some(Value::Int(ms)) => ms,
+            other => unreachable!("{key} is {other:?}"),
+        };
+        for key in ["broker.heartbeat.interval.ms", "broker.session.timeout.ms", "replica.lag.time.max.ms"] {
+            if ms(key) < 1 {
+                return Err(self.refuse(key, "must be at least 1"));
+            }
+        }
+        let wait = ms("replica.fetch.wait.max.ms");
+        for (key, why) in [
+            ("replica.socket.timeout.ms", "or a follower gives up while its leader still waits"),
+            ("replica.lag.time.max.ms", "or a follower with nothing to fetch is taken out of the ISR"),
+        ] {
+            if ms(key) < wait {
+                return Err(self.refuse(key, &format!("must be at least replica.fetch.wait.max.ms, which is {wait}, {why}")));
+            }
+        }
+        let (interval, session) = (ms("broker.heartbeat.interval.ms"), ms("broker.session.timeout.ms"));
+        if interval > session / 2 {
+            warnings.push(Warning {
+                key: "broker.heartbeat.interval.ms".to_owned(),
+                message: format!(
+                    "is more than half of broker.session.timeout.ms, which is {session} here and counts on the controllers: a broker \
+                     whose heartbeat is late loses its leaderships"
+                ),
+            });
+        }
+        Ok(())
+    }
+
     /// What clients are told to connect to. `hostname` stands in where no host was given, and `bound` gives the port that the system
     /// chose for a listener with port 0.
     pub fn advertised_listeners(&self, hostname: &str, bound: impl Fn(&str) -> Option<u16>) -> Vec<Listener> {
-        let mut listeners = self.advertised.clone().unwrap_or_else(|| self.listeners.clone());
-        for listener in &mut listeners {
-            if listener.host.is_empty() {
-                listener.host = hostname.to_owned();
-            }
-            if listener.port == 0 {
-                listener.port = bound(&listener.name).unwrap_or(0);
-            }
-        }
-        listeners
+        completed(self.advertised.clone().unwrap_or_else(|| self.listeners.clone()), hostname, bound)
     }
 
     /// Every public key with the value in force, by name.
@@ -327,11 +243,15 @@ impl BrokerConfig {
     }
 }
 
-fn check_protocol(listener: &Listener, protocol: Option<SecurityProtocol>) -> Result<(), ConfigError> {
-    let reason = match protocol {
-        Some(SecurityProtocol::Plaintext) => return Ok(()),
-        Some(other) => format!("{} is not served yet, only PLAINTEXT is", other.name()),
-        None => format!("no protocol for it in listener.security.protocol.map; add {}:PLAINTEXT", listener.name),
-    };
-    Err(ConfigError::Listener { key: "listeners".to_owned(), value: listener.to_string(), reason })
+/// Listeners with the host and the port that others are to use.
+pub(super) fn completed(mut listeners: Vec<Listener>, hostname: &str, bound: impl Fn(&str) -> Option<u16>) -> Vec<Listener> {
+    for listener in &mut listeners {
+        if listener.host.is_empty() {
+            listener.host = hostname.to_owned();
+        }
+        if listener.port == 0 {
+            listener.port = bound(&listener.name).unwrap_or(0);
+        }
+    }
+    listeners
 }

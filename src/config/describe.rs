@@ -1,7 +1,7 @@
 //! What DescribeConfigs shows of a key: the value in force, where it comes from, and everything that could have given it.
 
 use super::broker::BrokerConfig;
-use super::dynamic::{find_dynamic, is_dynamic};
+use super::dynamic::{RUN_TIME_ONLY, find_dynamic, is_dynamic};
 use super::key::{KeyDef, Kind};
 use super::keys::find;
 use super::topic::{DynamicConfigs, TOPIC_KEYS, TopicKeyDef};
@@ -85,9 +85,10 @@ fn describe_topic_key(def: &TopicKeyDef, broker: &BrokerConfig, dynamic: &Dynami
     }
 }
 
-/// All public configs of this broker.
+/// All public configs of this broker; those that no file may set only while they are set.
 pub fn describe_broker(broker: &BrokerConfig, dynamic: &DynamicConfigs) -> Vec<ConfigEntry> {
-    BrokerConfig::keys().map(|key| describe_broker_key(key, broker, dynamic)).collect()
+    let of_run_time = RUN_TIME_ONLY.iter().filter(|key| dynamic.get(key).is_some());
+    BrokerConfig::keys().chain(of_run_time).map(|key| describe_broker_key(key, broker, dynamic)).collect()
 }
 
 fn describe_broker_key(key: &'static KeyDef, broker: &BrokerConfig, dynamic: &DynamicConfigs) -> ConfigEntry {

@@ -65,17 +65,15 @@ pub(super) const LIVE_KEYS: &[&str] = &[
     "max.connections.per.ip.overrides", "producer.id.expiration.ms",
 ];
 
-const THROTTLES: Status = Status::NotYet("replication is not throttled yet");
-
-const fn throttle(name: &'static str, status: Status) -> KeyDef {
-    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status }
+const fn throttle(name: &'static str) -> KeyDef {
+    KeyDef { name, kind: Long, default: Some("9223372036854775807"), rule: Min(0), status: Status::Honoured }
 }
 
 /// Keys that stand in no file: they can only be set at run time.
 pub(super) static RUN_TIME_ONLY: &[KeyDef] = &[
-    throttle("follower.replication.throttled.rate", THROTTLES),
-    throttle("leader.replication.throttled.rate", THROTTLES),
-    throttle("replica.alter.log.dirs.io.max.bytes.per.second", Status::Honoured),
+    throttle("follower.replication.throttled.rate"),
+    throttle("leader.replication.throttled.rate"),
+    throttle("replica.alter.log.dirs.io.max.bytes.per.second"),
 ];
 
 /// Whether a broker key may change while the broker runs, as Kafka says it.
@@ -243,6 +241,10 @@ pub struct LiveConfig {
     pub log_cleaner_io_max_bytes_per_second: f64,
     /// `replica.alter.log.dirs.io.max.bytes.per.second`: what may be copied between log dirs.
     pub alter_log_dirs_bytes_per_second: u64,
+    /// `leader.replication.throttled.rate`: what followers may fetch from here of throttled replicas.
+    pub leader_replication_bytes_per_second: u64,
+    /// `follower.replication.throttled.rate`: what may be fetched for throttled replicas here.
+    pub follower_replication_bytes_per_second: u64,
 }
 
 impl LiveConfig {
@@ -253,6 +255,7 @@ impl LiveConfig {
             other => unreachable!("{name} is {other:?}"),
         };
         let count = |name: &str| usize::try_from(int(name)).unwrap_or(0);
+        let rate = |name: &str| u64::try_from(int(name)).expect("the rule of the key excludes negative numbers");
         let double = |name: &str| match dynamic.value(broker, name) {
             Some(Value::Double(value)) => value,
             other => unreachable!("{name} is {other:?}"),
@@ -281,8 +284,9 @@ impl LiveConfig {
             log_cleaner_io_buffer_load_factor: double("log.cleaner.io.buffer.load.factor"),
             log_cleaner_io_buffer_size: count("log.cleaner.io.buffer.size"),
             log_cleaner_io_max_bytes_per_second: double("log.cleaner.io.max.bytes.per.second"),
-            alter_log_dirs_bytes_per_second: u64::try_from(int("replica.alter.log.dirs.io.max.bytes.per.second"))
-                .expect("the rule of the key excludes negative numbers"),
+            alter_log_dirs_bytes_per_second: rate("replica.alter.log.dirs.io.max.bytes.per.second"),
+            leader_replication_bytes_per_second: rate("leader.replication.throttled.rate"),
+            follower_replication_bytes_per_second: rate("follower.replication.throttled.rate"),
         }
     }
 
@@ -327,7 +331,11 @@ mod tests {
     /// What is accepted and called honoured is taken into use: by a topic that inherits it, or as a [`LiveConfig`].
     #[test]
     fn no_dynamic_key_is_called_honoured_that_nobody_follows() {
-        const LIVE_ONLY: &[&str] = &["replica.alter.log.dirs.io.max.bytes.per.second"];
+        const LIVE_ONLY: &[&str] = &[
+            "follower.replication.throttled.rate",
+            "leader.replication.throttled.rate",
+            "replica.alter.log.dirs.io.max.bytes.per.second",
+        ];
         for key in RUN_TIME_ONLY {
             assert_eq!(key.status == Status::Honoured, LIVE_ONLY.contains(&key.name), "{}", key.name);
         }
@@ -364,7 +372,6 @@ mod tests {
             (true, "remote.fetch.max.wait.ms", "3", "is not honoured"),
             (true, "max.connections.per.ip", "0", "can be set to zero only if max.connections.per.ip.overrides property is set"),
             (false, "max.connections.per.ip.overrides", "me.example:3", "host names are not resolved"),
-            (true, "leader.replication.throttled.rate", "3", "is not honoured"),
             (true, "leader.replication.throttled.rate", "-3", "Value must be at least 0"),
             (true, "config.providers", "file", "is refused"),
             (true, "no.such", "1", "no.such is no key that this broker knows"),
@@ -402,6 +409,9 @@ mod tests {
         assert_eq!(rate(&dynamic), i64::MAX as u64);
         dynamic.cluster = map(&[("replica.alter.log.dirs.io.max.bytes.per.second", "1000")]);
         assert_eq!(rate(&dynamic), 1000);
+        dynamic.broker = map(&[("leader.replication.throttled.rate", "7"), ("follower.replication.throttled.rate", "8")]);
+        let live = LiveConfig::resolve(&broker, &dynamic);
+        assert_eq!((live.leader_replication_bytes_per_second, live.follower_replication_bytes_per_second), (7, 8));
     }
 
     #[test]

@@ -61,6 +61,10 @@ getters! {
     cores: Count = "flumen.cores";
     /// Time that an idle core spins before it sleeps.
     busy_poll_us: Count = "flumen.busy.poll.us";
+    /// A leader of the quorum whose process is gone is replaced at once.
+    elect_on_refusal_enable: Bool = "flumen.elect.on.refusal.enable";
+    /// A broker whose process is gone is fenced at once.
+    fence_on_refusal_enable: Bool = "flumen.fence.on.refusal.enable";
     /// Address and port of metrics and health; none: they are not served.
     http_listener: OptionalText = "flumen.http.listener";
     broker_rack: OptionalText = "broker.rack";
@@ -100,6 +104,44 @@ getters! {
     metadata_log_max_snapshot_interval_ms: I64 = "metadata.log.max.snapshot.interval.ms";
     metadata_max_retention_bytes: I64 = "metadata.max.retention.bytes";
     metadata_max_retention_ms: I64 = "metadata.max.retention.ms";
+    /// How long a voter that is sure of no leader waits before it stands for election.
+    quorum_election_timeout_ms: I64 = "controller.quorum.election.timeout.ms";
+    /// How long it waits at most after an election that nobody won.
+    quorum_election_backoff_max_ms: I64 = "controller.quorum.election.backoff.max.ms";
+    /// Without news of the leader for so long, a voter stands for election; a leader that a majority does not ask resigns.
+    quorum_fetch_timeout_ms: I64 = "controller.quorum.fetch.timeout.ms";
+    quorum_request_timeout_ms: I64 = "controller.quorum.request.timeout.ms";
+    quorum_retry_backoff_ms: I64 = "controller.quorum.retry.backoff.ms";
+    quorum_append_linger_ms: I64 = "controller.quorum.append.linger.ms";
+    broker_heartbeat_interval_ms: I64 = "broker.heartbeat.interval.ms";
+    /// What a controller grants a broker without a heartbeat.
+    broker_session_timeout_ms: I64 = "broker.session.timeout.ms";
+    initial_broker_registration_timeout_ms: I64 = "initial.broker.registration.timeout.ms";
+    /// How long a broker goes on whose controller does not know that a log dir has failed.
+    log_dir_failure_timeout_ms: I64 = "log.dir.failure.timeout.ms";
+    controller_socket_timeout_ms: I64 = "controller.socket.timeout.ms";
+    controlled_shutdown_enable: Bool = "controlled.shutdown.enable";
+    request_timeout_ms: I64 = "request.timeout.ms";
+    socket_connection_setup_timeout_ms: I64 = "socket.connection.setup.timeout.ms";
+    socket_connection_setup_timeout_max_ms: I64 = "socket.connection.setup.timeout.max.ms";
+    auto_leader_rebalance_enable: Bool = "auto.leader.rebalance.enable";
+    leader_imbalance_check_interval_seconds: I64 = "leader.imbalance.check.interval.seconds";
+    unclean_leader_election_interval_ms: I64 = "unclean.leader.election.interval.ms";
+    replica_lag_time_max_ms: I64 = "replica.lag.time.max.ms";
+    /// Of one partition.
+    replica_fetch_max_bytes: I32 = "replica.fetch.max.bytes";
+    replica_fetch_min_bytes: I32 = "replica.fetch.min.bytes";
+    /// Of all partitions.
+    replica_fetch_response_max_bytes: I32 = "replica.fetch.response.max.bytes";
+    replica_fetch_wait_max_ms: I32 = "replica.fetch.wait.max.ms";
+    /// After a failure.
+    replica_fetch_backoff_ms: I64 = "replica.fetch.backoff.ms";
+    replica_socket_timeout_ms: I64 = "replica.socket.timeout.ms";
+    replica_socket_receive_buffer_bytes: I32 = "replica.socket.receive.buffer.bytes";
+    /// Has no effect: each core fetches by one connection from each leader.
+    num_replica_fetchers: Count = "num.replica.fetchers";
+    replication_quota_window_num: Count = "replication.quota.window.num";
+    replication_quota_window_size_seconds: I32 = "replication.quota.window.size.seconds";
     group_initial_rebalance_delay_ms: I32 = "group.initial.rebalance.delay.ms";
     group_min_session_timeout_ms: I32 = "group.min.session.timeout.ms";
     group_max_session_timeout_ms: I32 = "group.max.session.timeout.ms";

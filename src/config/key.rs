@@ -1,6 +1,7 @@
 //! One configuration key: its type, default and range, how its text is checked, and whether this broker honours it.
 
 use super::addresses::parse_address_counts;
+use super::voters::{parse_servers, parse_voters};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -53,6 +54,10 @@ pub enum Rule {
     ThrottledReplicas,
     /// `address:number,...`, see `addresses`.
     AddressCounts,
+    /// `id@host:port,...`, see `voters`.
+    Voters,
+    /// `host:port,...`, see `voters`.
+    Servers,
 }
 
 /// What this broker does about a key that is set.
@@ -210,6 +215,8 @@ impl KeyDef {
             }
             (Rule::ThrottledReplicas, Value::List(items)) => check_throttled_replicas(items),
             (Rule::AddressCounts, Value::Text(text)) => parse_address_counts(text).map(drop),
+            (Rule::Voters, Value::List(items)) => parse_voters(items).map(drop),
+            (Rule::Servers, Value::List(items)) => parse_servers(items).map(drop),
             _ => Ok(()),
         }
     }

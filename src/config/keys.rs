@@ -7,7 +7,7 @@
 //! none, since no task of a log begins before the broker is ready.
 
 use super::key::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
-use super::key::Rule::{AddressCounts, Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio};
+use super::key::Rule::{AddressCounts, Any, AnyOf, Between, GzipLevel, Min, OneOf, OneOfIgnoreCase, Ratio, Servers, Voters};
 use super::key::Status::{Honoured, NoEffect, NotYet, Refused};
 use super::key::{KeyDef, Kind, Rule, Status};
 
@@ -22,12 +22,20 @@ const TIERED: &str = "tiered storage is not supported";
 const GROUPS: &str = "only groups of the classic protocol are served yet";
 const LINGER: &str = "what comes while a write is under way goes into the next one";
 const TRANSACTIONS: &str = "transactions are not served yet";
-const QUOTAS: &str = "replication is not throttled yet";
 const PACED: &str = "what is copied between log dirs is paced without windows";
-const CLUSTER: &str = "clusters of several nodes are not served yet";
+const COMMITTED: &str = "each decision of the controller goes to the other voters at once";
+const ASKED_AGAIN: &str = "a voter that does not answer is asked again after 50 to 400 ms, the longer the more often it did not";
+const BUFFERS: &str = "the system finds the size of the sockets that this broker makes itself";
+const ATTEMPTS: &str = "each attempt to connect may take socket.connection.setup.timeout.ms";
+const VOTERS: &str = "a controller becomes a voter when it is told to: kafka-metadata-quorum add-controller (KIP-853)";
+const FETCHERS: &str = "each core fetches what it follows from each leader by one connection";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const TELEMETRY: &str = "client telemetry is not served yet";
 const LZ4: &str = "the LZ4 encoder has one level";
+
+/// From which replica consumers fetch (KIP-392): from the leader, which is Kafka's default too, or from one in their rack.
+const SELECTORS: &[&str] = &["org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE_SELECTOR];
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, rule: Rule, status: Status) -> KeyDef {
     KeyDef { name, kind, default, rule, status }
@@ -44,12 +52,12 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("alter.log.dirs.replication.quota.window.size.seconds", Int, Some("1"), Min(1), NoEffect(PACED)),
     key("authorizer.class.name", String, Some(""), Any, Refused(ACCESS)),
     key("auto.create.topics.enable", Boolean, Some("true"), Any, Honoured),
-    key("auto.leader.rebalance.enable", Boolean, Some("true"), Any, NotYet(CLUSTER)),
+    key("auto.leader.rebalance.enable", Boolean, Some("true"), Any, Honoured),
     key("background.threads", Int, Some("10"), Min(1), NoEffect(THREADS)),
-    key("broker.heartbeat.interval.ms", Int, Some("2000"), Any, NotYet(CLUSTER)),
+    key("broker.heartbeat.interval.ms", Int, Some("2000"), Any, Honoured),
     key("broker.id", Int, Some("-1"), Any, Honoured),
     key("broker.rack", String, None, Any, Honoured),
-    key("broker.session.timeout.ms", Int, Some("9000"), Any, NotYet(CLUSTER)),
+    key("broker.session.timeout.ms", Int, Some("9000"), Any, Honoured),
     key("client.quota.callback.class", Class, None, Any, Refused(JAVA)),
     key("compression.gzip.level", Int, Some("-1"), GzipLevel, Honoured),
     key("compression.lz4.level", Int, Some("9"), Between(1, 17), NoEffect(LZ4)),
@@ -59,20 +67,20 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("connection.failed.authentication.delay.ms", Int, Some("100"), Min(0), NotYet(SASL)),
     key("connections.max.idle.ms", Long, Some("600000"), Any, Honoured),
     key("connections.max.reauth.ms", Long, Some("0"), Any, NotYet(SASL)),
-    key("controlled.shutdown.enable", Boolean, Some("true"), Any, NotYet(CLUSTER)),
+    key("controlled.shutdown.enable", Boolean, Some("true"), Any, Honoured),
     key("controller.listener.names", List, None, Any, Honoured),
-    key("controller.quorum.append.linger.ms", Int, Some("25"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, NoEffect("a node that is alone in its quorum has joined it")),
-    key("controller.quorum.bootstrap.servers", List, Some(""), Any, Honoured),
-    key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.election.timeout.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.fetch.timeout.ms", Int, Some("2000"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.request.timeout.ms", Int, Some("2000"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.retry.backoff.ms", Int, Some("20"), Min(0), NotYet(CLUSTER)),
-    key("controller.quorum.voters", List, Some(""), Any, Honoured),
+    key("controller.quorum.append.linger.ms", Int, Some("25"), Min(0), NoEffect(COMMITTED)),
+    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, NotYet(VOTERS)),
+    key("controller.quorum.bootstrap.servers", List, Some(""), Servers, Honoured),
+    key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), Min(0), Honoured),
+    key("controller.quorum.election.timeout.ms", Int, Some("1000"), Min(0), Honoured),
+    key("controller.quorum.fetch.timeout.ms", Int, Some("2000"), Min(0), Honoured),
+    key("controller.quorum.request.timeout.ms", Int, Some("2000"), Min(0), Honoured),
+    key("controller.quorum.retry.backoff.ms", Int, Some("20"), Min(0), NoEffect(ASKED_AGAIN)),
+    key("controller.quorum.voters", List, Some(""), Voters, Honoured),
     key("controller.quota.window.num", Int, Some("11"), Min(1), Honoured),
     key("controller.quota.window.size.seconds", Int, Some("1"), Min(1), Honoured),
-    key("controller.socket.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
+    key("controller.socket.timeout.ms", Int, Some("30000"), Any, Honoured),
     key("create.topic.policy.class.name", Class, None, Any, Refused(JAVA)),
     key("default.replication.factor", Int, Some("1"), Any, Honoured),
     key("delegation.token.expiry.check.interval.ms", Long, Some("3600000"), Min(1), NotYet(SASL)),
@@ -81,7 +89,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("delegation.token.secret.key", Password, None, Any, Refused(SASL)),
     key("delete.records.purgatory.purge.interval.requests", Int, Some("1"), Any, NoEffect(PURGATORY)),
     key("delete.topic.enable", Boolean, Some("true"), Any, Honoured),
-    key("early.start.listeners", List, None, Any, NotYet(CLUSTER)),
+    key("early.start.listeners", List, None, Any, NoEffect("there is no access control yet that a listener would have to wait for")),
     key("fetch.max.bytes", Int, Some("57671680"), Min(1024), Honoured),
     key("fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
     key("group.consumer.assignors", List, Some("uniform,range"), Any, NotYet(GROUPS)),
@@ -124,11 +132,11 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("group.streams.min.session.timeout.ms", Int, Some("45000"), Min(1), NotYet(GROUPS)),
     key("group.streams.num.standby.replicas", Int, Some("0"), Min(0), NotYet(GROUPS)),
     key("group.streams.session.timeout.ms", Int, Some("45000"), Min(1), NotYet(GROUPS)),
-    key("initial.broker.registration.timeout.ms", Int, Some("60000"), Any, NotYet(CLUSTER)),
+    key("initial.broker.registration.timeout.ms", Int, Some("60000"), Any, Honoured),
     key("inter.broker.listener.name", String, None, Any, Honoured),
     key("kafka.metrics.polling.interval.secs", Int, Some("10"), Min(1), NoEffect(JMX)),
     key("kafka.metrics.reporters", List, Some(""), Any, NoEffect(JMX)),
-    key("leader.imbalance.check.interval.seconds", Long, Some("300"), Min(1), NotYet(CLUSTER)),
+    key("leader.imbalance.check.interval.seconds", Long, Some("300"), Min(1), Honoured),
     key("listener.security.protocol.map", String, Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any, Honoured),
     key("listeners", List, Some("PLAINTEXT://:9092"), Any, Honoured),
     key("log.cleaner.backoff.ms", Long, Some("15000"), Min(0), Honoured),
@@ -144,7 +152,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("log.cleaner.threads", Int, Some("1"), Min(0), NoEffect(THREADS)),
     key("log.cleanup.policy", List, Some("delete"), AnyOf(&["compact", "delete"]), Honoured),
     key("log.dir", List, Some("./flumen-data"), Any, Honoured),
-    key("log.dir.failure.timeout.ms", Long, Some("30000"), Min(1), NotYet(CLUSTER)),
+    key("log.dir.failure.timeout.ms", Long, Some("30000"), Min(1), Honoured),
     key("log.dirs", List, None, Any, Honoured),
     key("log.flush.interval.messages", Long, Some("9223372036854775807"), Min(1), Honoured),
     key("log.flush.interval.ms", Long, None, Any, Honoured),
@@ -196,7 +204,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("num.partitions", Int, Some("1"), Min(1), Honoured),
     key("num.recovery.threads.per.data.dir", Int, Some("2"), Min(1), NoEffect(THREADS)),
     key("num.replica.alter.log.dirs.threads", Int, None, Any, NoEffect(THREADS)),
-    key("num.replica.fetchers", Int, Some("1"), Min(1), NoEffect(THREADS)),
+    key("num.replica.fetchers", Int, Some("1"), Min(1), NoEffect(FETCHERS)),
     key("offset.metadata.max.bytes", Int, Some("4096"), Any, Honoured),
     key("offsets.commit.timeout.ms", Int, Some("5000"), Min(1), Honoured),
     key("offsets.load.buffer.size", Int, Some("5242880"), Min(1), Honoured),
@@ -239,19 +247,19 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("remote.log.storage.manager.class.path", String, None, Any, NotYet(TIERED)),
     key("remote.log.storage.manager.impl.prefix", String, Some("rsm.config."), Any, NotYet(TIERED)),
     key("remote.log.storage.system.enable", Boolean, Some("false"), Any, Refused(TIERED)),
-    key("replica.fetch.backoff.ms", Int, Some("1000"), Min(0), NotYet(CLUSTER)),
-    key("replica.fetch.max.bytes", Int, Some("1048576"), Min(0), NotYet(CLUSTER)),
-    key("replica.fetch.min.bytes", Int, Some("1"), Any, NotYet(CLUSTER)),
-    key("replica.fetch.response.max.bytes", Int, Some("10485760"), Min(0), NotYet(CLUSTER)),
-    key("replica.fetch.wait.max.ms", Int, Some("500"), Any, NotYet(CLUSTER)),
+    key("replica.fetch.backoff.ms", Int, Some("1000"), Min(0), Honoured),
+    key("replica.fetch.max.bytes", Int, Some("1048576"), Min(0), Honoured),
+    key("replica.fetch.min.bytes", Int, Some("1"), Any, Honoured),
+    key("replica.fetch.response.max.bytes", Int, Some("10485760"), Min(0), Honoured),
+    key("replica.fetch.wait.max.ms", Int, Some("500"), Any, Honoured),
     key("replica.high.watermark.checkpoint.interval.ms", Long, Some("5000"), Any, Honoured),
-    key("replica.lag.time.max.ms", Long, Some("30000"), Any, NotYet(CLUSTER)),
-    key("replica.selector.class", String, None, Any, Refused(JAVA)),
-    key("replica.socket.receive.buffer.bytes", Int, Some("65536"), Any, NotYet(CLUSTER)),
-    key("replica.socket.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
-    key("replication.quota.window.num", Int, Some("11"), Min(1), NotYet(QUOTAS)),
-    key("replication.quota.window.size.seconds", Int, Some("1"), Min(1), NotYet(QUOTAS)),
-    key("request.timeout.ms", Int, Some("30000"), Any, NotYet(CLUSTER)),
+    key("replica.lag.time.max.ms", Long, Some("30000"), Any, Honoured),
+    key("replica.selector.class", String, None, OneOf(SELECTORS), Honoured),
+    key("replica.socket.receive.buffer.bytes", Int, Some("65536"), Any, NoEffect(BUFFERS)),
+    key("replica.socket.timeout.ms", Int, Some("30000"), Any, Honoured),
+    key("replication.quota.window.num", Int, Some("11"), Min(1), Honoured),
+    key("replication.quota.window.size.seconds", Int, Some("1"), Min(1), Honoured),
+    key("request.timeout.ms", Int, Some("30000"), Any, Honoured),
     key("sasl.client.callback.handler.class", Class, None, Any, Refused(SASL)),
     key("sasl.enabled.mechanisms", List, Some("GSSAPI"), Any, Refused(SASL)),
     key("sasl.jaas.config", Password, None, Any, Refused(SASL)),
@@ -314,8 +322,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("share.coordinator.threads", Int, Some("1"), Min(1), NoEffect(THREADS)),
     key("share.coordinator.write.timeout.ms", Int, Some("5000"), Min(1), NotYet(GROUPS)),
     key("share.fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any, NoEffect(PURGATORY)),
-    key("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any, NotYet(CLUSTER)),
-    key("socket.connection.setup.timeout.ms", Long, Some("10000"), Any, NotYet(CLUSTER)),
+    key("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any, NoEffect(ATTEMPTS)),
+    key("socket.connection.setup.timeout.ms", Long, Some("10000"), Any, Honoured),
     key("socket.listen.backlog.size", Int, Some("4096"), Min(1), Honoured),
     key("socket.receive.buffer.bytes", Int, Some("-1"), Any, Honoured),
     key("socket.request.max.bytes", Int, Some("104857600"), Min(1), Honoured),
@@ -355,7 +363,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("transaction.state.log.segment.bytes", Int, Some("104857600"), Min(1), NotYet(TRANSACTIONS)),
     key("transaction.two.phase.commit.enable", Boolean, Some("false"), Any, NotYet(TRANSACTIONS)),
     key("transactional.id.expiration.ms", Int, Some("604800000"), Min(1), NotYet(TRANSACTIONS)),
-    key("unclean.leader.election.enable", Boolean, Some("false"), Any, NotYet(CLUSTER)),
+    key("unclean.leader.election.enable", Boolean, Some("false"), Any, Honoured),
 ];
 
 /// Kafka's undocumented keys, which DescribeConfigs leaves out, and our own (`flumen.`).
@@ -363,6 +371,8 @@ pub static BROKER_KEYS: &[KeyDef] = &[
 pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("flumen.busy.poll.us", Long, Some("0"), Min(0), Honoured),
     key("flumen.cores", Int, Some("0"), Min(0), Honoured),
+    key("flumen.elect.on.refusal.enable", Boolean, Some("true"), Any, Honoured),
+    key("flumen.fence.on.refusal.enable", Boolean, Some("true"), Any, Honoured),
     key("flumen.http.listener", String, None, Any, Honoured),
     key("internal.metadata.delete.delay.millis", Long, Some("60000"), Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.log.segment.bytes", Int, None, Any, NotYet(SNAPSHOTS)),
@@ -370,6 +380,7 @@ pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("internal.metadata.max.fetch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),
     key("log.initial.task.delay.ms", Long, None, Min(0), Honoured),
     key("producer.id.expiration.check.interval.ms", Int, Some("600000"), Min(1), Honoured),
+    key("unclean.leader.election.interval.ms", Long, Some("300000"), Min(1), Honoured),
     key("unstable.api.versions.enable", Boolean, Some("false"), Any, Refused("unstable APIs are not served")),
     key("unstable.feature.versions.enable", Boolean, Some("false"), Any, Refused("unstable features are not served")),
 ];

@@ -7,6 +7,8 @@
 //!
 //! - [`BrokerConfig::load`] turns a file ([`parse_properties`]) and `--override`s into checked values and warnings; with no file it is a
 //!   working single broker. Read values by its methods, once, at start: they look up a map.
+//! - A node of a cluster says by `process.roles` what it is; [`BrokerConfig::process_roles`], [`BrokerConfig::quorum_voters`] and the rules
+//!   of roles, listeners and voters are in `roles`.
 //! - [`TOPIC_KEYS`] are the topic configs with the broker keys that they inherit from; [`TopicConfig::resolve`] gives typed values,
 //!   [`validate_topic_configs`] judges what a client sets.
 //! - [`validate_dynamic`] judges what a client sets on a broker while it runs, [`LiveConfig`] is what of that is in force.
@@ -23,9 +25,11 @@ mod key;
 mod keys;
 mod listener;
 mod properties;
+mod roles;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod voters;
 
 pub use broker::{BrokerConfig, Warning};
 pub use client_metrics::{CLIENT_METRICS_KEYS, client_metrics_list_default, describe_client_metrics, validate_client_metrics};
@@ -36,8 +40,10 @@ pub use keys::{BROKER_KEYS, HIDDEN_KEYS};
 pub use listener::{Listener, ListenerLimits, SecurityProtocol};
 pub use properties::{PropertiesError, parse_properties};
 pub use topic::{
-    CompressionType, DynamicConfigs, TOPIC_KEYS, TopicConfig, TopicKeyDef, topic_config_warnings, validate_topic_configs,
+    CompressionType, DynamicConfigs, TOPIC_KEYS, Throttled, TopicConfig, TopicKeyDef, topic_config_warnings,
+    validate_topic_configs,
 };
+pub use voters::{ProcessRoles, QuorumVoter, parse_servers};
 
 /// Why the broker does not start with these settings; the text says which one and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,9 +1,11 @@
+mod cluster;
 mod seen_by;
 
 use super::dynamic::LIVE_KEYS;
 use super::getters::{READ_KEYS, read_all};
 use super::topic::find_topic_key;
 use super::*;
+use crate::model::{BrokerId, PartitionIndex};
 use crate::record::{Codec, TimestampType};
 use std::collections::BTreeMap;
 
@@ -52,6 +54,7 @@ fn no_key_is_called_honoured_that_nobody_reads() {
         "metadata.log.dir",
         "node.id",
         "process.roles",
+        "replica.selector.class",
         "security.inter.broker.protocol",
     ];
     let honoured = TOPIC_KEYS.iter().filter(|def| def.key.status == Status::Honoured);
@@ -126,10 +129,9 @@ fn unsafe_or_impossible_settings_are_refused() {
             "listeners=PLAINTEXT://:1,CONTROLLER://:2\ncontroller.listener.names=CONTROLLER\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT",
             "CONTROLLER:PLAINTEXT",
         ),
-        ("process.roles=broker", "process.roles"),
-        ("controller.quorum.voters=1@a:1,2@b:1", "share the metadata"),
-        ("controller.quorum.voters=2@b:1", "share the metadata"),
-        ("controller.quorum.bootstrap.servers=a:1,b:1", "share the metadata"),
+        ("controller.quorum.voters=2@b:1", "node.id=1 must be one of"),
+        ("controller.quorum.voters=1@a", "id@host:port"),
+        ("controller.quorum.bootstrap.servers=a:1,b:1", "controller.listener.names"),
         ("security.inter.broker.protocol=SSL", "only PLAINTEXT"),
         ("broker.id=2", "set node.id only"),
         ("node.id=-1", "at least 0"),
@@ -253,10 +255,22 @@ fn topic_configs_are_judged_in_kafkas_words() {
 }
 
 #[test]
+fn throttled_replicas_are_all_some_or_none() {
+    let of = |value: &str| {
+        let own = map(&[("leader.replication.throttled.replicas", value)]);
+        TopicConfig::resolve(&with(""), &DynamicConfigs::default(), &own).leader_replication_throttled_replicas
+    };
+    let found = |value: &str| [(0, 1), (1, 2), (2, 1)].map(|(p, b)| of(value).contains(PartitionIndex(p), BrokerId(b)));
+    assert_eq!(found("*"), [true, true, true]);
+    assert_eq!(found("0:1,1:2,2:3"), [true, true, false]);
+    assert_eq!((found(""), found("none")), ([false; 3], [false; 3]));
+}
+
+#[test]
 fn topic_configs_that_do_nothing_are_said() {
     let said = |name: &str, value: &str| topic_config_warnings([(name, Some(value))].into_iter()).len();
-    assert_eq!(said("leader.replication.throttled.replicas", "*"), 1);
-    assert_eq!(said("leader.replication.throttled.replicas", ""), 0, "the default says nothing");
+    assert_eq!(said("remote.log.copy.disable", "true"), 1);
+    assert_eq!(said("remote.log.copy.disable", "false"), 0, "the default says nothing");
     assert_eq!((said("compression.lz4.level", "3"), said("compression.lz4.level", "9")), (1, 0));
     assert_eq!(said("cleanup.policy", "compact,delete"), 0);
     assert_eq!(said("min.compaction.lag.ms", "5"), 0);
@@ -286,13 +300,15 @@ fn what_was_set_for_all_brokers_is_described_by_itself() {
     assert_eq!(entry.synonyms, expected);
 }
 
-/// Lines of `kafka-configs --describe --all` of a running Apache Kafka 4.2.0, whose file set the first three keys.
+/// Lines of `kafka-configs --describe --all` of a running Apache Kafka 4.2.0, whose file set the first three keys; a reassignment had
+/// set a throttle.
 #[test]
 fn described_as_kafka_describes() {
     let broker = with(
         "log.retention.check.interval.ms=300000\nmin.insync.replicas=1\nnum.io.threads=4\nlisteners=PLAINTEXT://127.0.0.1:9092",
     );
-    let dynamic = DynamicConfigs { cluster: map(&[("min.insync.replicas", "1")]), ..DynamicConfigs::default() };
+    let of_one = map(&[("follower.replication.throttled.rate", "1000000")]);
+    let dynamic = DynamicConfigs { cluster: map(&[("min.insync.replicas", "1")]), broker: of_one };
     let line = |entry: &ConfigEntry| {
         let source = |s: &ConfigSynonym| match s.source {
             ConfigSource::Topic => "DYNAMIC_TOPIC_CONFIG",
@@ -315,6 +331,7 @@ fn described_as_kafka_describes() {
         "cleanup.policy=delete sensitive=false synonyms={DEFAULT_CONFIG:log.cleanup.policy=delete}",
         "flush.messages=9223372036854775807 sensitive=false synonyms={DEFAULT_CONFIG:log.flush.interval.messages=9223372036854775807}",
         "flush.ms=9223372036854775807 sensitive=false synonyms={}",
+        "follower.replication.throttled.rate=1000000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:follower.replication.throttled.rate=1000000}",
         "follower.replication.throttled.replicas= sensitive=false synonyms={}",
         "min.cleanable.dirty.ratio=0.5 sensitive=false synonyms={DEFAULT_CONFIG:log.cleaner.min.cleanable.ratio=0.5}",
         "min.insync.replicas=1 sensitive=false synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1, STATIC_BROKER_CONFIG:min.insync.replicas=1, DEFAULT_CONFIG:min.insync.replicas=1}",

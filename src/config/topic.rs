@@ -6,8 +6,9 @@ use super::key::Status::{Honoured, NoEffect, NotYet, Refused};
 use super::key::{InvalidValue, KeyDef, Kind, Rule, Status, Value};
 use super::keys::find;
 use super::{BrokerConfig, Warning};
+use crate::model::{BrokerId, PartitionIndex};
 use crate::record::{Codec, TimestampType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A topic config and the broker's keys that give its value where the topic does not.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,6 @@ pub struct TopicKeyDef {
 const TIERED: &str =
     "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
 const TIERED_ONLY: &str = "tiered storage is not supported";
-const QUOTAS: &str = "replication is not throttled yet";
 const LZ4: &str = "the LZ4 encoder has one level";
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 3_600_000;
@@ -52,9 +52,9 @@ pub static TOPIC_KEYS: &[TopicKeyDef] = &[
     key("file.delete.delay.ms", Long, "60000", Min(0), Honoured, &[("log.segment.delete.delay.ms", 1)]),
     key("flush.messages", Long, NEVER, Min(1), Honoured, &[("log.flush.interval.messages", 1)]),
     key("flush.ms", Long, NEVER, Min(0), Honoured, &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
-    key("follower.replication.throttled.replicas", List, "", ThrottledReplicas, NotYet(QUOTAS), &[]),
+    key("follower.replication.throttled.replicas", List, "", ThrottledReplicas, Honoured, &[]),
     key("index.interval.bytes", Int, "4096", Min(0), Honoured, &[("log.index.interval.bytes", 1)]),
-    key("leader.replication.throttled.replicas", List, "", ThrottledReplicas, NotYet(QUOTAS), &[]),
+    key("leader.replication.throttled.replicas", List, "", ThrottledReplicas, Honoured, &[]),
     key("local.retention.bytes", Long, "-2", Min(-2), NotYet(TIERED_ONLY), &[("log.local.retention.bytes", 1)]),
     key("local.retention.ms", Long, "-2", Min(-2), NotYet(TIERED_ONLY), &[("log.local.retention.ms", 1)]),
     key("max.compaction.lag.ms", Long, NEVER, Min(1), Honoured, &[("log.cleaner.max.compaction.lag.ms", 1)]),
@@ -75,7 +75,7 @@ pub static TOPIC_KEYS: &[TopicKeyDef] = &[
     key("segment.index.bytes", Int, "10485760", Min(4), Honoured, &[("log.index.size.max.bytes", 1)]),
     key("segment.jitter.ms", Long, "0", Min(0), Honoured, &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR)]),
     key("segment.ms", Long, "604800000", Min(1), Honoured, &[("log.roll.ms", 1), ("log.roll.hours", HOUR)]),
-    key("unclean.leader.election.enable", Boolean, "false", Any, NotYet("a partition has one replica so far"), &[("unclean.leader.election.enable", 1)]),
+    key("unclean.leader.election.enable", Boolean, "false", Any, Honoured, &[("unclean.leader.election.enable", 1)]),
 ];
 
 /// Finds a topic config.
@@ -173,6 +173,25 @@ pub enum CompressionType {
     Codec(Codec),
 }
 
+/// Which replicas of a topic are replicated at no more than a set rate (KIP-73).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Throttled {
+    /// All.
+    All,
+    /// These of partitions on brokers.
+    These(BTreeSet<(PartitionIndex, BrokerId)>),
+}
+
+impl Throttled {
+    /// Whether the replica of a partition on a broker is one.
+    pub fn contains(&self, partition: PartitionIndex, broker: BrokerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(replicas) => replicas.contains(&(partition, broker)),
+        }
+    }
+}
+
 /// A topic's configs, resolved. Times are milliseconds, sizes bytes; names are Kafka's.
 #[derive(Clone, PartialEq, Debug)]
 #[allow(missing_docs)] // the fields are the topic configs of the same name
@@ -189,7 +208,9 @@ pub struct TopicConfig {
     pub file_delete_delay_ms: i64,
     pub flush_messages: i64,
     pub flush_ms: i64,
+    pub follower_replication_throttled_replicas: Throttled,
     pub index_interval_bytes: u32,
+    pub leader_replication_throttled_replicas: Throttled,
     pub max_compaction_lag_ms: i64,
     pub max_message_bytes: u32,
     pub message_timestamp_after_max_ms: i64,
@@ -227,7 +248,9 @@ impl TopicConfig {
             file_delete_delay_ms: resolver.int("file.delete.delay.ms"),
             flush_messages: resolver.int("flush.messages"),
             flush_ms: resolver.int("flush.ms"),
+            follower_replication_throttled_replicas: throttled(&resolver.list("follower.replication.throttled.replicas")),
             index_interval_bytes: resolver.int("index.interval.bytes") as u32,
+            leader_replication_throttled_replicas: throttled(&resolver.list("leader.replication.throttled.replicas")),
             max_compaction_lag_ms: resolver.int("max.compaction.lag.ms"),
             max_message_bytes: resolver.int("max.message.bytes") as u32,
             message_timestamp_after_max_ms: resolver.int("message.timestamp.after.max.ms"),
@@ -252,6 +275,18 @@ impl TopicConfig {
             unclean_leader_election_enable: resolver.bool("unclean.leader.election.enable"),
         }
     }
+}
+
+/// Reads a list that the rule of its key has checked.
+fn throttled(items: &[String]) -> Throttled {
+    if items.iter().any(|item| item == "*") {
+        return Throttled::All;
+    }
+    let pair = |item: &String| {
+        let (partition, broker) = item.split_once(':')?;
+        Some((PartitionIndex(partition.parse().ok()?), BrokerId(broker.parse().ok()?)))
+    };
+    Throttled::These(items.iter().filter_map(pair).collect())
 }
 
 fn compression_type(name: &str) -> CompressionType {

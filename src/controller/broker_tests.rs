@@ -287,6 +287,35 @@ fn a_silent_broker_is_fenced_and_partitions_come_first() {
 }
 
 #[test]
+fn a_broker_that_is_gone_is_fenced_at_once_unless_it_is_heard_of() {
+    let mut world = World::cluster(3);
+    let intervals = Intervals { session_timeout_ms: SESSION_MS, balance_ms: None, unclean_ms: 1 << 40 };
+    let mut schedule = Schedule::new(&intervals, 0);
+    let epoch = |world: &World, id: i32| world.image().broker(BrokerId(id)).unwrap().epoch;
+    let epochs = [1, 2, 3].map(|id| epoch(&world, id));
+    let contacts =
+        [1, 2, 3].map(|id| world.heartbeats.as_ref().unwrap().contacts(BrokerId(id), epochs[id as usize - 1]).unwrap());
+    world.now_ms = 20;
+    let heard = beat(&world, 2);
+    world.beat(heard);
+    let heartbeats = world.heartbeats.as_mut().unwrap();
+    assert!(!heartbeats.is_gone(BrokerId(1), epochs[0] - 1, contacts[0]), "another incarnation was meant");
+    assert!(!heartbeats.is_gone(BrokerId(2), epochs[1], contacts[1]), "it was heard of since");
+    assert_eq!(schedule.tick(heartbeats, 20), None);
+    assert!(heartbeats.is_gone(BrokerId(3), epochs[2], contacts[2]) && heartbeats.is_gone(BrokerId(1), epochs[0], contacts[0]));
+    assert!(!heartbeats.has_session(BrokerId(1), epochs[0], 20) && heartbeats.has_session(BrokerId(2), epochs[1], 20));
+    // It was wrong: what is heard goes before what was found.
+    heartbeats.contact(BrokerId(3), epochs[2], 20);
+    assert!(heartbeats.has_session(BrokerId(3), epochs[2], 20));
+    let fence = Some(Command::FenceBroker { broker: BrokerId(1), epoch: epochs[0] });
+    assert_eq!((schedule.tick(heartbeats, 20), schedule.tick(heartbeats, 20)), (fence, None));
+    assert_eq!(heartbeats.contacts(BrokerId(1), epochs[0]), None, "it has no session any more");
+    // Whoever is started in its place need not wait for the end of the session.
+    assert!(world.register(registration(1, 2)).is_ok());
+    assert_eq!(world.register(registration(2, 2)), Err(ErrorCode::DuplicateBrokerRegistration));
+}
+
+#[test]
 fn a_new_controller_gives_everybody_a_new_session() {
     let mut world = World::cluster(2);
     world.register(registration(3, 1)).unwrap();

@@ -26,7 +26,6 @@ const RECORD_OVERHEAD: usize = 64;
 const MAX_VALUE_BYTES: usize = i16::MAX as usize;
 
 /// With this feature finalized, the in-sync replicas that a topic needs are the cluster's to say, for a topic and for all (KIP-966).
-pub(super) const ELR_VERSION: &str = "eligible.leader.replicas.version";
 pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// What becomes of one key.

@@ -176,7 +176,7 @@ mod tests {
         let records = image.to_records();
         let mut loader = Loader::default();
         loader.load(&records, Offset(44), 3).unwrap();
-        assert_eq!(*loader.image(), image);
+        assert_eq!(**loader.image(), image);
         assert_eq!(MetadataImage::default().to_records(), []);
     }
 

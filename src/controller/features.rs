@@ -3,9 +3,11 @@
 //! A level says which records and protocols the whole cluster may use, so a node that does not support it must not be there: the
 //! controller and every registered broker have to. All updates of a request hold, or none does.
 
+use super::configs::{self, MIN_INSYNC_REPLICAS};
 use super::image::MetadataImage;
 use super::{
-    Decision, ELR_METADATA_VERSION, KRAFT_VERSION, METADATA_VERSION, Refusal, Reply, SUPPORTED_FEATURES, UNSERVED_FEATURES,
+    ConfigResource, Context, Decision, ELR_METADATA_VERSION, ELR_VERSION, KRAFT_VERSION, METADATA_VERSION, Refusal, Reply,
+    SUPPORTED_FEATURES, UNSERVED_FEATURES, minimum_in_sync,
 };
 use crate::model::ErrorCode;
 use crate::protocol::MetadataRecord;
@@ -26,13 +28,19 @@ const LEVELS_THAT_CHANGED_METADATA: &[i16] = &[17, ELR_METADATA_VERSION];
 const SHOWN: usize = 100;
 
 /// Decides on UpdateFeatures. Of a feature that is named twice the last update counts.
-pub(super) fn update_features(image: &MetadataImage, request: &UpdateFeaturesRequest) -> Decision {
+pub(super) fn update_features(image: &MetadataImage, request: &UpdateFeaturesRequest, context: &Context<'_>) -> Decision {
     let updates: BTreeMap<&str, &FeatureUpdateKey> =
         request.feature_updates.iter().map(|update| (&*update.feature, update)).collect();
-    let decided: Result<Vec<_>, String> = updates.values().map(|update| update_feature(image, update)).collect();
+    // The quorum keeps its level for itself.
+    let kraft_version = context.cluster.as_ref().map_or(0, |cluster| cluster.kraft_version);
+    let decided: Result<Vec<_>, String> = updates.values().map(|update| update_feature(image, update, kraft_version)).collect();
     match decided {
         Ok(records) => {
-            let records: Vec<MetadataRecord> = records.into_iter().flatten().collect();
+            let mut records: Vec<MetadataRecord> = records.into_iter().flatten().collect();
+            let brings_elr = |record: &MetadataRecord| matches!(record, MetadataRecord::FeatureLevel(level) if &*level.name == ELR_VERSION && level.feature_level > 0);
+            if records.iter().any(brings_elr) {
+                records.splice(0..0, one_minimum_for_all(image, context));
+            }
             let nothing = request.validate_only || records.is_empty();
             Decision { batches: if nothing { vec![] } else { vec![records] }, reply: Reply::UpdateFeatures(Ok(())) }
         }
@@ -45,7 +53,11 @@ pub(super) fn update_features(image: &MetadataImage, request: &UpdateFeaturesReq
 }
 
 /// The record that an update takes, if it takes any.
-fn update_feature(image: &MetadataImage, update: &FeatureUpdateKey) -> Result<Option<MetadataRecord>, String> {
+fn update_feature(
+    image: &MetadataImage,
+    update: &FeatureUpdateKey,
+    kraft_version: i16,
+) -> Result<Option<MetadataRecord>, String> {
     let (name, wanted) = (&*update.feature, update.max_version_level);
     let invalid = |why: &str| {
         let shown: String = name.chars().take(SHOWN).collect();
@@ -60,7 +72,10 @@ fn update_feature(image: &MetadataImage, update: &FeatureUpdateKey) -> Result<Op
     if let Some(why) = why_not_supported(image, name, wanted) {
         return invalid(&why);
     }
-    let current = image.features().get(name).copied().unwrap_or(0);
+    let current = match name {
+        KRAFT_VERSION => kraft_version,
+        _ => image.features().get(name).copied().unwrap_or(0),
+    };
     let is_upgrade = update.upgrade_type == UPGRADE;
     if wanted < current && is_upgrade {
         return invalid(
@@ -72,8 +87,10 @@ fn update_feature(image: &MetadataImage, update: &FeatureUpdateKey) -> Result<Op
     }
     match name {
         METADATA_VERSION => check_metadata_version(current, wanted, update.upgrade_type)?,
-        // The quorum keeps this one, in control records; level 0 is all that is supported, and in force.
-        KRAFT_VERSION => return Ok(None),
+        // The quorum keeps this one, in control records.
+        KRAFT_VERSION if wanted == current => return Ok(None),
+        KRAFT_VERSION => return invalid("The quorum keeps the level with which it was formatted."),
+        ELR_VERSION => check_elr_version(image, wanted)?,
         unserved if UNSERVED_FEATURES.contains(&unserved) => {}
         _ => return invalid("There is no such feature."),
     }
@@ -97,6 +114,25 @@ fn why_not_supported(image: &MetadataImage, name: &str, level: i16) -> Option<St
     })
 }
 
+/// Partitions have a place for eligible leader replicas since [`ELR_METADATA_VERSION`].
+fn check_elr_version(image: &MetadataImage, wanted: i16) -> Result<(), String> {
+    if wanted > 0 && image.metadata_version().is_none_or(|level| level < ELR_METADATA_VERSION) {
+        return Err(format!(
+            "{ELR_VERSION} could not be set to {wanted} because it depends on {METADATA_VERSION} {ELR_METADATA_VERSION} or later."
+        ));
+    }
+    Ok(())
+}
+
+/// Who is eligible depends on `min.insync.replicas`, so from here on it is the same for all brokers, and in the metadata.
+fn one_minimum_for_all(image: &MetadataImage, context: &Context<'_>) -> Vec<MetadataRecord> {
+    let is_set = |resource: &ConfigResource| image.configs(resource).is_some_and(|set| set.contains_key(MIN_INSYNC_REPLICAS));
+    let of_all = ConfigResource::Broker(None);
+    let added = (!is_set(&of_all)).then(|| minimum_in_sync(context.min_insync_replicas));
+    let of_one = image.configured().filter(|resource| matches!(resource, ConfigResource::Broker(Some(_))) && is_set(resource));
+    added.into_iter().chain(of_one.map(|one| configs::record(one, MIN_INSYNC_REPLICAS, None))).map(Into::into).collect()
+}
+
 /// `metadata.version` falls only as far as nothing that is written would be lost.
 fn check_metadata_version(current: i16, wanted: i16, upgrade_type: i8) -> Result<(), String> {
     let is_lost = |level: &i16| wanted < *level && *level <= current;
@@ -114,7 +150,8 @@ fn check_metadata_version(current: i16, wanted: i16, upgrade_type: i8) -> Result
 mod tests {
     use super::*;
     use crate::controller::tests::World;
-    use crate::controller::{Command, MAX_METADATA_VERSION};
+    use crate::controller::{Command, MAX_METADATA_VERSION, partition_change};
+    use crate::model::BrokerId;
     use crate::protocol::generated::RegisterBrokerRecord;
     use crate::protocol::generated::register_broker_record::BrokerFeature;
 
@@ -210,6 +247,24 @@ mod tests {
         refused(&mut world, (METADATA_VERSION, 28, UPGRADE), "Broker 7 does not support this feature.");
     }
 
+    #[test]
+    fn eligible_leaders_need_one_minimum_for_all() {
+        let mut world = World::new(2);
+        let of_one = configs::record(&ConfigResource::Broker(Some(BrokerId(1))), MIN_INSYNC_REPLICAS, Some("2"));
+        world.commit(vec![of_one.into()]);
+        assert_eq!(ask(&mut world, &[(METADATA_VERSION, 25, SAFE_DOWNGRADE)], false), Ok(()));
+        assert_eq!(ask(&mut world, &[(ELR_VERSION, 1, UPGRADE)], true), Ok(()));
+        assert!(!partition_change::has_elr(world.image()), "it was only validated");
+        assert_eq!(ask(&mut world, &[(ELR_VERSION, 1, UPGRADE)], false), Ok(()));
+        assert!(partition_change::has_elr(world.image()));
+        let set = |resource| world.image().configs(&resource).and_then(|set| set.get(MIN_INSYNC_REPLICAS).cloned());
+        assert_eq!(set(ConfigResource::Broker(None)).as_deref(), Some("1"), "the controller's own");
+        assert_eq!(set(ConfigResource::Broker(Some(BrokerId(1)))), None);
+        assert_eq!(ask(&mut world, &[(ELR_VERSION, 0, SAFE_DOWNGRADE)], false), Ok(()));
+        refused(&mut world, (ELR_VERSION, 2, UPGRADE), "only supports versions 0-1");
+        assert!(check_elr_version(&MetadataImage::default(), 1).unwrap_err().contains("depends on metadata.version 23"));
+    }
+
     /// A directory that Apache Kafka has formatted has some of them in force.
     #[test]
     fn what_is_not_served_can_only_be_turned_off() {
@@ -223,6 +278,7 @@ mod tests {
         let before = world.image().next_offset();
         assert_eq!(ask(&mut world, &[(KRAFT_VERSION, 0, UPGRADE)], false), Ok(()));
         assert_eq!(world.image().next_offset(), before, "nothing to write");
-        refused(&mut world, (KRAFT_VERSION, 1, UPGRADE), "The controller does not support this feature.");
+        refused(&mut world, (KRAFT_VERSION, 1, UPGRADE), "keeps the level with which it was formatted");
+        refused(&mut world, (KRAFT_VERSION, 2, UPGRADE), "The controller only supports versions 0-1");
     }
 }

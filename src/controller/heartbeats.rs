@@ -30,6 +30,10 @@ struct Heard {
     registered_at: i64,
     /// Start of the session; none if it has ended, or never began.
     contact_ms: Option<u64>,
+    /// How often it was heard of.
+    contacts: u64,
+    /// Its process is known to be gone: the session is over, and nobody was told yet.
+    is_gone: bool,
     /// Offset of the last record that the broker has applied; -1 if it has not told.
     metadata_offset: i64,
     /// In controlled shutdown: the offset that all others must have read before it goes.
@@ -43,6 +47,8 @@ impl Heard {
             fenced: broker.fenced,
             registered_at: last_offset,
             contact_ms: None,
+            contacts: 0,
+            is_gone: false,
             metadata_offset: -1,
             shutdown_offset: None,
         }
@@ -113,8 +119,30 @@ impl Heartbeats {
     /// The broker was heard of.
     pub fn contact(&mut self, broker: BrokerId, epoch: i64, now_ms: u64) {
         if let Some(heard) = self.of(broker, epoch) {
-            heard.contact_ms = Some(now_ms);
+            (heard.contact_ms, heard.is_gone) = (Some(now_ms), false);
+            heard.contacts += 1;
         }
+    }
+
+    /// How often a broker that has a session was heard of in it.
+    pub fn contacts(&self, broker: BrokerId, epoch: i64) -> Option<u64> {
+        let heard = self.brokers.get(&broker).filter(|heard| heard.epoch == epoch && heard.contact_ms.is_some())?;
+        Some(heard.contacts)
+    }
+
+    /// The process of the broker was found to be gone by somebody who had reason to look when it had been heard of so often: its session is
+    /// over, unless it was heard of again. Whether it is.
+    pub fn is_gone(&mut self, broker: BrokerId, epoch: i64, contacts: u64) -> bool {
+        let is_missing = self.contacts(broker, epoch) == Some(contacts);
+        if let Some(heard) = self.of(broker, epoch).filter(|_| is_missing) {
+            heard.is_gone = true;
+        }
+        is_missing
+    }
+
+    /// Whether [`Heartbeats::tick`] has something to say before any session is over by time.
+    pub(super) fn is_any_gone(&self) -> bool {
+        self.brokers.values().any(|heard| heard.is_gone)
     }
 
     /// Takes in what has been committed: `delta` is what it has changed in `image`.
@@ -149,17 +177,17 @@ impl Heartbeats {
         }
         if heard.fenced && request.want_shut_down {
             // It goes, and whoever is started in its place need not wait for the end of a session.
-            heard.contact_ms = None;
+            (heard.contact_ms, heard.is_gone) = (None, false);
         }
     }
 
-    /// A broker that was not heard of for too long, with its epoch, to be fenced. One at a time, so that the next is decided on with
+    /// A broker that is gone, or was not heard of for too long, with its epoch, to be fenced. One at a time, so that the next is decided on with
     /// this one's leaderships moved; with one there may be more.
     pub fn tick(&mut self, now_ms: u64) -> Option<(BrokerId, i64)> {
         let timeout = self.session_timeout_ms;
         for (id, heard) in &mut self.brokers {
-            if heard.contact_ms.is_some_and(|contact| is_over(contact, timeout, now_ms)) {
-                heard.contact_ms = None;
+            if heard.is_gone || heard.contact_ms.is_some_and(|contact| is_over(contact, timeout, now_ms)) {
+                (heard.contact_ms, heard.is_gone) = (None, false);
                 if !heard.fenced {
                     return Some((*id, heard.epoch));
                 }
@@ -170,7 +198,7 @@ impl Heartbeats {
 
     /// Whether the broker was heard of lately.
     pub fn has_session(&self, broker: BrokerId, epoch: i64, now_ms: u64) -> bool {
-        let heard = self.brokers.get(&broker).filter(|heard| heard.epoch == epoch);
+        let heard = self.brokers.get(&broker).filter(|heard| heard.epoch == epoch && !heard.is_gone);
         heard.and_then(|heard| heard.contact_ms).is_some_and(|contact| !is_over(contact, self.session_timeout_ms, now_ms))
     }
 

@@ -4,23 +4,24 @@ use super::apply::{ApplyError, MetadataDelta};
 use super::image::MetadataImage;
 use crate::model::Offset;
 use crate::protocol::MetadataRecord;
+use std::sync::Arc;
 
 /// Follows the committed metadata log. What is published is never inside a transaction: its records are applied aside until the
 /// transaction ends, and dropped if it is aborted.
 #[derive(Clone, Debug, Default)]
 pub struct Loader {
-    published: MetadataImage,
+    published: Arc<MetadataImage>,
     open: Option<(MetadataImage, MetadataDelta)>,
 }
 
 impl Loader {
     /// Goes on from an image.
     pub fn new(image: MetadataImage) -> Self {
-        Self { published: image, open: None }
+        Self { published: Arc::new(image), open: None }
     }
 
-    /// The image to serve.
-    pub fn image(&self) -> &MetadataImage {
+    /// The image to serve: whoever serves it holds this very one.
+    pub fn image(&self) -> &Arc<MetadataImage> {
         &self.published
     }
 
@@ -37,7 +38,7 @@ impl Loader {
     pub fn load(&mut self, records: &[MetadataRecord], next_offset: Offset, epoch: i32) -> Result<MetadataDelta, ApplyError> {
         let (mut image, mut delta, mut open) = match &self.open {
             Some((image, delta)) => (image.clone(), delta.clone(), true),
-            None => (self.published.clone(), MetadataDelta::default(), false),
+            None => (self.base(), MetadataDelta::default(), false),
         };
         // What was published when the batch has been read; a transaction that begins in it holds back what follows.
         let mut published = (!open).then(|| (image.clone(), MetadataDelta::default()));
@@ -53,7 +54,7 @@ impl Loader {
                 }
                 MetadataRecord::EndTransaction(_) => open = false,
                 MetadataRecord::AbortTransaction(_) => {
-                    (image, delta) = published.take().unwrap_or_else(|| (self.published.clone(), MetadataDelta::default()));
+                    (image, delta) = published.take().unwrap_or_else(|| (self.base(), MetadataDelta::default()));
                     open = false;
                 }
                 other => image.apply(other, &mut delta)?,
@@ -61,15 +62,20 @@ impl Loader {
         }
         if open {
             self.open = Some((image, delta));
-            let (mut image, delta) = published.unwrap_or_else(|| (self.published.clone(), MetadataDelta::default()));
+            let (mut image, delta) = published.unwrap_or_else(|| (self.base(), MetadataDelta::default()));
             image.advance_to(next_offset, epoch);
-            self.published = image;
+            self.published = Arc::new(image);
             return Ok(delta);
         }
         self.open = None;
         image.advance_to(next_offset, epoch);
-        self.published = image;
+        self.published = Arc::new(image);
         Ok(delta)
+    }
+
+    /// What the next batch is applied to. It shares everything with what is published; what a record changes is copied then, once a batch.
+    fn base(&self) -> MetadataImage {
+        (*self.published).clone()
     }
 }
 

@@ -21,9 +21,8 @@
 //! those on brokers; `alter_partition`, `directories`, `elections` and `reassignment` those on single partitions, all by way of the one
 //! builder in `partition_change`; `placement` which brokers get replicas. Not here yet: access control.
 //!
-//! A running broker is alone with its controller so far (`cluster` of [`Context`] is `None`), so nobody calls yet what concerns other
-//! brokers: [`Heartbeats`], [`Schedule`], and the commands BrokerHeartbeat, FenceBroker, UnregisterBroker, AlterPartition, BalanceLeaders
-//! and ElectUncleanLeaders.
+//! Where broker and controller are one process and alone (`cluster` of [`Context`] is `None`) nobody calls what concerns other brokers:
+//! [`Heartbeats`], [`Schedule`], and the commands BrokerHeartbeat, FenceBroker, AlterPartition, BalanceLeaders and ElectUncleanLeaders.
 
 #[cfg(test)]
 mod admin_tests;
@@ -37,6 +36,7 @@ mod brokers;
 mod cluster_tests;
 mod configs;
 mod delete;
+mod delta;
 mod directories;
 mod elections;
 mod export;
@@ -73,9 +73,9 @@ use crate::protocol::MetadataRecord;
 use crate::protocol::generated::{
     AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
     AlterPartitionResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FeatureLevelRecord,
-    UpdateFeaturesRequest,
+    BrokerHeartbeatResponse, ConfigRecord, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    FeatureLevelRecord, UpdateFeaturesRequest,
 };
 
 /// Directory of a replica whose broker has several and has not said which: partition records without directories.
@@ -104,15 +104,17 @@ const _: () = assert!(MIN_METADATA_VERSION < ELR_METADATA_VERSION && ELR_METADAT
 /// its level for itself, in control records.
 pub const KRAFT_VERSION: &str = "kraft.version";
 
-/// Features with the levels that this broker serves, for registration and ApiVersions. Only level 0 of `kraft.version` is: the voters
-/// do not change yet.
+/// The feature by which replicas that have fallen out of the ISR below `min.insync.replicas` may still be elected (KIP-966).
+pub const ELR_VERSION: &str = "eligible.leader.replicas.version";
+
+/// Features with the levels that this broker serves, for registration and ApiVersions. `kraft.version` is at level 1 where the
+/// quorum was formatted so; it is not raised later.
 pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
-    &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION), (KRAFT_VERSION, 0, 0)];
+    &[(METADATA_VERSION, MIN_METADATA_VERSION, MAX_METADATA_VERSION), (KRAFT_VERSION, 0, 1), (ELR_VERSION, 0, 1)];
 
 /// Features of Kafka 4.2 that are not served. A client that reads `transaction.version` 2 or `group.version` 1 uses protocols that are
 /// not here, so none of these may be named or put in force before it is; one that Apache Kafka has left in force can be turned off.
-const UNSERVED_FEATURES: &[&str] =
-    &["eligible.leader.replicas.version", "group.version", "share.version", "streams.version", "transaction.version"];
+const UNSERVED_FEATURES: &[&str] = &["group.version", "share.version", "streams.version", "transaction.version"];
 
 /// Most records of one decision, as in Kafka: they are committed as one batch.
 pub const MAX_RECORDS_PER_BATCH: usize = 10_000;
@@ -158,7 +160,7 @@ pub enum Command {
     RegisterBroker(BrokerRegistration),
     /// A broker tells how it is and what it wants. [`Heartbeats::contact`] before, [`Heartbeats::heard`] once it is decided.
     BrokerHeartbeat(BrokerHeartbeatRequest),
-    /// A broker was not heard of for too long, see [`Heartbeats::tick`].
+    /// A broker is gone or was not heard of for too long, see [`Heartbeats::tick`].
     FenceBroker {
         /// The broker.
         broker: BrokerId,
@@ -251,6 +253,8 @@ pub enum Reply {
     },
     /// To [`Command::UnfenceBroker`].
     Unfenced(Result<(), ErrorCode>),
+    /// To any: nothing is committed, since it would be more at once than the metadata log takes. Kafka says `POLICY_VIOLATION`.
+    TooLarge,
 }
 
 impl Reply {
@@ -305,6 +309,8 @@ pub struct Cluster<'a> {
 
 /// What a decision needs beside the image.
 pub struct Context<'a> {
+    /// Who decides: what is set for this node alone goes before what is set for all, as with Kafka.
+    pub node: BrokerId,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `default.replication.factor`.
@@ -350,7 +356,7 @@ pub fn decide(image: &MetadataImage, command: &Command, context: &mut Context<'_
         Command::AlterClientQuotas(request) => quotas::alter_client_quotas(image, request),
         Command::ElectLeaders(request) => elections::elect_leaders(image, request, context),
         Command::AlterPartitionReassignments(request) => reassignment::alter_partition_reassignments(image, request, context),
-        Command::UpdateFeatures(request) => features::update_features(image, request),
+        Command::UpdateFeatures(request) => features::update_features(image, request, context),
         Command::AlterPartition(request) => alter_partition::alter_partition(image, request, context),
         Command::AssignReplicasToDirs(request) => directories::assign_replicas_to_dirs(image, request, context),
         Command::AllocateProducerIds { broker, epoch } => brokers::allocate_producer_ids(image, *broker, *epoch),
@@ -374,6 +380,11 @@ pub fn bootstrap_records() -> Vec<MetadataRecord> {
         ..FeatureLevelRecord::default()
     };
     vec![MetadataRecord::from(version)]
+}
+
+/// The record that sets `min.insync.replicas` of all brokers.
+pub fn minimum_in_sync(replicas: usize) -> ConfigRecord {
+    configs::record(&ConfigResource::Broker(None), configs::MIN_INSYNC_REPLICAS, Some(&replicas.to_string()))
 }
 
 /// The version in which a record is written under the metadata version in force. Before ELR (KIP-966), partition records had none.

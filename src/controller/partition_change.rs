@@ -6,7 +6,8 @@
 //! believed any more, and the directories follow the replicas. A record says only what is different from before.
 
 use super::Context;
-use super::configs::{ELR_VERSION, MIN_INSYNC_REPLICAS};
+use super::ELR_VERSION;
+use super::configs::MIN_INSYNC_REPLICAS;
 use super::image::{ConfigResource, MetadataImage, Partition, Topic};
 use super::placement::directory;
 use crate::model::{BrokerId, PartitionIndex, TopicId};
@@ -48,12 +49,13 @@ pub(super) struct TopicRules {
 }
 
 impl TopicRules {
-    /// What is set on the topic, else on all brokers, else what the controller's own settings say.
+    /// What is set on the topic, else on the node that decides, else on all brokers, else what that node's own settings say.
     pub(super) fn of(image: &MetadataImage, topic: &Topic, context: &Context<'_>) -> Self {
         let of_topic = ConfigResource::Topic(Arc::clone(&topic.name));
         let value = |key: &str| {
             let set = |resource: &ConfigResource| image.configs(resource)?.get(key).map(|value| value.trim().to_owned());
-            set(&of_topic).or_else(|| set(&ConfigResource::Broker(None)))
+            let of_nodes = || [Some(context.node), None].into_iter().find_map(|node| set(&ConfigResource::Broker(node)));
+            set(&of_topic).or_else(of_nodes)
         };
         let min_isr = value(MIN_INSYNC_REPLICAS).and_then(|text| text.parse().ok()).unwrap_or(context.min_insync_replicas);
         // More than there are replicas would never be reached.
@@ -287,7 +289,11 @@ impl<'a> PartitionChange<'a> {
     fn is_acceptable(&self, id: BrokerId) -> bool {
         let Some(broker) = self.image.broker(id) else { return false };
         let is_there = self.unacceptable != Some(id) && (self.acceptable == Some(id) || broker.is_active());
-        let has_dir = || self.before.directory(id).is_none_or(|directory| broker.has_online_dir(directory));
+        // Whose disk was replaced has the only replica there is: nobody else could have more. Beside others it waits for the next change,
+        // as in Kafka, rather than taking away from them what they have.
+        let placed = self.placed.get(&id).copied().filter(|_| self.replicas == [id]);
+        let directory = placed.or_else(|| self.before.directory(id));
+        let has_dir = || directory.is_none_or(|directory| broker.has_online_dir(directory));
         is_there && (self.rules.is_alone || has_dir())
     }
 

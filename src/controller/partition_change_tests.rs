@@ -94,6 +94,19 @@ fn the_last_in_sync_stays_so_without_a_leader() {
 }
 
 #[test]
+fn who_has_the_only_replica_leads_where_it_is_put() {
+    // Its disk was replaced: the directory that the metadata name is gone.
+    let moved = |replicas: &[i32]| {
+        let gone = Partition { directories: vec![dir(50); replicas.len()], ..partition(replicas, &[1], 0) };
+        built(&image(&[1]), PLAIN, &gone, |change| change.place(BrokerId(1), dir(1)))
+    };
+    let led = PartitionChangeRecord { leader: 1, directories: Some(vec![dir(1)]), ..record() };
+    assert_eq!(moved(&[1]), Some(led));
+    let placed = PartitionChangeRecord { directories: Some(vec![dir(1), dir(50)]), ..record() };
+    assert_eq!(moved(&[1, 2]), Some(placed), "2 may have what is gone from 1");
+}
+
+#[test]
 fn an_unclean_election_is_told_as_such() {
     let all = image(&[1, 2]);
     let mut before = partition(&[1, 2], &[1], 1);

@@ -90,17 +90,20 @@ fn reassign(
     Ok(begin(change, partition, target))
 }
 
-/// The partition shall have the replicas `target` and no others. A reassignment that is under way is replaced: what it was to add counts
-/// as added as far as it is still wanted, so that a cancel gives back what there was before the first of them. (Kafka's controller counts
-/// from what the first one has added, and a cancel of the second keeps that.)
+/// The partition shall have the replicas `target` and no others. A reassignment that is under way is replaced, and as in Kafka what it has
+/// added so far counts as if it had been there before: a cancel keeps it, unless nothing more is to be added.
 fn begin(mut change: PartitionChange<'_>, partition: &Partition, target: Vec<BrokerId>) -> Option<PartitionChangeRecord> {
-    let is_original = |id: &BrokerId| partition.replicas.contains(id) && !partition.adding_replicas.contains(id);
-    let adding: BTreeSet<BrokerId> = target.iter().copied().filter(|id| !is_original(id)).collect();
+    let adding: BTreeSet<BrokerId> = target.iter().copied().filter(|id| !partition.replicas.contains(id)).collect();
     let removing: BTreeSet<BrokerId> = partition.replicas.iter().copied().filter(|id| !target.contains(id)).collect();
     change.replicas = target;
     change.replicas.extend(&removing);
-    change.adding = adding.into_iter().collect();
-    change.removing = removing.into_iter().collect();
+    // Nothing to add, or to remove, leaves what is known of the reassignment under way.
+    if !adding.is_empty() {
+        change.adding = adding.into_iter().collect();
+    }
+    if !removing.is_empty() {
+        change.removing = removing.into_iter().collect();
+    }
     change.build()
 }
 

@@ -59,7 +59,8 @@ impl Schedule {
 
     /// What is to be decided now, if anything; to be asked again once that is done, until there is nothing.
     pub fn tick(&mut self, heartbeats: &mut Heartbeats, now_ms: u64) -> Option<Command> {
-        if self.sessions.take(now_ms)
+        let is_time = self.sessions.take(now_ms);
+        if (is_time || heartbeats.is_any_gone())
             && let Some((broker, epoch)) = heartbeats.tick(now_ms)
         {
             // There may be more; each is decided on with the one before it fenced.

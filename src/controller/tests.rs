@@ -91,6 +91,7 @@ impl World {
             kraft_version: 1,
         });
         let mut context = Context {
+            node: BrokerId(1),
             num_partitions: 3,
             default_replication_factor: 1,
             min_insync_replicas: self.min_isr.max(1),
@@ -457,7 +458,7 @@ fn only_served_features_are_named() {
     assert_eq!(world.image().metadata_version(), Some(MAX_METADATA_VERSION));
     assert_eq!(world.image().features().len(), 2);
     let features = &world.image().broker(BrokerId(1)).unwrap().features;
-    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION, KRAFT_VERSION]);
+    assert_eq!(features.iter().map(|f| &*f.0).collect::<Vec<_>>(), [METADATA_VERSION, KRAFT_VERSION, ELR_VERSION]);
     let partition = MetadataRecord::from(PartitionRecord::default());
     assert_eq!([22, 23].map(|mv| record_version(&partition, mv)), [1, 2]);
 }
@@ -570,7 +571,7 @@ proptest! {
         let all: Vec<MetadataRecord> = world.log.iter().flatten().map(through_bytes).collect();
         let mut replayed = Loader::default();
         let delta = replayed.load(&all, world.image().next_offset(), 1).unwrap();
-        prop_assert_eq!(replayed.image(), world.image());
+        prop_assert_eq!(&**replayed.image(), world.image());
         let partitions: usize = world.image().topics().map(|topic| topic.partitions.len()).sum();
         prop_assert_eq!(delta.partitions.len(), partitions);
     }

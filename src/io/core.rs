@@ -167,6 +167,11 @@ impl Io {
     /// Waits until the monotonic clock has reached `deadline`.
     pub async fn sleep_until(&self, deadline: Mono) {
         self.sleep(deadline.since(self.now())).await;
+        // The timer goes by the clock itself. Whoever looks at `now` after this is to find the deadline passed, or would wait once more
+        // for what is over.
+        while self.now() < deadline {
+            self.yield_now().await;
+        }
     }
 
     /// Lets other tasks run if this one has had the core for long (about 1 ms); call it in loops.

@@ -46,7 +46,7 @@ pub use mailbox::{Dropped, Receiver, ReplyReceiver, ReplySender, Sender, mailbox
 pub use net::{Accepted, ListenOptions, Listener, Piece, Socket};
 pub use raft::{Entered, RaftRuntime};
 pub use real::{
-    Cores, Finding, Severity, StartError, Supervisor, Topology, affinity_cores, check_machine, hostname, raise_nofile,
-    read_at_start, start, survey,
+    Cores, Finding, Severity, StartError, Supervisor, Topology, affinity_cores, check_machine, do_without_huge_pages, hostname,
+    raise_nofile, read_at_start, start, survey,
 };
 pub use turnstile::{Turn, Turnstile};

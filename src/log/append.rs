@@ -1,17 +1,33 @@
 //! Writing behind the end: one gathered write for all that waits, rolls in between.
+//!
+//! A leader numbers what it appends and its offsets have no holes. A follower appends what its leader has, as it is: offsets and epochs
+//! are the leader's, and where the leader's log was compacted some offsets are missing.
 
 use super::log::LogState;
+use super::replay::replay;
+use super::scan::Scanned;
+use super::segment::TXN_INDEX_SUFFIX;
 use super::segment::{Located, SEGMENT_SUFFIXES, SNAPSHOT_SUFFIX, Segment, file_path};
-use super::types::{AppendBatch, Appended};
+use super::txn_index;
+use super::types::{AbortedTxn, AppendBatch, Appended};
 use super::{LogConfig, LogError};
 use crate::io::OpenOptions;
 use crate::model::Offset;
-use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, numbered_head};
+use crate::record::{BATCH_HEAD_BYTES, BATCH_HEADER_BYTES, BatchHeader, numbered_head};
 use bytes::{Bytes, BytesMut};
 use std::rc::Rc;
 
 /// A compacted segment is on the device before the next one begins; not to wait long then, it is flushed this often before.
 const FLUSHES_PER_SEGMENT: u64 = 8;
+
+/// Who has numbered the batches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbered {
+    /// This broker, just now: heads are written anew, and the producers have the batches tentatively.
+    Here,
+    /// The leader that they were fetched from.
+    ByLeader,
+}
 
 impl LogState {
     /// Writes the batches, in order, behind the log end offset as one sequential write (more only where a segment is rolled
@@ -22,22 +38,34 @@ impl LogState {
     /// [`LogState::failure`] for good. Everything tentative in [`LogState::producers`] is forgotten then.
     pub async fn append(&self, batches: Vec<AppendBatch>) -> Result<Appended, LogError> {
         let _turn = self.writer.enter().await;
-        let result = self.append_in_turn(&batches).await;
+        let result = self.append_in_turn(&batches, Numbered::Here).await;
         if result.is_err() {
             self.producers.borrow_mut().rollback();
         }
         result
     }
 
-    async fn append_in_turn(&self, batches: &[AppendBatch]) -> Result<Appended, LogError> {
+    /// The same with batches that a leader has, which are written as they are; their checksums have been looked at. The first one begins
+    /// at the log end offset or, where compaction has taken offsets away, behind it. They are entered into [`LogState::producers`] and,
+    /// where a transaction ends with them, into the transaction index.
+    ///
+    /// # Errors
+    /// As [`LogState::append`]; what is below the log end offset then is in the log.
+    pub async fn append_as_follower(&self, batches: Vec<AppendBatch>) -> Result<Appended, LogError> {
+        let _turn = self.writer.enter().await;
+        self.append_in_turn(&batches, Numbered::ByLeader).await
+    }
+
+    async fn append_in_turn(&self, batches: &[AppendBatch], numbered: Numbered) -> Result<Appended, LogError> {
         self.check_writable()?;
         let config = self.config();
-        self.check_batches(batches, &config)?;
+        self.check_batches(batches, numbered, &config)?;
         self.last_used.set(self.io.now());
         let mut rolled = false;
         let mut rest = batches;
         while let Some(first) = rest.first() {
             if self.must_roll(first, &config) {
+                self.skip_to(first.base_offset);
                 self.roll(first.base_offset, &config).await?;
                 rolled = true;
             }
@@ -48,22 +76,27 @@ impl LogState {
             active.open_indexes(&self.io).await?;
             active.write_indexes(&self.io, false).await?;
             let (group, behind) = rest.split_at(self.fitting(rest, &active, &config));
-            self.write_group(group, &active, &config).await?;
+            self.write_group(group, numbered, &active, &config).await?;
             rest = behind;
         }
         let unflushed = self.log_end.get().0 - self.recovery_point.get().0;
         Ok(Appended { log_end_offset: self.log_end.get(), rolled, flush_due: unflushed >= config.flush_messages })
     }
 
-    fn check_batches(&self, batches: &[AppendBatch], config: &LogConfig) -> Result<(), LogError> {
+    fn check_batches(&self, batches: &[AppendBatch], numbered: Numbered, config: &LogConfig) -> Result<(), LogError> {
         let mut expected = self.log_end.get();
         for batch in batches {
-            if batch.base_offset != expected {
+            let fits = match numbered {
+                Numbered::Here => batch.base_offset == expected,
+                Numbered::ByLeader => batch.base_offset >= expected,
+            };
+            if !fits {
                 return Err(LogError::UnexpectedAppendOffset { offset: batch.base_offset, expected });
             }
             assert!(batch.bytes.len() >= BATCH_HEADER_BYTES, "a batch has a header");
             assert!(batch.last_offset >= batch.base_offset, "a batch covers an offset");
-            if batch.bytes.len() > config.segment_bytes as usize {
+            // What a leader has taken stays as it is: a larger one has a segment of its own.
+            if numbered == Numbered::Here && batch.bytes.len() > config.segment_bytes as usize {
                 return Err(LogError::RecordListTooLarge { bytes: batch.bytes.len(), limit: config.segment_bytes });
             }
             expected = batch.last_offset.plus(1);
@@ -75,7 +108,7 @@ impl LogState {
     fn must_roll(&self, batch: &AppendBatch, config: &LogConfig) -> bool {
         let active = self.active();
         let size = active.size.get();
-        let full = size + batch.bytes.len() as u64 > u64::from(config.segment_bytes);
+        let full = size > 0 && size + batch.bytes.len() as u64 > u64::from(config.segment_bytes);
         let overflow = batch.last_offset.0 - active.base.0 > i64::from(i32::MAX);
         let aged = size > 0 && age(&active, batch, self.io.wall_clock_ms()) > config.max_segment_ms() - active.roll_jitter_ms;
         full || overflow || aged || (size > 0 && active.index_room(config) == 0)
@@ -99,8 +132,31 @@ impl LogState {
         count
     }
 
+    /// Compaction has taken what lies between the log end and `offset`, on the leader: the log ends there from now on.
+    fn skip_to(&self, offset: Offset) {
+        if offset > self.log_end.get() {
+            self.note_gap_before(offset);
+            self.log_end.set(offset);
+            self.producers.borrow_mut().advance_end(offset);
+        }
+    }
+
+    /// A start must not take missing offsets for a loss, also if the topic is not a compacted one any more.
+    fn note_gap_before(&self, offset: Offset) {
+        self.gaps_below.set(self.gaps_below.get().max(offset));
+        if !self.config().cleanup_policy.compact {
+            self.cleaned.set(self.cleaned.get().max(Some(offset)));
+        }
+    }
+
     /// One gathered write, then the new end.
-    async fn write_group(&self, group: &[AppendBatch], active: &Segment, config: &LogConfig) -> Result<(), LogError> {
+    async fn write_group(
+        &self,
+        group: &[AppendBatch],
+        numbered: Numbered,
+        active: &Segment,
+        config: &LogConfig,
+    ) -> Result<(), LogError> {
         for batch in group.iter().filter(|batch| batch.leader_epoch > self.latest_epoch()) {
             self.assign_epoch(batch.leader_epoch, batch.base_offset).await?;
         }
@@ -108,7 +164,10 @@ impl LogState {
             self.save_epochs().await?;
         }
         let position = active.size.get();
-        let (pieces, bytes) = gather(group);
+        let (pieces, bytes) = match numbered {
+            Numbered::Here => gather(group),
+            Numbered::ByLeader => gather_as_it_is(group),
+        };
         let file = active.file(&self.io).await?;
         active.reserve(&self.io, &file, bytes, config).await?;
         if let Err(error) = file.write_at(&self.io, position, &pieces).await {
@@ -129,13 +188,46 @@ impl LogState {
             position += size;
         }
         let end = group.last().expect("a group has a batch").last_offset.plus(1);
+        let replays = numbered == Numbered::ByLeader && !self.io.planted("producers forgotten by followers");
+        let aborted = if replays { self.replay_group(group) } else { Vec::new() };
         self.log_end.set(end);
         self.producers.borrow_mut().commit(end);
+        if !aborted.is_empty() {
+            self.note_aborted(active, &aborted).await?;
+        }
         self.unflushed_bytes.set(self.unflushed_bytes.get() + bytes);
         let is_much = self.unflushed_bytes.get() >= u64::from(config.segment_bytes) / FLUSHES_PER_SEGMENT;
         if config.cleanup_policy.compact && is_much && !self.flushing.get() {
             self.flush_in_background(end);
         }
+        Ok(())
+    }
+
+    /// What a leader's batches say of producers; the aborted transactions that end with them come out.
+    fn replay_group(&self, group: &[AppendBatch]) -> Vec<AbortedTxn> {
+        let mut expected = self.log_end.get();
+        let mut aborted = Vec::new();
+        for batch in group {
+            if batch.base_offset > expected {
+                self.note_gap_before(batch.base_offset);
+            }
+            expected = batch.last_offset.plus(1);
+            let Ok(header) = BatchHeader::parse(&batch.bytes) else { continue };
+            let (size, bytes) = (batch.bytes.len() as u64, Some(batch.bytes.clone()));
+            aborted.extend(replay(&mut self.producers.borrow_mut(), &Scanned { header, position: 0, size, bytes }));
+        }
+        aborted
+    }
+
+    /// Adds to the transaction index of a segment. What is lost of it with a power loss a start finds again in the log.
+    async fn note_aborted(&self, segment: &Segment, aborted: &[AbortedTxn]) -> Result<(), LogError> {
+        let path = segment.path(TXN_INDEX_SUFFIX);
+        let options = OpenOptions { write: true, create: true, exclusive: false, truncate: false };
+        let content: Vec<u8> = aborted.iter().flat_map(txn_index::encode).collect();
+        let file = self.io.open(&path, options).await.map_err(|e| LogError::storage(&path, "open", &e))?;
+        let end = file.len(&self.io).await.map_err(|e| LogError::storage(&path, "stat", &e))?;
+        file.write_at(&self.io, end, &[content.into()]).await.map_err(|e| LogError::storage(&path, "write", &e))?;
+        self.dir_unsynced.set(true);
         Ok(())
     }
 
@@ -237,4 +329,10 @@ fn gather(group: &[AppendBatch]) -> (Vec<Bytes>, u64) {
         bytes += batch.bytes.len() as u64;
     }
     (pieces, bytes)
+}
+
+/// Batches that have their numbers.
+fn gather_as_it_is(group: &[AppendBatch]) -> (Vec<Bytes>, u64) {
+    let bytes = group.iter().map(|batch| batch.bytes.len() as u64).sum();
+    (group.iter().map(|batch| batch.bytes.clone()).collect(), bytes)
 }

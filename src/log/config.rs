@@ -89,6 +89,11 @@ impl LogConfig {
         if caps { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
     }
 
+    /// Whether the log is synced at some time or number of records, and not just as the kernel likes.
+    pub fn asks_for_flushes(&self) -> bool {
+        self.flush_ms < i64::MAX || self.flush_messages < i64::MAX
+    }
+
     /// Whether an answer to a produce has to wait for `fdatasync`.
     pub fn sync_every_append(&self) -> bool {
         self.flush_messages <= 1

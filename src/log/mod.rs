@@ -23,6 +23,8 @@ mod dir;
 mod epochs;
 mod error;
 mod flush;
+#[cfg(test)]
+mod follower_tests;
 mod future;
 #[cfg(feature = "sim")]
 mod fuzz;

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
+pub(super) fn on_a_core<F: Future<Output = ()> + 'static>(body: impl Fn(Io, PathBuf) -> F + Send + Sync + Clone + 'static) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_owned();
     let topology = Topology { cores: 1, busy_poll: std::time::Duration::ZERO };
     start(&topology, move |io| body(io, path.clone())).unwrap().join().unwrap();
 }
 
-fn small() -> LogConfig {
+pub(super) fn small() -> LogConfig {
     LogConfig {
         segment_bytes: 4096,
         index_interval_bytes: 256,
@@ -26,7 +26,7 @@ fn small() -> LogConfig {
     }
 }
 
-fn how(dir: &Path, config: LogConfig, clean_shutdown: bool) -> OpenLog {
+pub(super) fn how(dir: &Path, config: LogConfig, clean_shutdown: bool) -> OpenLog {
     OpenLog {
         dir: dir.join("t-0"),
         partition: TopicPartition::new("t", PartitionIndex(0)),

@@ -43,8 +43,8 @@ pub struct OpenLog {
 /// A validated batch on its way into the log.
 #[derive(Clone, Debug)]
 pub struct AppendBatch {
-    /// The whole batch. Its first 16 bytes (base offset, length, leader epoch) are replaced when it is written; the rest is written
-    /// from this buffer.
+    /// The whole batch. Where this broker leads, its first 16 bytes (base offset, length, leader epoch) are replaced when it is written;
+    /// the rest is written from this buffer.
     pub bytes: Bytes,
     /// Offset of its first record, assigned by the leader: the log end offset, or what follows the batch before.
     pub base_offset: Offset,

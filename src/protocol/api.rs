@@ -1,7 +1,7 @@
 //! Which APIs we serve and in which versions, and which header goes with which version.
 //!
-//! [`SERVED`] is the one list: what stands in it is advertised by ApiVersions and accepted, anything else is neither. A new API is
-//! one line there and a file in `api/`.
+//! [`SERVED`] is the one list of a broker: what stands in it is advertised by ApiVersions and accepted, anything else is neither. A new
+//! API is one line there and a file in `api/`. [`SERVED_BY_CONTROLLERS`] is the same of the listeners of controllers.
 
 use super::generated::ApiKey;
 
@@ -58,9 +58,67 @@ pub const SERVED: &[ServedApi] = &[
     served(ApiKey::UpdateFeatures, 0, 2),
     served(ApiKey::DescribeCluster, 0, 2),
     served(ApiKey::DescribeProducers, 0, 0),
+    served(ApiKey::UnregisterBroker, 0, 0),
     served(ApiKey::ListConfigResources, 0, 1),
     served(ApiKey::DescribeTopicPartitions, 0, 0),
+    served(ApiKey::AddRaftVoter, 0, 1),
+    served(ApiKey::RemoveRaftVoter, 0, 0),
 ];
+
+/// Every API that a controller answers on its own listeners, ascending by number. What voters say to each other is not Kafka's, and not
+/// here; of what Kafka's controllers answer, that for SASL, ACLs, SCRAM and delegation tokens is not there yet.
+pub const SERVED_BY_CONTROLLERS: &[ServedApi] = &[
+    served(ApiKey::Fetch, 4, 18),
+    served(ApiKey::ApiVersions, 0, 4),
+    served(ApiKey::CreateTopics, 2, 7),
+    served(ApiKey::DeleteTopics, 1, 6),
+    served(ApiKey::DescribeConfigs, 1, 4),
+    served(ApiKey::AlterConfigs, 0, 2),
+    served(ApiKey::CreatePartitions, 0, 3),
+    served(ApiKey::ElectLeaders, 0, 2),
+    served(ApiKey::IncrementalAlterConfigs, 0, 1),
+    served(ApiKey::AlterPartitionReassignments, 0, 1),
+    served(ApiKey::ListPartitionReassignments, 0, 0),
+    served(ApiKey::AlterClientQuotas, 0, 1),
+    served(ApiKey::DescribeQuorum, 0, 2),
+    served(ApiKey::AlterPartition, 2, 3),
+    served(ApiKey::UpdateFeatures, 0, 2),
+    served(ApiKey::Envelope, 0, 0),
+    served(ApiKey::FetchSnapshot, 0, 1),
+    served(ApiKey::DescribeCluster, 0, 2),
+    served(ApiKey::BrokerRegistration, 0, 4),
+    served(ApiKey::BrokerHeartbeat, 0, 1),
+    served(ApiKey::UnregisterBroker, 0, 0),
+    served(ApiKey::AllocateProducerIds, 0, 0),
+    served(ApiKey::AssignReplicasToDirs, 0, 0),
+    served(ApiKey::AddRaftVoter, 0, 1),
+    served(ApiKey::RemoveRaftVoter, 0, 0),
+];
+
+/// For whom a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Clients and other brokers.
+    Clients,
+    /// Other nodes of the cluster, and tools that ask controllers.
+    Controllers,
+}
+
+impl Audience {
+    /// What is served there.
+    pub const fn served(self) -> &'static [ServedApi] {
+        match self {
+            Self::Clients => SERVED,
+            Self::Controllers => SERVED_BY_CONTROLLERS,
+        }
+    }
+
+    /// Whether an API is answered there in `version`.
+    pub fn is_served(self, api_key: ApiKey, version: i16) -> bool {
+        let served = self.served().iter().find(|served| served.api_key == api_key);
+        served.is_some_and(|served| (served.min..=served.max).contains(&version))
+    }
+}
 
 const fn served(api_key: ApiKey, min: i16, max: i16) -> ServedApi {
     ServedApi { api_key, advertised_min: min, min, max }
@@ -68,17 +126,25 @@ const fn served(api_key: ApiKey, min: i16, max: i16) -> ServedApi {
 
 /// What is served has a codec, is known to be stable, and stands in order.
 const _: () = {
+    check(SERVED, Audience::Clients);
+    check(SERVED_BY_CONTROLLERS, Audience::Controllers);
+};
+
+const fn check(list: &[ServedApi], audience: Audience) {
     let mut i = 0;
-    while i < SERVED.len() {
-        let ServedApi { api_key, advertised_min, min, max } = SERVED[i];
+    while i < list.len() {
+        let ServedApi { api_key, advertised_min, min, max } = list[i];
         let schema = api_key.schema();
         assert!(min >= schema.min && max <= schema.max && min <= max && advertised_min <= min);
         assert!(!(schema.latest_unstable && max == schema.max), "an unstable version is never advertised");
-        assert!(schema.broker, "an API that Kafka's brokers do not answer");
-        assert!(i == 0 || (SERVED[i - 1].api_key as i16) < api_key as i16);
+        match audience {
+            Audience::Clients => assert!(schema.broker, "an API that Kafka's brokers do not answer"),
+            Audience::Controllers => assert!(schema.controller, "an API that Kafka's controllers do not answer"),
+        }
+        assert!(i == 0 || (list[i - 1].api_key as i16) < api_key as i16);
         i += 1;
     }
-};
+}
 
 impl ApiKey {
     /// The line of [`SERVED`], if we serve this API.
@@ -145,5 +211,8 @@ mod tests {
         assert_eq!(ApiKey::Produce.served().unwrap().advertised_min, 0);
         assert!(ApiKey::InitProducerId.is_served(5) && !ApiKey::InitProducerId.is_served(6));
         assert!(!ApiKey::Envelope.is_served(0));
+        let at = |audience: Audience, api_key| audience.is_served(api_key, 0);
+        assert!(at(Audience::Controllers, ApiKey::Envelope) && !at(Audience::Clients, ApiKey::Envelope));
+        assert!(at(Audience::Clients, ApiKey::Metadata) && !at(Audience::Controllers, ApiKey::Metadata));
     }
 }

@@ -1,5 +1,6 @@
 //! A frame: four bytes of size, a header, a message. Takes requests apart and puts answers together.
 
+use super::api::Audience;
 use super::codec::{DecodeError, EncodeError, Message, Request};
 use super::generated::{ApiKey, RequestHeader, ResponseHeader};
 use super::str_bytes::StrBytes;
@@ -37,29 +38,37 @@ pub struct RequestFrame {
     pub client_id: Option<StrBytes>,
     /// Bytes of the frame, header included, its length prefix not.
     pub size: usize,
+    /// For whom the listener is that it came in by.
+    pub audience: Audience,
     body: Reader,
 }
 
 impl RequestFrame {
     /// Reads the header of `frame` (the bytes after the size prefix) and judges API and version.
     pub fn parse(frame: Bytes) -> Result<Self, FrameError> {
-        Self::read(Reader::new(frame))
+        Self::parse_for(Audience::Clients, frame)
     }
 
-    /// As [`RequestFrame::parse`] for one who has no time to lose.
+    /// As [`RequestFrame::parse`], of a listener for `audience`.
+    pub fn parse_for(audience: Audience, frame: Bytes) -> Result<Self, FrameError> {
+        Self::read(audience, Reader::new(frame))
+    }
+
+    /// As [`RequestFrame::parse_for`] for one who has no time to lose.
     ///
     /// # Errors
     /// [`DecodeError::Long`] for a header of more than [`super::codec::SHORT_MESSAGE`] bytes.
-    pub fn parse_short(frame: &Bytes) -> Result<Self, FrameError> {
-        Self::read(Reader::new(frame.clone()).for_short_message())
+    pub fn parse_short(audience: Audience, frame: &Bytes) -> Result<Self, FrameError> {
+        Self::read(audience, Reader::new(frame.clone()).for_short_message())
     }
 
-    fn read(mut body: Reader) -> Result<Self, FrameError> {
+    fn read(audience: Audience, mut body: Reader) -> Result<Self, FrameError> {
         let size = body.remaining();
         let (code, version) = body.peek_i16s()?;
         let api_key = ApiKey::from_code(code).ok_or(FrameError::UnknownApi(code))?;
         let header = RequestHeader::decode(&mut body, api_key.request_header_version(version))?;
-        let request = Self { api_key, version, correlation_id: header.correlation_id, client_id: header.client_id, size, body };
+        let (correlation_id, client_id) = (header.correlation_id, header.client_id);
+        let request = Self { api_key, version, correlation_id, client_id, size, audience, body };
         if request.is_version_served() || api_key == ApiKey::ApiVersions {
             Ok(request)
         } else {
@@ -69,7 +78,7 @@ impl RequestFrame {
 
     /// Whether [`RequestFrame::decode`] makes sense.
     pub fn is_version_served(&self) -> bool {
-        self.api_key.is_served(self.version)
+        self.audience.is_served(self.api_key, self.version)
     }
 
     /// Bytes of the message, header excluded.
@@ -145,6 +154,43 @@ pub fn encode_request<R: Request>(
     let header = RequestHeader { request_api_key: R::API_KEY as i16, request_api_version: version, correlation_id, client_id };
     header.encode(&mut writer, R::API_KEY.request_header_version(version))?;
     request.encode(&mut writer, version)?;
+    set_size(&mut writer)?;
+    Ok(writer.into_bytes())
+}
+
+/// The frame of a request that is none of Kafka's, version 0 of a private `api_key`, behind a request header of version 2.
+pub fn encode_private_request(
+    api_key: i16,
+    correlation_id: i32,
+    client_id: &StrBytes,
+    body: &[u8],
+) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::contiguous();
+    writer.i32(0);
+    writer.i16(api_key);
+    writer.i16(0);
+    writer.i32(correlation_id);
+    writer.nullable_string(false, Some(client_id))?;
+    writer.uvarint(0);
+    writer.raw(body);
+    set_size(&mut writer)?;
+    Ok(writer.into_bytes())
+}
+
+/// Takes a request apart that is none of Kafka's, behind a request header of version 2: its version, correlation id and body.
+pub fn decode_private_request(frame: Bytes) -> Result<(i16, i32, Bytes), DecodeError> {
+    let mut reader = Reader::new(frame);
+    let header = RequestHeader::decode(&mut reader, 2)?;
+    let left = reader.remaining();
+    Ok((header.request_api_version, header.correlation_id, reader.take(left)?))
+}
+
+/// The frame of an answer to it, behind a response header of version 1, size prefix included.
+pub fn encode_private_answer(correlation_id: i32, body: &[u8]) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::contiguous();
+    writer.i32(0);
+    ResponseHeader { correlation_id }.encode(&mut writer, 1)?;
+    writer.raw(body);
     set_size(&mut writer)?;
     Ok(writer.into_bytes())
 }

@@ -47,7 +47,10 @@ pub(super) fn encode_controls(records: &[(ControlRecordType, &[u8])], base_offse
 }
 
 /// The metadata records of a batch; none of a control batch.
-pub(super) fn decode(batch: &Batch<'_>) -> Result<Vec<MetadataRecord>, String> {
+///
+/// # Errors
+/// It is damaged, or no batch of metadata.
+pub fn decode(batch: &Batch<'_>) -> Result<Vec<MetadataRecord>, String> {
     if !batch.crc_is_valid() {
         return Err(format!("the batch at {} is corrupt", batch.header.base_offset));
     }

@@ -3,15 +3,14 @@
 
 use super::QuorumError;
 use super::batch::encode_controls;
-use super::types::{Entry, Membership, MetadataBatch, log_id};
-use crate::model::{BrokerId, Offset};
+use super::members::{self, Member};
+use super::types::{Entry, Membership, MetadataBatch, Payload, log_id};
+use crate::model::{BrokerId, Offset, TopicId};
 use crate::protocol::Message;
+use crate::protocol::generated::LeaderChangeMessage;
 use crate::protocol::generated::leader_change_message::Voter as LeaderChangeVoter;
-use crate::protocol::generated::voters_record::{KRaftVersionFeature, Voter};
-use crate::protocol::generated::{LeaderChangeMessage, VotersRecord};
 use crate::record::{Batch, BatchHeader, ControlRecordType};
 use bytes::Bytes;
-use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
 use std::collections::BTreeSet;
 
@@ -20,9 +19,9 @@ use std::collections::BTreeSet;
 pub(super) enum Voters {
     /// The same nodes for ever (`kraft.version` 0): the configuration names them, and the log need not.
     Fixed(Vec<BrokerId>),
-    /// Those that the log names last (`kraft.version` 1). No configuration leads here yet.
-    #[cfg_attr(not(all(test, feature = "sim")), allow(dead_code))]
-    InLog,
+    /// Those that the log names last (`kraft.version` 1). As long as it names nobody it is these, of the checkpoint that the directory was
+    /// formatted with; nobody in the directory of a node that is yet to be added.
+    InLog(Membership),
 }
 
 /// Where an entry goes, and when.
@@ -33,6 +32,8 @@ pub(super) struct Place {
     /// Who leads in the epoch.
     pub(super) leader: BrokerId,
     pub(super) now_ms: i64,
+    /// No voters are named before it in the log.
+    pub(super) names_first: bool,
 }
 
 impl Voters {
@@ -40,8 +41,13 @@ impl Voters {
     pub(super) fn fixed(&self) -> &[BrokerId] {
         match self {
             Self::Fixed(voters) => voters,
-            Self::InLog => &[],
+            Self::InLog(_) => &[],
         }
+    }
+
+    /// Whether the log says who they are.
+    pub(super) fn are_in_log(&self) -> bool {
+        matches!(self, Self::InLog(_))
     }
 
     /// What openraft is to believe of a log that has named nobody.
@@ -51,7 +57,7 @@ impl Voters {
                 let ids: BTreeSet<u64> = voters.iter().map(|voter| raft_id(*voter)).collect();
                 Membership::new_with_defaults(vec![ids], [])
             }
-            Self::InLog => Membership::default(),
+            Self::InLog(first) => first.clone(),
         }
     }
 
@@ -73,65 +79,77 @@ pub(super) fn broker_id(id: u64) -> BrokerId {
 
 /// How many offsets an entry takes if it is not in the log, which knows better.
 pub(super) fn offsets_of(entry: &Entry) -> i64 {
+    let of_batch = |bytes: &Bytes| BatchHeader::parse(bytes).map_or(1, |header| i64::from(header.last_offset_delta) + 1);
     match &entry.payload {
-        EntryPayload::Blank => 1,
-        EntryPayload::Normal(batch) => {
-            BatchHeader::parse(&batch.bytes).map_or(1, |header| i64::from(header.last_offset_delta) + 1)
-        }
-        EntryPayload::Membership(membership) => membership.get_joint_config().len() as i64,
+        Payload::Blank => 1,
+        Payload::Batch(MetadataBatch { bytes, .. }) | Payload::Voters(_, Some(bytes)) => of_batch(bytes),
+        Payload::Voters(membership, None) => membership.get_joint_config().len() as i64,
     }
 }
 
-/// The batch of an entry that is appended at `place`.
+/// The batch of an entry that is appended at `place`. `known` is who is in the quorum so far.
 ///
 /// # Errors
 /// A decision that was made for another place, or voters that the log cannot name.
-pub(super) fn encode(entry: &Entry, place: Place, voters: &Voters) -> Result<Bytes, String> {
+pub(super) fn encode(entry: &Entry, place: Place, voters: &Voters, known: &Membership) -> Result<Bytes, String> {
     match &entry.payload {
-        EntryPayload::Normal(batch) => {
-            let header = BatchHeader::parse(&batch.bytes).map_err(|error| error.to_string())?;
+        Payload::Voters(..) if !voters.are_in_log() => Err("the voters of this quorum are fixed".to_owned()),
+        Payload::Batch(MetadataBatch { bytes, .. }) | Payload::Voters(_, Some(bytes)) => {
+            let header = BatchHeader::parse(bytes).map_err(|error| error.to_string())?;
             if header.base_offset != place.base || header.partition_leader_epoch.0 != place.epoch {
                 return Err(format!(
                     "a batch decided for offset {} in epoch {} came to {} in epoch {}",
                     header.base_offset, header.partition_leader_epoch, place.base, place.epoch
                 ));
             }
-            Ok(batch.bytes.clone())
+            Ok(bytes.clone())
         }
-        EntryPayload::Blank => {
-            let value = leader_change(place.leader, voters.fixed());
+        Payload::Blank => {
+            let value = leader_change(place.leader, voters, known);
             let records = [(ControlRecordType::LeaderChange, &value[..])];
             Ok(encode_controls(&records, place.base, place.epoch, place.now_ms))
         }
-        EntryPayload::Membership(_) if *voters != Voters::InLog => Err("the voters of this quorum are fixed".to_owned()),
-        EntryPayload::Membership(membership) => {
-            if membership.learner_ids().next().is_some() {
-                return Err("the log names voters only".to_owned());
-            }
-            let values: Vec<Bytes> = membership.get_joint_config().iter().map(voters_record).collect();
-            let records: Vec<_> = values.iter().map(|value| (ControlRecordType::KRaftVoters, &value[..])).collect();
+        Payload::Voters(membership, None) => {
+            let version = place.names_first.then(|| (ControlRecordType::KRaftVersion, members::kraft_version_record()));
+            let sets = members::records(membership).into_iter().map(|value| (ControlRecordType::KRaftVoters, value));
+            let values: Vec<_> = version.into_iter().chain(sets).collect();
+            let records: Vec<_> = values.iter().map(|(kind, value)| (*kind, &value[..])).collect();
             Ok(encode_controls(&records, place.base, place.epoch, place.now_ms))
         }
     }
 }
 
-fn leader_change(leader: BrokerId, voters: &[BrokerId]) -> Bytes {
-    let voter = |id: &BrokerId| LeaderChangeVoter { voter_id: id.0, ..LeaderChangeVoter::default() };
-    let message = LeaderChangeMessage {
-        version: 0,
-        leader_id: leader.0,
-        voters: voters.iter().map(voter).collect(),
-        granting_voters: vec![voter(&leader)],
-        ..LeaderChangeMessage::default()
+/// The entry whose batch was written as `bytes`, for those who read it: it is its batch from then on.
+pub(super) fn as_written(entry: &Entry, bytes: &Bytes) -> Entry {
+    let payload = match &entry.payload {
+        Payload::Blank => Payload::Batch(MetadataBatch::new(bytes.clone())),
+        Payload::Voters(membership, None) => Payload::Voters(membership.clone(), Some(bytes.clone())),
+        written => written.clone(),
     };
-    message.to_bytes(0).expect("version 0 has all of it")
+    <Entry as RaftEntry>::new(entry.log_id, payload)
 }
 
-fn voters_record(ids: &BTreeSet<u64>) -> Bytes {
-    let feature = KRaftVersionFeature { max_supported_version: 1, ..KRaftVersionFeature::default() };
-    let voter = |id: &u64| Voter { voter_id: broker_id(*id).0, kraft_version_feature: feature.clone(), ..Voter::default() };
-    let record = VotersRecord { voters: ids.iter().map(voter).collect(), ..VotersRecord::default() };
-    record.to_bytes(0).expect("version 0 has all of it")
+/// With the directories of the voters where they are known, which version 0 of it has not.
+fn leader_change(leader: BrokerId, voters: &Voters, known: &Membership) -> Bytes {
+    let version = i16::from(voters.are_in_log());
+    let directory = |id: BrokerId| known.get_node(&raft_id(id)).map_or(TopicId::default(), |member: &Member| member.directory);
+    let voter = |id: BrokerId| LeaderChangeVoter {
+        voter_id: id.0,
+        voter_directory_id: if version == 0 { TopicId::default() } else { directory(id) },
+        ..LeaderChangeVoter::default()
+    };
+    let all: Vec<BrokerId> = match voters {
+        Voters::Fixed(voters) => voters.clone(),
+        Voters::InLog(_) => known.voter_ids().map(broker_id).collect(),
+    };
+    let message = LeaderChangeMessage {
+        version,
+        leader_id: leader.0,
+        voters: all.into_iter().map(voter).collect(),
+        granting_voters: vec![voter(leader)],
+        ..LeaderChangeMessage::default()
+    };
+    message.to_bytes(version).expect("the version has all of it")
 }
 
 /// The entry of a batch in the log. `bytes` are the batch's own.
@@ -142,34 +160,13 @@ pub(super) fn decode(batch: &Batch<'_>, bytes: Bytes, index: u64, voters: &Voter
     let at = batch.header.base_offset;
     let epoch = batch.header.partition_leader_epoch.0;
     let term = u64::try_from(epoch).map_err(|_| format!("the batch at {at} has the epoch {epoch}"))?;
-    let payload = if !batch.header.attributes.is_control() {
-        EntryPayload::Normal(MetadataBatch::new(bytes))
-    } else {
-        match named_voters(batch, voters)? {
-            Some(membership) => EntryPayload::Membership(membership),
-            None => EntryPayload::Blank,
-        }
+    // A leader change is passed on as it was written, not written anew by whoever gets it; and so are voters.
+    let named = if voters.are_in_log() { members::named_in(batch)? } else { None };
+    let payload = match named {
+        Some(membership) => Payload::Voters(membership, Some(bytes)),
+        None => Payload::Batch(MetadataBatch::new(bytes)),
     };
     Ok(<Entry as RaftEntry>::new(log_id(term, index), payload))
-}
-
-/// The voters that a control batch names, where that is for the log to say.
-fn named_voters(batch: &Batch<'_>, voters: &Voters) -> Result<Option<Membership>, String> {
-    if *voters != Voters::InLog {
-        return Ok(None);
-    }
-    let at = |error: &dyn std::fmt::Display| format!("control record in the batch at {}: {error}", batch.header.base_offset);
-    let mut sets = vec![];
-    for record in batch.records().into_iter().flatten() {
-        let record = record.map_err(|error| at(&error))?;
-        if ControlRecordType::parse_key(record.key).map_err(|error| at(&error))? != Some(ControlRecordType::KRaftVoters) {
-            continue;
-        }
-        let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
-        let record = VotersRecord::from_bytes(value, 0).map_err(|error| at(&error))?;
-        sets.push(record.voters.iter().map(|voter| raft_id(BrokerId(voter.voter_id))).collect::<BTreeSet<u64>>());
-    }
-    Ok((!sets.is_empty()).then(|| Membership::new_with_defaults(sets, [])))
 }
 
 /// An epoch of Kafka's out of a term.
@@ -182,39 +179,63 @@ pub(super) fn epoch_of(term: u64) -> Result<i32, QuorumError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::types::Types;
+    use super::super::members::MemberEndpoint;
     use super::*;
     use crate::model::LeaderEpoch;
-    use openraft::type_config::alias::EntryPayloadOf;
 
-    const PLACE: Place = Place { base: Offset(7), epoch: 3, leader: BrokerId(2), now_ms: 5 };
+    const PLACE: Place = Place { base: Offset(7), epoch: 3, leader: BrokerId(2), now_ms: 5, names_first: false };
 
-    fn there_and_back(payload: EntryPayloadOf<Types>, voters: &Voters) -> Entry {
+    fn in_log() -> Voters {
+        Voters::InLog(Membership::default())
+    }
+
+    fn there_and_back(payload: Payload, place: Place, voters: &Voters) -> Entry {
         let entry = <Entry as RaftEntry>::new(log_id(3, 40), payload);
-        let bytes = encode(&entry, PLACE, voters).unwrap();
+        let bytes = encode(&entry, place, voters, &voters.membership()).unwrap();
         let batch = Batch::parse(&bytes).unwrap();
         assert!(batch.crc_is_valid());
         assert_eq!((batch.header.base_offset, batch.header.partition_leader_epoch), (Offset(7), LeaderEpoch(3)));
-        assert_eq!(i64::from(batch.header.records_count), offsets_of(&entry));
         let back = decode(&batch, bytes.clone(), 40, voters).unwrap();
         assert_eq!(back.log_id, entry.log_id);
+        assert_eq!(i64::from(batch.header.records_count), offsets_of(&back));
+        // Whoever gets it writes the same bytes, whenever that is.
+        let later = Place { now_ms: 9, names_first: !place.names_first, ..place };
+        assert_eq!(encode(&back, later, voters, &Membership::default()).unwrap(), bytes);
+        assert_eq!(encode(&as_written(&entry, &bytes), later, voters, &Membership::default()).unwrap(), bytes);
         back
+    }
+
+    fn member(byte: u8) -> Member {
+        let endpoint = |listener: &str, port| MemberEndpoint { listener: listener.into(), host: format!("h{byte}"), port };
+        Member::new(TopicId([byte; 16]), vec![endpoint("CONTROLLER", 9093), endpoint("OTHER", 9094)])
     }
 
     #[test]
     fn each_kind_of_entry_is_one_batch_and_comes_back() {
         let fixed = Voters::Fixed(vec![BrokerId(2), BrokerId(3)]);
-        assert!(matches!(there_and_back(EntryPayload::Blank, &fixed).payload, EntryPayload::Blank));
-        let bytes = super::super::batch::encode(&crate::controller::bootstrap_records(), 29, Offset(7), 3, 5).unwrap();
-        match there_and_back(EntryPayload::Normal(MetadataBatch::new(bytes.clone())), &fixed).payload {
-            EntryPayload::Normal(batch) => assert_eq!(batch.bytes, bytes),
+        match there_and_back(Payload::Blank, PLACE, &fixed).payload {
+            Payload::Batch(batch) => {
+                let batch = Batch::parse(&batch.bytes).unwrap();
+                assert_eq!(super::super::batch::control_type(&batch), Some(ControlRecordType::LeaderChange));
+            }
             other => panic!("{other:?}"),
         }
+        let bytes = super::super::batch::encode(&crate::controller::bootstrap_records(), 29, Offset(7), 3, 5).unwrap();
+        match there_and_back(Payload::Batch(MetadataBatch::new(bytes.clone())), PLACE, &fixed).payload {
+            Payload::Batch(batch) => assert_eq!(batch.bytes, bytes),
+            other => panic!("{other:?}"),
+        }
+        let nodes =
+            || [1, 2, 3, 4].into_iter().map(|id| (u64::from(id), member(id))).collect::<std::collections::BTreeMap<_, _>>();
         for sets in [vec![BTreeSet::from([1, 2, 3])], vec![BTreeSet::from([1]), BTreeSet::from([1, 4])]] {
-            let membership = Membership::new_with_defaults(sets, []);
-            match there_and_back(EntryPayload::Membership(membership.clone()), &Voters::InLog).payload {
-                EntryPayload::Membership(back) => assert_eq!(back, membership),
-                other => panic!("{other:?}"),
+            for names_first in [false, true] {
+                // Who is in no set has yet to learn.
+                let membership = Membership::new(sets.clone(), nodes()).unwrap();
+                let place = Place { names_first, ..PLACE };
+                match there_and_back(Payload::Voters(membership.clone(), None), place, &in_log()).payload {
+                    Payload::Voters(back, _) => assert_eq!(back, membership),
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }
@@ -222,27 +243,31 @@ mod tests {
     #[test]
     fn what_does_not_belong_into_the_log_is_refused() {
         let fixed = Voters::Fixed(vec![BrokerId(2)]);
-        let refused =
-            |payload, voters: &Voters| encode(&<Entry as RaftEntry>::new(log_id(3, 40), payload), PLACE, voters).is_err();
-        let members = |learner: Option<u64>| Membership::new_with_defaults(vec![BTreeSet::from([2])], learner);
-        assert!(refused(EntryPayload::Membership(members(None)), &fixed));
-        assert!(refused(EntryPayload::Membership(members(Some(9))), &Voters::InLog));
+        let refused = |payload, voters: &Voters| {
+            encode(&<Entry as RaftEntry>::new(log_id(3, 40), payload), PLACE, voters, &voters.membership()).is_err()
+        };
+        assert!(refused(Payload::Voters(fixed.membership(), None), &fixed));
         for (base, epoch) in [(Offset(6), 3), (Offset(7), 2)] {
             let bytes = super::super::batch::encode(&crate::controller::bootstrap_records(), 29, base, epoch, 5).unwrap();
-            assert!(refused(EntryPayload::Normal(MetadataBatch::new(bytes)), &fixed), "decided for {base} in {epoch}");
+            assert!(refused(Payload::Batch(MetadataBatch::new(bytes)), &fixed), "decided for {base} in {epoch}");
         }
         assert!(epoch_of(1 << 31).is_err());
     }
 
     #[test]
-    fn a_leader_change_is_what_a_single_voter_always_wrote() {
-        let blank = <Entry as RaftEntry>::new(log_id(3, 40), EntryPayload::Blank);
-        let bytes = encode(&blank, PLACE, &Voters::Fixed(vec![BrokerId(2)])).unwrap();
-        let batch = Batch::parse(&bytes).unwrap();
-        let record = batch.records().unwrap().next().unwrap().unwrap();
-        assert_eq!(record.key, Some(&ControlRecordType::LeaderChange.key()[..]));
-        let message = LeaderChangeMessage::from_bytes(Bytes::copy_from_slice(record.value.unwrap()), 0).unwrap();
-        assert_eq!((message.leader_id, message.voters.len(), message.granting_voters.len()), (2, 1, 1));
-        assert_eq!(batch.header.max_timestamp, 5);
+    fn a_leader_change_is_what_a_single_voter_always_wrote_and_names_directories_where_voters_can_change() {
+        let blank = <Entry as RaftEntry>::new(log_id(3, 40), Payload::Blank);
+        let both = members::of_voters([2, 3].map(|id| (BrokerId(id), member(id as u8)))).unwrap();
+        let fixed = Voters::Fixed(vec![BrokerId(2)]);
+        for (voters, version, directory) in [(fixed, 0, TopicId::default()), (Voters::InLog(both), 1, TopicId([2; 16]))] {
+            let bytes = encode(&blank, PLACE, &voters, &voters.membership()).unwrap();
+            let batch = Batch::parse(&bytes).unwrap();
+            let record = batch.records().unwrap().next().unwrap().unwrap();
+            assert_eq!(record.key, Some(&ControlRecordType::LeaderChange.key()[..]));
+            let message = LeaderChangeMessage::from_bytes(Bytes::copy_from_slice(record.value.unwrap()), version).unwrap();
+            assert_eq!((message.version, message.leader_id, message.granting_voters.len()), (version, 2, 1));
+            assert_eq!((message.voters.len(), message.voters[0].voter_directory_id), (1 + version as usize, directory));
+            assert_eq!(batch.header.max_timestamp, 5);
+        }
     }
 }

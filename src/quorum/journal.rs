@@ -7,35 +7,34 @@
 //! What a crash can leave, and what a start makes of it:
 //! - `quorum-state` knows an epoch that the log does not: it is not led in again.
 //! - The log ends in a piece of a batch: recovery cuts it off; nobody was told.
-//! - It ends in a whole batch that was not synced: it counts, so recovery writes it again before anything else is done.
+//! - It ends in a whole batch that was not synced: it counts, so recovery writes it again and it is synced before anybody is told of it.
 //! - A position without its snapshot goes; a snapshot without a position (older directories, Apache Kafka's) is numbered once.
 //! - A snapshot ends behind the log (it was installed, and the log not begun anew yet): the log begins anew at its end.
 
 use super::entry::{self, Place, Voters, broker_id, epoch_of};
+use super::members;
+use super::places::{Places, bytes_of};
 use super::position::{self, Position};
 use super::snapshot::{self, SnapshotFile};
-use super::state::{self, Election};
-use super::types::{Entry, LeaderId, LogId, Snapshot, SnapshotMeta, StoredMembership, Vote, log_id, term_of};
+use super::state::{self, Elected, Election};
+use super::types::{
+    Entry, LeaderId, LogId, Membership, Payload, Snapshot, SnapshotMeta, StoredMembership, Vote, log_id, term_of,
+};
 use super::{METADATA_TOPIC, OpenQuorum, QuorumError};
 use crate::io::Io;
-use crate::log::{AppendBatch, CleanupPolicy, Log, LogConfig, OpenLog, ReadRequest};
+use crate::log::{AppendBatch, CleanupPolicy, EpochEndOffset, Log, LogConfig, OpenLog, ReadRequest};
 use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
 use crate::record::{BatchHeader, Batches};
 use bytes::Bytes;
 use openraft::storage::LogState;
 use openraft::vote::RaftLeaderId;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Log bytes read at once.
 const READ_BYTES: u64 = 1 << 20;
-/// Entries that are remembered after they were appended, so that applying them reads no file: so many, or so many bytes, but always
-/// the last one.
-const MOST_RECENT: usize = 64;
-const MOST_RECENT_BYTES: usize = 1 << 20;
 
 /// Path of the metadata log's directory.
 pub(super) fn partition_dir(log_dir: &Path) -> PathBuf {
@@ -47,9 +46,9 @@ pub(super) struct Journal {
     pub(super) io: Io,
     pub(super) dir: PathBuf,
     node: BrokerId,
-    voters: Voters,
+    pub(super) voters: Voters,
     log: Log,
-    state: RefCell<State>,
+    state: RefCell<Places>,
     snapshot: RefCell<Option<Snapshot>>,
     /// Bytes of batches behind the newest snapshot.
     unsnapped_bytes: Cell<u64>,
@@ -59,24 +58,6 @@ pub(super) struct Journal {
     failure: RefCell<Option<QuorumError>>,
 }
 
-#[derive(Default)]
-struct State {
-    vote: Option<Vote>,
-    /// Term and node of the vote on the device.
-    saved: Option<(u64, u64)>,
-    /// The last entry that raft knows to be in a snapshot and asks for no more.
-    purged: Option<LogId>,
-    /// Index of the first entry behind it.
-    first: u64,
-    /// Base offset and epoch of each batch from that entry on.
-    places: VecDeque<(Offset, i32)>,
-    /// Where the last of them ends; the log is ahead of it while an append is under way.
-    end: Offset,
-    /// The last entries.
-    recent: VecDeque<Entry>,
-    recent_bytes: usize,
-}
-
 /// A batch that was met in the log.
 struct Found {
     base: Offset,
@@ -84,57 +65,8 @@ struct Found {
     epoch: i32,
     bytes: u64,
     timestamp: i64,
-}
-
-impl State {
-    fn next_index(&self) -> u64 {
-        self.first + self.places.len() as u64
-    }
-
-    fn last(&self) -> Option<LogId> {
-        match self.places.back() {
-            Some(&(_, epoch)) => Some(log_id(epoch as u64, self.next_index() - 1)),
-            None => self.purged,
-        }
-    }
-
-    fn base_of(&self, index: u64) -> Option<Offset> {
-        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
-        self.places.get(at).map(|&(base, _)| base)
-    }
-
-    fn remember(&mut self, entry: Entry) {
-        self.recent_bytes += bytes_of(&entry);
-        self.recent.push_back(entry);
-        while self.recent.len() > 1 && (self.recent.len() > MOST_RECENT || self.recent_bytes > MOST_RECENT_BYTES) {
-            let gone = self.recent.pop_front().map_or(0, |entry| bytes_of(&entry));
-            self.recent_bytes = self.recent_bytes.saturating_sub(gone);
-        }
-    }
-
-    /// Index of the first entry that is remembered.
-    fn recent_from(&self) -> u64 {
-        self.recent.front().map_or(self.next_index(), |entry| entry.log_id.index())
-    }
-
-    fn remembered(&self, index: u64) -> Option<&Entry> {
-        let at = usize::try_from(index.checked_sub(self.recent_from())?).ok()?;
-        self.recent.get(at)
-    }
-
-    /// Forgets what is below `first` or not below `next`.
-    fn forget_outside(&mut self, first: u64, next: u64) {
-        self.recent.retain(|entry| (first..next).contains(&entry.log_id.index()));
-        self.recent_bytes = self.recent.iter().map(bytes_of).sum();
-    }
-}
-
-/// What an entry holds in memory; but for decisions it is next to nothing.
-fn bytes_of(entry: &Entry) -> usize {
-    match &entry.payload {
-        openraft::EntryPayload::Normal(batch) => batch.bytes.len(),
-        _ => 0,
-    }
+    /// Whom it names as the quorum.
+    members: Option<Membership>,
 }
 
 impl Journal {
@@ -164,6 +96,10 @@ impl Journal {
         let epoch = journal.log.latest_epoch().0.max(0);
         journal.find_entries(snapshots).await?;
         journal.find_vote(epoch).await?;
+        if !journal.voters.are_only(journal.node) {
+            // A leader is told of what is here without its being written once more.
+            journal.log.flush(journal.end_offset()).await?;
+        }
         Ok(Rc::new(journal))
     }
 
@@ -207,7 +143,11 @@ impl Journal {
             return Err(self.invalid(format!("the batch at {} has the epoch {}", wrong.base, wrong.epoch)));
         }
         let mut state = self.state.borrow_mut();
-        state.places = found.into_iter().map(|batch| (batch.base, batch.epoch)).collect();
+        let first = state.first;
+        for (index, batch) in (first..).zip(&found) {
+            state.members.extend(batch.members.clone().map(|members| (index, members)));
+        }
+        state.batches = found.into_iter().map(|batch| (batch.base, batch.epoch)).collect();
         state.end = self.end_offset();
         Ok(())
     }
@@ -217,7 +157,9 @@ impl Journal {
         let position = match position::read(&self.io, &snapshot).await? {
             Some(position) => position,
             None => {
-                let position = Position { index: self.index_before(snapshot.end).await?, membership: None };
+                let index = self.index_before(snapshot.end).await?;
+                let membership = self.membership_in(&snapshot, index).await?;
+                let position = Position { index, membership };
                 // Written down, so that the entries have these numbers for ever.
                 position::write(&self.io, &snapshot, &position).await?;
                 position
@@ -233,11 +175,23 @@ impl Journal {
             let mut state = self.state.borrow_mut();
             state.purged = Some(last);
             state.first = position.index + 1;
+            let named = position.membership.as_ref().map(|stored| (position.index, stored.membership().clone()));
+            state.members.extend(named);
         }
         let last_membership = position.membership.unwrap_or_else(|| self.first_membership());
         let meta = SnapshotMeta { last_log_id: Some(last), last_membership };
         self.set_snapshot(Snapshot { meta, snapshot });
         Ok(())
+    }
+
+    /// Whom a snapshot, whose last entry has this index, names as the quorum.
+    async fn membership_in(&self, snapshot: &SnapshotFile, index: u64) -> Result<Option<StoredMembership>, QuorumError> {
+        if !self.voters.are_in_log() {
+            return Ok(None);
+        }
+        let loaded = snapshot::load(&self.io, snapshot).await?;
+        let last = log_id(snapshot.epoch.max(0) as u64, index);
+        Ok(loaded.members.map(|members| StoredMembership::new(Some(last), members)))
     }
 
     /// The index of the last batch before `end`. If the head of the log is gone, any number will do that is not too small: each batch has
@@ -266,12 +220,15 @@ impl Journal {
                     continue;
                 }
                 next = header.next_offset();
+                let is_named = self.voters.are_in_log() && header.attributes.is_control();
+                let members = if is_named { members::named_in(&batch).map_err(|reason| self.invalid(reason))? } else { None };
                 found.push(Found {
                     base: header.base_offset,
                     next,
                     epoch: header.partition_leader_epoch.0,
                     bytes: batch.bytes.len() as u64,
                     timestamp: header.max_timestamp,
+                    members,
                 });
             }
             if next == before {
@@ -284,7 +241,12 @@ impl Journal {
 
     /// Bytes of the batches from `offset` on that end before `upper`.
     async fn read(&self, offset: Offset, upper: Offset) -> Result<Bytes, QuorumError> {
-        let request = ReadRequest { offset, max_bytes: READ_BYTES, upper, at_least_one_batch: true };
+        self.read_up_to(offset, upper, READ_BYTES).await
+    }
+
+    /// The same, no more than so many bytes, but one batch.
+    pub(super) async fn read_up_to(&self, offset: Offset, upper: Offset, max_bytes: u64) -> Result<Bytes, QuorumError> {
+        let request = ReadRequest { offset, max_bytes, upper, at_least_one_batch: true };
         let plan = self.log.read(request).await?;
         let mut bytes = Vec::with_capacity(plan.bytes as usize);
         for slice in &plan.slices {
@@ -300,7 +262,6 @@ impl Journal {
         self.log.log_end_offset()
     }
 
-    #[cfg(test)]
     pub(super) fn start_offset(&self) -> Offset {
         self.log.log_start_offset()
     }
@@ -309,7 +270,7 @@ impl Journal {
     #[cfg(all(test, feature = "sim"))]
     pub(super) fn numbers(&self) -> Vec<(Offset, u64)> {
         let state = self.state.borrow();
-        state.places.iter().map(|place| place.0).zip(state.first..).collect()
+        state.batches.iter().map(|place| place.0).zip(state.first..).collect()
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -328,11 +289,6 @@ impl Journal {
         self.state.borrow().vote
     }
 
-    /// The term of the last vote.
-    pub(super) fn term(&self) -> u64 {
-        self.vote().map_or(0, |vote| vote.leader_id().term())
-    }
-
     pub(super) fn log_state(&self) -> LogState<super::types::Types> {
         let state = self.state.borrow();
         LogState { last_purged_log_id: state.purged, last_log_id: state.last() }
@@ -343,11 +299,49 @@ impl Journal {
         if self.voters.are_only(self.node) { self.state.borrow().last() } else { None }
     }
 
-    /// Where the batch of an entry ends.
+    /// Whether there is nothing here, as on a new disk.
+    pub(super) fn is_blank(&self) -> bool {
+        self.state.borrow().last().is_none()
+    }
+
+    /// The last entry of an epoch or an earlier one, and where it ends: what Kafka compares logs by.
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> EpochEndOffset {
+        self.log.end_offset_for_epoch(LeaderEpoch(epoch))
+    }
+
+    /// The term of an entry that is here, or of the last one before.
+    pub(super) fn term_at(&self, index: u64) -> Option<u64> {
+        let state = self.state.borrow();
+        match state.purged.filter(|purged| purged.index() == index) {
+            Some(purged) => Some(term_of(&purged)),
+            None => state.epoch_of(index).map(|epoch| epoch as u64),
+        }
+    }
+
+    /// Where the batch of an entry ends, of which raft knows.
     pub(super) fn end_of(&self, index: u64) -> Option<Offset> {
         let state = self.state.borrow();
         state.base_of(index)?;
         Some(state.base_of(index + 1).unwrap_or(state.end))
+    }
+
+    /// The same, also of the last entry that raft need not know any more.
+    pub(super) fn end_of_known(&self, index: u64) -> Option<Offset> {
+        let state = self.state.borrow();
+        let is_purged = state.purged.is_some_and(|purged| purged.index() == index);
+        let after = || state.base_of(index + 1).unwrap_or(state.end);
+        (is_purged || state.base_of(index).is_some()).then(after)
+    }
+
+    /// Who is in the quorum by the last entry that is here, committed or not.
+    pub(super) fn members(&self) -> Membership {
+        let state = self.state.borrow();
+        state.members.last().map_or_else(|| self.voters.membership(), |(_, members)| members.clone())
+    }
+
+    /// Whether the log, or the snapshot before it, names them.
+    pub(super) fn names_members(&self) -> bool {
+        !self.state.borrow().members.is_empty()
     }
 
     /// Who votes as long as the log has not said so.
@@ -359,6 +353,13 @@ impl Journal {
         self.snapshot.borrow().clone()
     }
 
+    /// A snapshot, whose last entry has this index, names these as the quorum.
+    pub(super) fn is_snapped(&self, index: u64, members: Membership) {
+        let mut state = self.state.borrow_mut();
+        state.members.retain(|(later, _)| *later > index);
+        state.members.insert(0, (index, members));
+    }
+
     pub(super) fn set_snapshot(&self, snapshot: Snapshot) {
         *self.snapshot.borrow_mut() = Some(snapshot);
     }
@@ -368,17 +369,18 @@ impl Journal {
         self.unsnapped_bytes.set(self.unsnapped_bytes.get().saturating_sub(bytes));
     }
 
-    /// The entries from `start` to before `end`, as far as they are here, without a gap.
-    pub(super) async fn entries(&self, start: u64, end: u64) -> Result<Vec<Entry>, QuorumError> {
+    /// The entries from `start` to before `end`, as far as they are here, without a gap: no more of them than take `most_bytes`, but one.
+    pub(super) async fn entries(&self, start: u64, end: u64, most_bytes: usize) -> Result<Vec<Entry>, QuorumError> {
         let (mut next, end) = {
             let state = self.state.borrow();
             (start.max(state.first), end.min(state.next_index()))
         };
-        let mut entries = Vec::new();
-        while next < end {
+        let (mut entries, mut bytes_so_far) = (Vec::new(), 0);
+        while next < end && bytes_so_far < most_bytes {
             let (from, upper, until) = {
                 let state = self.state.borrow();
                 if let Some(entry) = state.remembered(next) {
+                    bytes_so_far += bytes_of(entry);
                     entries.push(entry.clone());
                     next += 1;
                     continue;
@@ -392,13 +394,14 @@ impl Journal {
             let before = next;
             for batch in Batches::new(&bytes) {
                 let batch = batch.map_err(|error| self.invalid(error.to_string()))?;
-                if next == until {
+                if next == until || bytes_so_far >= most_bytes {
                     break;
                 }
                 if batch.header.next_offset() <= from {
                     continue;
                 }
                 let own = bytes.slice(batch.position..batch.position + batch.bytes.len());
+                bytes_so_far += own.len();
                 entries.push(entry::decode(&batch, own, next, &self.voters).map_err(|reason| self.invalid(reason))?);
                 next += 1;
             }
@@ -420,22 +423,31 @@ impl Journal {
             let node = broker_id(id);
             // Who needs no other vote leads with its own.
             let leads = vote.is_committed() || self.voters.are_only(node);
-            state::write(&self.io, &self.dir, self.voters.fixed(), epoch_of(term)?, node, leads).await?;
+            let election = Elected { epoch: epoch_of(term)?, node, leads };
+            match &self.voters {
+                Voters::Fixed(voters) => state::write(&self.io, &self.dir, voters, election).await?,
+                Voters::InLog(_) => {
+                    let directory = self.members().get_node(&id).map_or(TopicId::default(), |member| member.directory);
+                    state::write_dynamic(&self.io, &self.dir, directory, election).await?;
+                }
+            }
         }
         let mut state = self.state.borrow_mut();
         (state.vote, state.saved) = (Some(*vote), Some((term, id)));
         Ok(())
     }
 
-    /// Appends entries, each as one batch; they are on the device when this returns.
+    /// Appends entries, each as one batch; they are on the device when this returns. Whoever reads them gets the batches, also those that
+    /// were made here: other voters' logs are the same to the byte.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), QuorumError> {
-        let (mut batches, mut places) = (Vec::new(), Vec::new());
+        let (mut batches, mut places, mut remembered) = (Vec::new(), Vec::new(), Vec::new());
         let (mut base, mut expected) = (self.end_offset(), None);
         let known = {
             let state = self.state.borrow();
-            (!state.places.is_empty() || state.purged.is_some()).then(|| state.next_index())
+            (!state.batches.is_empty() || state.purged.is_some()).then(|| state.next_index())
         };
-        let now_ms = self.io.wall_clock_ms();
+        let (now_ms, mut members) = (self.io.wall_clock_ms(), self.members());
+        let (mut named, are_named) = (Vec::new(), !self.state.borrow().members.is_empty());
         for entry in &entries {
             let index = entry.log_id.index();
             if expected.or(known).is_some_and(|expected| index != expected) {
@@ -443,9 +455,15 @@ impl Journal {
             }
             expected = Some(index + 1);
             let term = term_of(&entry.log_id);
-            let place = Place { base, epoch: epoch_of(term)?, leader: self.leader_of(term), now_ms };
-            let bytes = entry::encode(entry, place, &self.voters).map_err(|reason| self.invalid(reason))?;
+            let names_first = !are_named && named.is_empty();
+            let place = Place { base, epoch: epoch_of(term)?, leader: self.leader_of(term), now_ms, names_first };
+            let bytes = entry::encode(entry, place, &self.voters, &members).map_err(|reason| self.invalid(reason))?;
+            if let Payload::Voters(those, _) = &entry.payload {
+                members = those.clone();
+                named.push((index, those.clone()));
+            }
             let header = BatchHeader::parse(&bytes).map_err(|error| self.invalid(error.to_string()))?;
+            remembered.push(entry::as_written(entry, &bytes));
             let batch = AppendBatch::new(bytes, &header, base, LeaderEpoch(place.epoch));
             places.push((base, place.epoch));
             base = batch.last_offset.plus(1);
@@ -457,12 +475,13 @@ impl Journal {
         let end = self.log.append(batches).await?.log_end_offset;
         {
             let mut state = self.state.borrow_mut();
-            if state.places.is_empty() {
+            if state.batches.is_empty() {
                 state.first = first;
             }
-            state.places.extend(places);
+            state.batches.extend(places);
+            state.members.extend(named);
             state.end = end;
-            for entry in entries {
+            for entry in remembered {
                 state.remember(entry);
             }
         }
@@ -488,11 +507,14 @@ impl Journal {
             (keep, state.base_of(keep))
         };
         let Some(cut) = cut else { return Ok(()) };
+        let size = self.log.size();
         let end = self.log.truncate_to(cut).await?;
+        self.snapped(size.saturating_sub(self.log.size()));
         let mut state = self.state.borrow_mut();
         state.end = end;
         let left = (keep - state.first) as usize;
-        state.places.truncate(left);
+        state.batches.truncate(left);
+        state.members.retain(|(index, _)| *index < keep);
         state.forget_outside(0, keep);
         Ok(())
     }
@@ -510,8 +532,8 @@ impl Journal {
             self.state.borrow_mut().end = snapshot.end;
         }
         let mut state = self.state.borrow_mut();
-        while state.first <= up_to.index() && !state.places.is_empty() {
-            state.places.pop_front();
+        while state.first <= up_to.index() && !state.batches.is_empty() {
+            state.batches.pop_front();
             state.first += 1;
         }
         if is_behind {
@@ -520,12 +542,21 @@ impl Journal {
         let first = state.first;
         state.forget_outside(first, u64::MAX);
         state.purged = Some(up_to);
+        // Of those that are in the snapshot the last ones count.
+        let before = state.members.iter().filter(|(index, _)| *index < first).count();
+        state.members.drain(..before.saturating_sub(1));
         Ok(())
     }
 
-    /// Moves the start of the log to `offset`, as far as whole segments lie before it.
+    /// Moves the start of the log to `offset`, as far as whole segments lie before it and raft has no use for what they hold: it keeps
+    /// what it is sending to somebody who lags behind, also when a snapshot has it.
     pub(super) async fn forget_before(&self, offset: Offset) -> Result<(), QuorumError> {
-        self.log.delete_records(offset).await?;
+        let known_from = {
+            let state = self.state.borrow();
+            state.base_of(state.first).unwrap_or(state.end)
+        };
+        let to = if self.io.planted("metadata cut off behind a voter that lags") { offset } else { offset.min(known_from) };
+        self.log.delete_records(to).await?;
         self.log.apply_retention(self.end_offset()).await?;
         Ok(())
     }
@@ -547,6 +578,11 @@ impl Journal {
     /// Why openraft has stopped; `said` is its own word.
     pub(super) fn stopped(&self, said: &dyn Display) -> QuorumError {
         self.failure.borrow_mut().take().unwrap_or_else(|| QuorumError::Consensus(said.to_string()))
+    }
+
+    /// What storage has said, if that is why openraft has stopped.
+    pub(super) fn failure_text(&self) -> Option<String> {
+        self.failure.borrow().as_ref().map(ToString::to_string)
     }
 
     pub(super) fn invalid(&self, reason: String) -> QuorumError {

@@ -6,14 +6,15 @@ use super::entry::{epoch_of, offsets_of};
 use super::journal::Journal;
 use super::position::Position;
 use super::snapshot::{self, SnapshotFile};
-use super::types::{Applied, Entry, LogId, MetadataBatch, Snapshot, SnapshotMeta, StoredMembership, Types, term_of};
+use super::types::{Applied, Entry, LogId, MetadataBatch, Payload, Snapshot, SnapshotMeta, StoredMembership, Types, term_of};
 use super::{QuorumError, batch};
 use crate::controller::{Loader, MetadataDelta, MetadataImage};
+use crate::io::Notify;
 use crate::model::Offset;
 use crate::record::Batch;
 use futures_util::{Stream, TryStreamExt as _};
+use openraft::OptionalSend;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend};
 use std::cell::RefCell;
 use std::io::Result as IoResult;
 use std::rc::Rc;
@@ -25,6 +26,19 @@ pub(super) struct Metadata {
     loader: RefCell<Loader>,
     applied: RefCell<Option<LogId>>,
     membership: RefCell<StoredMembership>,
+    /// What has changed since somebody took it last; none where nobody does.
+    untaken: RefCell<Option<Untaken>>,
+    /// Rings when an entry was applied.
+    changed: Notify,
+    /// Rings when a snapshot that was asked for cannot be written now.
+    put_off: Notify,
+}
+
+/// The sum of what has changed.
+struct Untaken {
+    delta: MetadataDelta,
+    /// Whether the image is another one, even if only in its offset.
+    is_new: bool,
 }
 
 /// openraft's handle to it.
@@ -49,12 +63,57 @@ impl Metadata {
     /// Nothing yet.
     pub(super) fn new(journal: Rc<Journal>) -> Rc<Self> {
         let membership = RefCell::new(journal.first_membership());
-        Rc::new(Self { journal, loader: RefCell::default(), applied: RefCell::new(None), membership })
+        Rc::new(Self {
+            journal,
+            loader: RefCell::default(),
+            applied: RefCell::new(None),
+            membership,
+            untaken: RefCell::new(None),
+            changed: Notify::new(),
+            put_off: Notify::new(),
+        })
     }
 
     /// The metadata as committed.
-    pub(super) fn image(&self) -> MetadataImage {
+    pub(super) fn image(&self) -> Arc<MetadataImage> {
         self.loader.borrow().image().clone()
+    }
+
+    /// Rings when a snapshot that was asked for cannot be written now.
+    pub(super) fn put_off(&self) -> &Notify {
+        &self.put_off
+    }
+
+    /// Rings when the metadata have changed.
+    pub(super) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    /// From now on somebody takes what has changed; the first time, it is everything.
+    pub(super) fn follow(&self) {
+        let mut untaken = self.untaken.borrow_mut();
+        if untaken.is_none() {
+            let image = self.image();
+            let delta = MetadataDelta::between(&MetadataImage::default(), &image);
+            *untaken = Some(Untaken { delta, is_new: image.next_offset() > Offset::ZERO });
+        }
+    }
+
+    /// What has changed since the last call, if anything has.
+    pub(super) fn take_changes(&self) -> Option<(Arc<MetadataImage>, Arc<MetadataDelta>)> {
+        let mut untaken = self.untaken.borrow_mut();
+        let untaken = untaken.as_mut().filter(|untaken| untaken.is_new)?;
+        untaken.is_new = false;
+        Some((self.image(), Arc::new(std::mem::take(&mut untaken.delta))))
+    }
+
+    /// The loader has published something else.
+    fn publish(&self, delta: &MetadataDelta) {
+        if let Some(untaken) = &mut *self.untaken.borrow_mut() {
+            untaken.delta.merge(delta.clone());
+            untaken.is_new = true;
+        }
+        self.changed.notify_all();
     }
 
     /// Where the records end that are in them.
@@ -72,6 +131,11 @@ impl Metadata {
         *self.applied.borrow()
     }
 
+    /// Who is in the quorum, as committed.
+    pub(super) fn membership(&self) -> StoredMembership {
+        self.membership.borrow().clone()
+    }
+
     /// What a snapshot would hold. What is not understood would be lost, and so would a transaction that is open.
     fn view(&self) -> Option<View> {
         let loader = self.loader.borrow();
@@ -79,7 +143,7 @@ impl Metadata {
         let is_whole =
             loader.image().can_be_exported() && !loader.in_transaction() && loader.image().next_offset() > Offset::ZERO;
         is_whole.then(|| View {
-            image: Arc::new(loader.image().clone()),
+            image: loader.image().clone(),
             applied,
             membership: self.membership.borrow().clone(),
             bytes: self.journal.unsnapped_bytes(),
@@ -97,20 +161,24 @@ impl Metadata {
         let end = in_log.unwrap_or_else(|| next.plus(offsets_of(entry)));
         let epoch = epoch_of(term_of(&entry.log_id))?;
         let delta = match &entry.payload {
-            EntryPayload::Normal(batch) => self.apply_batch(batch, end, epoch)?,
-            EntryPayload::Blank => self.loader.borrow_mut().load(&[], end, epoch)?,
-            EntryPayload::Membership(membership) => {
+            Payload::Batch(batch) => self.apply_batch(batch, end, epoch)?,
+            Payload::Blank => self.loader.borrow_mut().load(&[], end, epoch)?,
+            Payload::Voters(membership, _) => {
                 *self.membership.borrow_mut() = StoredMembership::new(Some(entry.log_id), membership.clone());
                 self.loader.borrow_mut().load(&[], end, epoch)?
             }
         };
         *self.applied.borrow_mut() = Some(entry.log_id);
+        self.publish(&delta);
         Ok(delta)
     }
 
     fn apply_batch(&self, batch: &MetadataBatch, end: Offset, epoch: i32) -> Result<MetadataDelta, QuorumError> {
-        // Decided here, and there is one decision at a time: it was tried on these metadata.
+        // Decided here, in this very entry: what another leader has put in its place comes without a judgement. It was tried on what all
+        // entries before it make, and those are the same in every log that has this entry; so this is what is here, or it is not used.
+        let on = (self.next_offset(), self.image().epoch());
         if let Some(judged) = batch.take_judged()
+            && judged.on == on
             && judged.loader.image().next_offset() == end
             && judged.loader.image().epoch() == epoch
         {
@@ -125,19 +193,25 @@ impl Metadata {
     /// Puts a snapshot in the place of all that is there, and keeps it if it came from elsewhere.
     async fn install(&self, meta: &SnapshotMeta, from: SnapshotFile) -> Result<(), QuorumError> {
         let io = &self.journal.io;
-        let (content, records) = snapshot::load(io, &from).await?;
+        let loaded = snapshot::load(io, &from).await?;
         let mut loader = Loader::default();
-        loader.load(&records, from.end, from.epoch)?;
-        let snapshot = if from.path.parent() == Some(self.journal.dir.as_path()) {
+        loader.load(&loaded.records, from.end, from.epoch)?;
+        let snapshot = if from.is_in_place(&self.journal.dir) {
             from
         } else {
             let position = position_of(meta.last_log_id.as_ref(), &meta.last_membership);
-            snapshot::keep(io, &self.journal.dir, from.end, from.epoch, content, &position).await?
+            snapshot::keep(io, &self.journal.dir, from.end, from.epoch, loaded.content, &position).await?
         };
+        let delta = MetadataDelta::between(&self.image(), loader.image());
         *self.loader.borrow_mut() = loader;
         *self.applied.borrow_mut() = meta.last_log_id;
         *self.membership.borrow_mut() = meta.last_membership.clone();
+        if meta.last_membership.log_id().is_some() {
+            let index = meta.last_log_id.map_or(0, |last| last.index());
+            self.journal.is_snapped(index, meta.last_membership.membership().clone());
+        }
         self.journal.set_snapshot(Snapshot { meta: meta.clone(), snapshot });
+        self.publish(&delta);
         Ok(())
     }
 
@@ -183,7 +257,11 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
         let view = self.0.view();
-        (force || view.is_some()).then(|| SnapshotBuilder { metadata: self.0.clone(), view })
+        if view.is_none() && (!force || self.0.applied().is_some()) {
+            self.0.put_off.notify_all();
+            return None;
+        }
+        Some(SnapshotBuilder { metadata: self.0.clone(), view })
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {

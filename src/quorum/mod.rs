@@ -1,58 +1,110 @@
 //! Commits the controller's decisions to `__cluster_metadata`, and gives the images that the committed records make.
 //!
-//! A topic that was acknowledged must be there after any crash, and Apache Kafka's tools must be able to read why. So a decision's
-//! records go, as one finished batch of Kafka's format (each record a framed metadata record, no keys), to the log
-//! `__cluster_metadata-0`; they are on the device before they are applied, and applied before the caller learns of it.
+//! **The problem.** A topic that was acknowledged must be there after any crash, also of the machine that acknowledged it; there is one
+//! order of decisions, whoever decides; and Apache Kafka's tools must be able to read it.
 //!
-//! **Consensus is openraft's** ([`Quorum::execute`] hides it), so far with one voter, which is elected at once and asks nobody. One raft
-//! entry is one batch of the Kafka log, and nothing is stored twice:
+//! **The design that follows.** A decision's records go, as one finished batch of Kafka's format (each record a framed metadata record, no
+//! keys), to the log `__cluster_metadata-0` of every voter; they are on the devices of a majority before they are applied, and applied
+//! before the caller learns of it. Who decides, and what a majority has, is openraft's to find out.
+//!
+//! **Where to enter.** [`Quorum::open`] makes this node one of the voters, or the only one. [`Quorum::execute`] decides on the newest image
+//! and commits what comes of it: **one decision is in flight at a time**, and each sees the image that holds the one before. Everybody
+//! else uses a [`QuorumHandle`]: who leads ([`QuorumHandle::state`]), what was committed ([`QuorumHandle::take_committed`]), what other
+//! voters say ([`QuorumHandle::receive`]), reads for brokers that do not vote. From a decision to the other voters and back it is
+//! `mod` (execute) → `node` (commit) → openraft → `store` and `journal` (this log), `network` → there `receive` → `store` and `journal`;
+//! when a majority has it → `machine` (the image).
+//!
+//! **One raft entry is one batch of the Kafka log**, and nothing is stored twice:
 //!
 //! | raft | on disk |
 //! | --- | --- |
 //! | entry of index i | the i-th batch since the log began, from 0 |
 //! | term | the batch's leader epoch |
 //! | normal entry | a batch of metadata records, with the time at which it was decided |
-//! | a leader's blank entry | its leader-change batch; each start is elected anew and writes one |
-//! | membership entry | a batch of voters records; with a fixed set of voters (`kraft.version` 0) there are none |
+//! | a leader's blank entry | its leader-change batch; each election writes one |
+//! | membership entry | a batch of a voters record; with a fixed set of voters (`kraft.version` 0) there are none |
 //! | vote | `quorum-state` |
 //! | snapshot | Kafka's `<end offset>-<epoch>.checkpoint` and, beside it, `<end offset>-<epoch>.raft` with its index |
 //! | purge | nothing: what raft need not know any more stays as long as Kafka's rules for snapshots want it |
 //!
 //! So directories of older versions and of Apache Kafka open, and theirs are the only files, but for the `.raft` ones, which Kafka passes over.
+//! A leader sends the batches themselves, its leader change included: all logs are the same to the byte.
 //!
-//! [`Quorum::execute`] takes `&mut self`: **one decision is in flight at a time**, and each sees the image that holds the one before. A
-//! leader tries the records on the metadata before it proposes them, and the state machine takes what came of it; everybody else, and a
-//! start, reads them out of the batch. A batch that was decided for another place than it gets is refused.
+//! **What several voters add** (`controller.quorum.voters`, `kraft.version` 0):
+//! - A leader is one only when it has applied all of its log and a majority answers it (`lead`). [`QuorumError::NotLeader`] says that it is
+//!   none, or stopped being one in the middle of a decision, which is then committed or not: the next leader knows.
+//! - A leader tries the records on the metadata before it proposes them, in a term and at an offset, and openraft takes them in that term
+//!   only. The state machine takes what came of the trial with the very entry; an entry of another leader in its place, everybody
+//!   else's and a start's are read out of the batch.
+//! - A follower cuts off what its leader does not have (never what was committed), and takes a snapshot where the leader's log begins later
+//!   than its own ends (`reception`).
+//! - What openraft is to know of a peer's message is judged before (`receive`): it ends the process over what cannot be.
+//! - A voter with nothing on its disk does not stand for election before somebody has given it something, or all others have said that they
+//!   have nothing either (`lead`): so a single node's directory can become that of one of three. A new cluster begins when all voters
+//!   are there, which Kafka does not ask for.
+//!
+//! **What voters that can change add** (`kraft.version` 1, KIP-853): whether they can is what the directory was formatted for (`formatted`).
+//! - The log names the voters, each with the directory of its disk and with its listeners (`members`). A message is for such a directory,
+//!   so that a voter whose disk is new is none, and it need not wait for anybody before it stands for election.
+//! - A controller that does not vote asks the leader for the log, as Kafka's observers fetch it; openraft has it as a learner. It has to have
+//!   everything before it is made a voter. `change` is what is asked of the leader, one change after the other.
 //!
 //! What was found out about openraft 0.10.0-alpha.37 (of 0.10 there are pre-releases only):
 //! - It runs on one thread (feature `single-threaded`: no `Send`) and without tokio (no default features): its runtime is a type, ours
 //!   is [`crate::io::RaftRuntime`]. That has functions without `self`, so every call of openraft is made inside `Io::enter`.
 //! - Clock and chance come from the runtime only (chance: the first tick, and how long to wait for an election), and it selects by fixed
-//!   order. But its log lines at `info` and below read the machine's clock and time zone; the broker shows those from `warn` on.
+//!   order. But its log lines at `info` and below read the machine's clock and time zone; the broker shows those from `error` on; `network`
+//!   says what matters of the calls without an answer, which are its warnings.
 //! - Its terms have one leader with `leader_id_std`, not by default. A committed entry's id is then term and index.
-//! - A lone voter needs no `initialize`: the membership that the state machine reports is enough, so the first entry is the leader
-//!   change, as it always was. `trigger().elect()` and the voter's own vote make it lead; ticks, timeouts and heartbeats are switched off.
+//! - It needs no `initialize`: the membership that the state machine reports is enough, so the first entry is the leader change, as it
+//!   always was. A lone voter's `trigger().elect()` and its own vote make it lead; ticks, timeouts and heartbeats are switched off.
 //! - By default whoever led before a restart leads again in the same term. That is switched off, and no start finds a leader's vote.
+//! - A leader that no majority answers stays one until it hears of another, and what was proposed waits: `lead` watches the last answers.
+//! - A receiver of its metrics says at once that they have changed, however often one is made, until it has looked.
+//! - It drops the future of a call that takes too long; the calls here are tasks of their own.
+//! - A follower that has lost what it had ends the leader, unless `allow_log_reversion` is set.
 //! - It applies by reading entries back from the log, so the last ones are remembered.
 //! - When storage fails it stops for good and keeps a text of the error; the error itself is kept here ([`QuorumError`]).
 //! - At a start it installs the snapshot and applies what is committed, 64 entries at a time. That is everything where one voter is
-//!   alone; it is told so instead of keeping a commit index on disk.
+//!   alone; it is told so instead of keeping a commit index on disk. Among others it is nothing, until a leader says.
 //!
-//! Files: `bootstrap` what a new cluster begins with; `node` openraft with its parts; `types` what it is told of ours; `journal` the log,
-//! the vote and the numbers of entries, `store` openraft's view of it; `entry` entries to batches and back, `batch` batches to bytes;
-//! `machine` the metadata; `snapshot` and `position` what a start begins with and lets the log be short; `state` the file
-//! `quorum-state`; `network` the way to other voters.
+//! Files: `settings` what a quorum is opened with, `timing` Kafka's timeouts as openraft has them; `bootstrap` what a new cluster begins
+//! with, `formatted` and who votes in it first; `members` voters as records; `node` openraft with its parts, `lead` who leads, `change` who
+//! votes, `lookout` a leader that is gone, `handle` the face to others; `types` what openraft is told of ours;
+//! `journal` the log, the vote and the numbers of entries, with `places` in memory, `store` openraft's view of it; `entry` entries to
+//! batches and back, `batch` batches to bytes; `machine` the metadata; `snapshot` and `position` what a start begins with and lets the
+//! log be short; `state` the file `quorum-state`; `network` the way to other voters, `codec` what is said, `receive` and `reception`
+//! what comes; `reads` and `observers` brokers that read along.
 
 mod batch;
 mod bootstrap;
+mod change;
+#[cfg(all(test, feature = "sim"))]
+mod cluster_tests;
+mod codec;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
+#[cfg(all(test, feature = "sim"))]
+mod dynamic_tests;
 mod entry;
+#[cfg(all(test, feature = "sim"))]
+mod fault_tests;
+mod formatted;
+mod handle;
 mod journal;
+mod lead;
+mod lookout;
 mod machine;
+mod members;
 mod network;
 mod node;
+mod observers;
+mod places;
 mod position;
+mod reads;
+mod receive;
+mod reception;
+mod settings;
 mod snapshot;
 mod state;
 mod store;
@@ -60,28 +112,45 @@ mod store;
 mod store_tests;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod types;
 
 pub use crate::controller::{Command, Reply};
 
+pub use batch::decode as decode_batch;
+pub use change::VoterChangeError;
+pub use formatted::{is_dynamic, write_joining, write_voters};
+pub use handle::{QuorumHandle, QuorumState};
+pub use members::{KRAFT_VERSION_DYNAMIC, Member, MemberEndpoint};
+pub use observers::{QuorumDescription, ReplicaProgress};
+pub use reads::{CommittedRead, Found, SnapshotBytes, SnapshotId};
+pub use settings::{OpenQuorum, QuorumTimeouts};
+pub use snapshot::{SnapshotPolicy, encode as encode_snapshot, read as decode_snapshot};
+
 use crate::config::{
-    BrokerConfig, DynamicConfigs, TopicConfig, broker_list_default, client_metrics_list_default, dynamic_config_warning,
-    topic_config_warnings, topic_list_default, validate_client_metrics, validate_topic_configs,
+    broker_list_default, client_metrics_list_default, dynamic_config_warning, topic_config_warnings, topic_list_default,
+    validate_client_metrics, validate_topic_configs,
 };
 use crate::controller::{
-    Allowance, ApplyError, CLIENT_METRICS, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context,
-    MetadataDelta, MetadataImage, decide,
+    Allowance, ApplyError, CLIENT_METRICS, Cluster, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, Context,
+    Heartbeats, MetadataDelta, MetadataImage, decide,
 };
 use crate::io::{Io, Mono};
 use crate::log::LogError;
 use crate::model::BrokerId;
+#[cfg(test)]
 use crate::protocol::MetadataRecord;
 use crate::protocol::generated::CreateTopicsRequest;
+pub use bootstrap::write_bootstrap;
 use node::Node;
-pub use snapshot::SnapshotPolicy;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+
+/// API key of what voters say to each other: a request of version 0 behind a request header of version 2, an answer behind a response
+/// header of version 1, both of bytes that only [`QuorumHandle::receive`] reads. No key of Kafka's; to be served on controller listeners
+/// only, and advertised nowhere.
+pub const RAFT_API_KEY: i16 = 30001;
 
 /// Topic of the metadata log.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -91,8 +160,8 @@ pub const MAX_BATCH_BYTES: usize = 8 << 20;
 /// Topics of one command on which is decided in one go; with more it is done away from the core.
 const MANY_TOPICS: usize = 500;
 
-/// Why the metadata cannot be read or committed. All but [`QuorumError::TooLarge`] are fatal: the broker no longer knows whether its
-/// last decision holds, so it has to stop.
+/// Why the metadata cannot be read or committed. All but [`QuorumError::TooLarge`] and [`QuorumError::NotLeader`] are fatal: the broker no
+/// longer knows whether its last decision holds, so it has to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum QuorumError {
     /// The metadata log failed.
@@ -114,7 +183,13 @@ pub enum QuorumError {
         /// What is wrong.
         reason: String,
     },
-    /// The quorum has stopped, or does not follow this node any more.
+    /// This node does not lead, or does not any more. Of a decision that was under way nobody knows: it may be committed or not.
+    #[error("this node does not lead the metadata quorum")]
+    NotLeader {
+        /// Who does, if that is known.
+        leader: Option<BrokerId>,
+    },
+    /// The quorum has stopped.
     #[error("the metadata quorum: {0}")]
     Consensus(String),
     /// The records contradict each other.
@@ -128,53 +203,17 @@ pub enum QuorumError {
     },
 }
 
-/// What the quorum is opened with.
+/// What a controller of several brokers knows beside the image, see [`crate::controller::Cluster`].
 #[derive(Clone, Debug)]
-pub struct OpenQuorum {
-    /// The formatted log dir that holds the metadata log, `metadata.log.dir` or the first of `log.dirs`; the caller holds its lock.
-    pub log_dir: PathBuf,
-    /// This node.
-    pub node: BrokerId,
-    /// Whether the log dir was closed cleanly.
-    pub clean_shutdown: bool,
-    /// `num.partitions`, for topics that do not say.
-    pub num_partitions: i32,
-    /// `default.replication.factor`, likewise.
-    pub default_replication_factor: i32,
-    /// `min.insync.replicas`, likewise.
-    pub min_insync_replicas: usize,
-    /// `unclean.leader.election.enable`, likewise.
-    pub unclean_leader_election: bool,
-    /// `metadata.log.segment.bytes` and `metadata.log.segment.ms`.
-    pub segment_bytes: i32,
-    /// See above.
-    pub segment_ms: i64,
-    /// When snapshots are written and removed.
-    pub snapshots: SnapshotPolicy,
-}
-
-impl OpenQuorum {
-    /// As the settings say.
-    pub fn new(config: &BrokerConfig, clean_shutdown: bool) -> Self {
-        let of_topics = TopicConfig::resolve(config, &DynamicConfigs::default(), &BTreeMap::new());
-        Self {
-            log_dir: config.metadata_log_dir(),
-            node: config.node_id(),
-            clean_shutdown,
-            num_partitions: config.num_partitions(),
-            default_replication_factor: config.default_replication_factor(),
-            min_insync_replicas: of_topics.min_insync_replicas,
-            unclean_leader_election: of_topics.unclean_leader_election_enable,
-            segment_bytes: config.metadata_log_segment_bytes(),
-            segment_ms: config.metadata_log_segment_ms(),
-            snapshots: SnapshotPolicy {
-                bytes_between: config.metadata_log_max_record_bytes_between_snapshots() as u64,
-                interval_ms: config.metadata_log_max_snapshot_interval_ms() as u64,
-                retention_bytes: config.metadata_max_retention_bytes(),
-                retention_ms: config.metadata_max_retention_ms(),
-            },
-        }
-    }
+pub struct OfCluster {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Who was heard of.
+    pub heartbeats: Heartbeats,
+    /// The time on their clock.
+    pub now_ms: u64,
+    /// Level of `kraft.version`.
+    pub kraft_version: i16,
 }
 
 /// A decision that is committed.
@@ -193,8 +232,7 @@ pub struct Executed {
 /// The controller of this cluster, on its core.
 pub struct Quorum {
     io: Io,
-    node: Node,
-    image: Arc<MetadataImage>,
+    node: Rc<Node>,
     num_partitions: i32,
     default_replication_factor: i32,
     min_insync_replicas: usize,
@@ -202,33 +240,29 @@ pub struct Quorum {
 }
 
 impl Quorum {
-    /// Opens the metadata log (a new cluster's is begun with the records of `bootstrap.checkpoint`), reads it, and begins to lead in a
-    /// new epoch.
+    /// Opens the metadata log. A voter that is alone reads it (a new cluster's is begun with the records of `bootstrap.checkpoint`) and
+    /// leads in a new epoch when this returns. Among others it waits for nothing: what is committed, the leader says.
     ///
     /// # Errors
-    /// Metadata that cannot be read, or of a version that is not supported.
+    /// Metadata that cannot be read, or of a version that is not supported; voters that this node is none of.
     pub async fn open(io: Io, how: OpenQuorum) -> Result<Self, QuorumError> {
         let bootstrap = bootstrap::read_or_write(&io, &how.log_dir).await?;
-        let mut node = Node::open(&io, &how).await?;
-        let is_new = node.end_offset() == crate::model::Offset::ZERO;
-        node.lead().await?;
-        if node.loader().in_transaction() {
-            // Its leader died before it could end it; nobody ever saw these records.
-            let abort = crate::protocol::generated::AbortTransactionRecord::default();
-            node.commit(&[abort.into()]).await?;
-        }
-        if is_new || node.image().metadata_version().is_none() {
-            node.commit(&bootstrap).await?;
-        }
-        let image = Arc::new(node.image());
-        node.check_metadata_version(&image)?;
-        for (kind, count) in image.not_understood() {
-            tracing::warn!(count, "the metadata hold {kind}, which this broker does not act upon");
+        let node = Node::open(&io, how.clone(), bootstrap).await?;
+        if node.is_alone() {
+            node.lead().await?;
+            node.activate().await?;
+        } else {
+            io.spawn(Node::attend(Rc::downgrade(&node)));
+            if how.member.is_some() {
+                io.spawn(Node::ask_for_the_log(Rc::downgrade(&node)));
+            }
+            if how.fast_failover {
+                io.spawn(Node::look_out(Rc::downgrade(&node)));
+            }
         }
         Ok(Self {
             io,
             node,
-            image,
             num_partitions: how.num_partitions,
             default_replication_factor: how.default_replication_factor,
             min_insync_replicas: how.min_insync_replicas,
@@ -236,14 +270,20 @@ impl Quorum {
         })
     }
 
-    /// The metadata as committed.
-    pub fn image(&self) -> &Arc<MetadataImage> {
-        &self.image
+    /// What is to be had of the quorum while a decision is in flight. From the first call on, changes are gathered for
+    /// [`QuorumHandle::take_committed`].
+    pub fn handle(&self) -> QuorumHandle {
+        QuorumHandle::new(self.node.clone())
     }
 
-    /// Epoch in which this node leads.
+    /// The metadata as committed.
+    pub fn image(&self) -> Arc<MetadataImage> {
+        self.node.metadata.image()
+    }
+
+    /// The latest epoch that is known; where this node leads, that in which it leads.
     pub fn epoch(&self) -> i32 {
-        self.node.epoch()
+        self.node.state().epoch
     }
 
     /// Directory of the metadata log; not a partition that a client may see.
@@ -265,18 +305,34 @@ impl Quorum {
     /// # Errors
     /// See [`QuorumError`].
     pub async fn execute_within(&mut self, command: Command, allowance: Allowance) -> Result<Executed, QuorumError> {
-        let (image, randomness) = (self.image.clone(), self.io.randomness());
+        self.execute_of(command, allowance, None).await
+    }
+
+    /// As [`Quorum::execute_within`], for a cluster of several brokers.
+    ///
+    /// # Errors
+    /// See [`QuorumError`].
+    pub async fn execute_of(
+        &mut self,
+        command: Command,
+        allowance: Allowance,
+        of_cluster: Option<OfCluster>,
+    ) -> Result<Executed, QuorumError> {
+        let _turn = self.node.deciding.enter().await;
+        let term = self.node.ready().await?;
+        let (image, randomness) = (self.image(), self.io.randomness());
         let (num_partitions, default_replication_factor) = (self.num_partitions, self.default_replication_factor);
         let (min_insync_replicas, unclean_leader_election) = (self.min_insync_replicas, self.unclean_leader_election);
-        let is_long = command.size(&image) > MANY_TOPICS;
+        let (is_long, node) = (command.size(&image) > MANY_TOPICS, self.node.how.node);
         let decide_and_warn = move || {
             let judge = |configs: &[(&str, Option<&str>)]| validate_topic_configs(configs.iter().copied());
             let mut context = Context {
+                node,
                 num_partitions,
                 default_replication_factor,
                 min_insync_replicas,
                 unclean_leader_election,
-                cluster: None,
+                cluster: of_cluster.as_ref().map(OfCluster::as_seen),
                 judge_configs: &judge,
                 judge_subscription: &validate_client_metrics,
                 list_default: &list_default,
@@ -296,15 +352,23 @@ impl Quorum {
         let (decision, allowance) = self.io.compute(is_long, decide_and_warn).await;
         let mut delta = MetadataDelta::default();
         for records in decision.batches {
-            delta.merge(self.commit(&records).await?);
+            delta.merge(self.node.commit(term, &records).await?);
         }
-        Ok(Executed { reply: decision.reply, image: Arc::clone(&self.image), delta, allowance })
+        Ok(Executed { reply: decision.reply, image: self.image(), delta, allowance })
     }
 
+    /// Waits until all that is in the log is applied, a decision that was given up among it, so that [`Quorum::image`] holds it.
+    ///
+    /// # Errors
+    /// [`QuorumError::NotLeader`]: this node does not lead (any more).
+    pub async fn ready(&self) -> Result<(), QuorumError> {
+        self.node.ready().await.map(drop)
+    }
+
+    #[cfg(test)]
     async fn commit(&mut self, records: &[MetadataRecord]) -> Result<MetadataDelta, QuorumError> {
-        let delta = self.node.commit(records).await?;
-        self.image = Arc::new(self.node.image());
-        Ok(delta)
+        let term = self.node.ready().await?;
+        self.node.commit(term, records).await
     }
 
     /// Writes a snapshot if one is due, and removes what is not needed beside the newest. To be called between decisions.
@@ -326,6 +390,13 @@ impl Quorum {
     /// The device fails.
     pub async fn close(&mut self) -> Result<(), QuorumError> {
         self.node.close().await
+    }
+}
+
+impl OfCluster {
+    fn as_seen(&self) -> Cluster<'_> {
+        let Self { cluster_id, heartbeats, now_ms, kraft_version } = self;
+        Cluster { cluster_id, heartbeats, now_ms: *now_ms, kraft_version: *kraft_version }
     }
 }
 
@@ -381,6 +452,6 @@ fn list_default(resource: &ConfigResource, name: &str) -> Option<&'static str> {
 
 /// Whether the broker's last stop was clean: the marker of a log dir (`brokerEpoch` of `.kafka_cleanshutdown`) names the epoch in which
 /// the broker is registered. To be asked before it registers anew.
-pub fn is_clean_restart(image: &MetadataImage, broker: BrokerId, marker: Option<i64>) -> bool {
-    image.broker(broker).is_some_and(|registered| marker == Some(registered.epoch))
+pub fn is_clean_restart(image: impl std::borrow::Borrow<MetadataImage>, broker: BrokerId, marker: Option<i64>) -> bool {
+    image.borrow().broker(broker).is_some_and(|registered| marker == Some(registered.epoch))
 }

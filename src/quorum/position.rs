@@ -5,12 +5,13 @@
 //! without is removed by the next start. Apache Kafka passes over files of this name.
 
 use super::QuorumError;
+use super::members::{Member, MemberEndpoint};
 use super::snapshot::SnapshotFile;
 use super::types::{Membership, StoredMembership, log_id, term_of};
 use crate::io::Io;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -79,9 +80,31 @@ pub(super) async fn remove_orphans(io: &Io, dir: &Path, snapshots: &[SnapshotFil
 fn encode(position: &Position) -> Value {
     let voters = position.membership.as_ref().and_then(|stored| {
         let at = stored.log_id().as_ref()?;
-        Some(json!({ "index": at.index(), "epoch": term_of(at), "sets": stored.membership().get_joint_config() }))
+        let members = stored.membership();
+        let nodes: Map<String, Value> = members.nodes().map(|(id, member)| (id.to_string(), encode_member(member))).collect();
+        Some(json!({ "index": at.index(), "epoch": term_of(at), "sets": members.get_joint_config(), "nodes": nodes }))
     });
     json!({ "version": 0, "index": position.index, "voters": voters })
+}
+
+fn encode_member(member: &Member) -> Value {
+    let endpoint = |one: &MemberEndpoint| json!({ "listener": one.listener, "host": one.host, "port": one.port });
+    let endpoints: Vec<Value> = member.endpoints.iter().map(endpoint).collect();
+    json!({ "directory": member.directory.to_string(), "endpoints": endpoints, "kraft.version": member.kraft_versions })
+}
+
+fn parse_member(member: &Value) -> Option<Member> {
+    let text = |value: &Value, key: &str| Some(value.get(key)?.as_str()?.to_owned());
+    let endpoint = |one: &Value| {
+        let port = u16::try_from(one.get("port")?.as_u64()?).ok()?;
+        Some(MemberEndpoint { listener: text(one, "listener")?, host: text(one, "host")?, port })
+    };
+    let level = |at: usize| i16::try_from(member.get("kraft.version")?.get(at)?.as_i64()?).ok();
+    Some(Member {
+        directory: text(member, "directory")?.parse().ok()?,
+        endpoints: member.get("endpoints")?.as_array()?.iter().map(endpoint).collect::<Option<_>>()?,
+        kraft_versions: (level(0)?, level(1)?),
+    })
 }
 
 fn parse(content: &[u8]) -> Option<Position> {
@@ -100,7 +123,9 @@ fn parse_voters(voters: &Value) -> Option<StoredMembership> {
     let set = |set: &Value| set.as_array()?.iter().map(Value::as_u64).collect::<Option<BTreeSet<u64>>>();
     let sets = voters.get("sets")?.as_array()?.iter().map(set).collect::<Option<Vec<_>>>()?;
     let at = log_id(voters.get("epoch")?.as_u64()?, voters.get("index")?.as_u64()?);
-    Some(StoredMembership::new(Some(at), Membership::new_with_defaults(sets, [])))
+    let node = |(id, member): (&String, &Value)| Some((id.parse::<u64>().ok()?, parse_member(member)?));
+    let nodes = voters.get("nodes")?.as_object()?.iter().map(node).collect::<Option<BTreeMap<_, _>>>()?;
+    Some(StoredMembership::new(Some(at), Membership::new(sets, nodes).ok()?))
 }
 
 #[cfg(test)]
@@ -110,7 +135,10 @@ mod tests {
     #[test]
     fn a_position_is_read_as_it_was_written_and_nothing_else_is() {
         let sets = vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])];
-        let members = StoredMembership::new(Some(log_id(3, 9)), Membership::new_with_defaults(sets, []));
+        let endpoint = MemberEndpoint { listener: "CONTROLLER".into(), host: "h".into(), port: 9093 };
+        let member = |id: u64| (id, Member::new(crate::model::TopicId([id as u8; 16]), vec![endpoint.clone()]));
+        let nodes: BTreeMap<u64, Member> = (1..=4).map(member).collect();
+        let members = StoredMembership::new(Some(log_id(3, 9)), Membership::new(sets, nodes).unwrap());
         for membership in [None, Some(members)] {
             let position = Position { index: 41, membership };
             let text = encode(&position).to_string();

@@ -6,7 +6,9 @@
 //! the device may the log lose what it holds. What a crash leaves is a file that nobody knows, or a snapshot beside records that are in
 //! it too: a start begins with the newest snapshot and passes over the records before its end.
 
+use super::members;
 use super::position::{self, Position};
+use super::types::Membership;
 use super::{QuorumError, batch};
 use crate::controller::{MAX_METADATA_VERSION, MAX_RECORDS_PER_BATCH, MetadataImage};
 use crate::io::Io;
@@ -24,6 +26,8 @@ const SUFFIX: &str = ".checkpoint";
 const PART_SUFFIX: &str = ".checkpoint.part";
 /// And of what is moved there when it is whole.
 const PART_OF_PART_SUFFIX: &str = ".checkpoint.part.tmp";
+/// And of one that comes from another voter.
+const INCOMING_SUFFIX: &str = ".incoming.checkpoint.part";
 /// Records whose batch surely is small enough.
 const RECORDS_IN_A_BATCH: usize = if MAX_RECORDS_PER_BATCH < 2_000 { MAX_RECORDS_PER_BATCH } else { 2_000 };
 
@@ -36,6 +40,22 @@ pub(super) struct SnapshotFile {
     pub(super) epoch: i32,
     /// Where it is.
     pub(super) path: PathBuf,
+}
+
+impl SnapshotFile {
+    /// Whether it is in its place in `dir`, and neither a part of one nor that of another node.
+    pub(super) fn is_in_place(&self, dir: &Path) -> bool {
+        self.path == dir.join(name_of(self.end, self.epoch, SUFFIX))
+    }
+}
+
+fn name_of(end: Offset, epoch: i32, suffix: &str) -> String {
+    format!("{:020}-{epoch:010}{suffix}", end.0)
+}
+
+/// Where a snapshot of another voter is written as it comes. A start removes it, as all parts.
+pub(super) fn incoming(dir: &Path, end: Offset, epoch: i32) -> SnapshotFile {
+    SnapshotFile { end, epoch, path: dir.join(name_of(end, epoch, INCOMING_SUFFIX)) }
 }
 
 /// When a snapshot is due, and how much may be kept (KIP-630).
@@ -85,9 +105,11 @@ pub(super) async fn write(
 ) -> Result<SnapshotFile, QuorumError> {
     let (end, epoch) = (image.next_offset(), image.epoch());
     let (known, now_ms) = (image.clone(), io.wall_clock_ms());
+    let members = position.membership.as_ref().map(|stored| stored.membership().clone());
     let content = io.compute(true, move || {
-        let version = known.metadata_version().unwrap_or(MAX_METADATA_VERSION);
-        encode(&known.to_records(), version, epoch, last_timestamp, now_ms)
+        let metadata_version = known.metadata_version().unwrap_or(MAX_METADATA_VERSION);
+        let stamp = Stamp { metadata_version, epoch, last_timestamp, now_ms };
+        encode_with(&known.to_records(), members.as_ref(), stamp)
     });
     let content = content.await.map_err(|bytes| QuorumError::TooLarge { bytes })?;
     keep(io, dir, end, epoch, content, position).await
@@ -102,8 +124,8 @@ pub(super) async fn keep(
     content: Bytes,
     position: &Position,
 ) -> Result<SnapshotFile, QuorumError> {
-    let path = dir.join(format!("{:020}-{epoch:010}{SUFFIX}", end.0));
-    let part = dir.join(format!("{:020}-{epoch:010}{PART_SUFFIX}", end.0));
+    let path = dir.join(name_of(end, epoch, SUFFIX));
+    let part = dir.join(name_of(end, epoch, PART_SUFFIX));
     let snapshot = SnapshotFile { end, epoch, path };
     position::write(io, &snapshot, position).await?;
     // Synced before it is renamed, and then the directory; a rename that replaces what was there before does no harm, it has the same end.
@@ -114,19 +136,43 @@ pub(super) async fn keep(
     Ok(snapshot)
 }
 
-/// A header, the records in batches, a footer; numbered from 0. An error is the size of a batch that is too large.
-pub(super) fn encode(
+/// A header, the records in batches, a footer; numbered from 0.
+///
+/// # Errors
+/// The size of a batch that is too large.
+pub fn encode(
     records: &[MetadataRecord],
     metadata_version: i16,
     epoch: i32,
     last_timestamp: i64,
     now_ms: i64,
 ) -> Result<Bytes, usize> {
+    encode_with(records, None, Stamp { metadata_version, epoch, last_timestamp, now_ms })
+}
+
+/// When and for whom a snapshot is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) metadata_version: i16,
+    pub(super) epoch: i32,
+    pub(super) last_timestamp: i64,
+    pub(super) now_ms: i64,
+}
+
+/// The same, with who is in the quorum, where the log says that: behind the header, as Kafka has it (KIP-853).
+pub(super) fn encode_with(records: &[MetadataRecord], members: Option<&Membership>, stamp: Stamp) -> Result<Bytes, usize> {
+    let Stamp { metadata_version, epoch, last_timestamp, now_ms } = stamp;
     let header = SnapshotHeaderRecord { last_contained_log_timestamp: last_timestamp, ..SnapshotHeaderRecord::default() };
     let header = header.to_bytes(0).expect("version 0 has all of it");
     let footer = SnapshotFooterRecord::default().to_bytes(0).expect("version 0 has all of it");
-    let mut parts = vec![batch::encode_control(ControlRecordType::SnapshotHeader, &header, Offset::ZERO, epoch, now_ms)];
-    let mut next = Offset(1);
+    let mut head = vec![(ControlRecordType::SnapshotHeader, header)];
+    if let Some(members) = members {
+        head.push((ControlRecordType::KRaftVersion, members::kraft_version_record()));
+        head.extend(members::records(members).into_iter().map(|voters| (ControlRecordType::KRaftVoters, voters)));
+    }
+    let head: Vec<_> = head.iter().map(|(kind, value)| (*kind, &value[..])).collect();
+    let mut parts = vec![batch::encode_controls(&head, Offset::ZERO, epoch, now_ms)];
+    let mut next = Offset(head.len() as i64);
     for records in records.chunks(RECORDS_IN_A_BATCH) {
         parts.push(batch::encode(records, metadata_version, next, epoch, now_ms)?);
         next = next.plus(records.len() as i64);
@@ -135,27 +181,45 @@ pub(super) fn encode(
     Ok(Bytes::from(parts.concat()))
 }
 
-/// What a snapshot holds, which must be whole: its bytes and its records.
-pub(super) async fn load(io: &Io, snapshot: &SnapshotFile) -> Result<(Bytes, Vec<MetadataRecord>), QuorumError> {
+/// What a snapshot holds.
+pub(super) struct Loaded {
+    /// Its bytes.
+    pub(super) content: Bytes,
+    pub(super) records: Vec<MetadataRecord>,
+    /// Who is in the quorum, if it says so.
+    pub(super) members: Option<Membership>,
+}
+
+/// What a snapshot holds, which must be whole.
+pub(super) async fn load(io: &Io, snapshot: &SnapshotFile) -> Result<Loaded, QuorumError> {
     let path = &snapshot.path;
     let content = io.read_file(path).await.map_err(|error| QuorumError::File { path: path.clone(), error })?;
-    let records = read(&content).map_err(|reason| QuorumError::Invalid { path: path.clone(), reason })?;
-    Ok((content, records))
+    let read = read_with_members(&content).map_err(|reason| QuorumError::Invalid { path: path.clone(), reason });
+    read.map(|(records, members)| Loaded { content, records, members })
 }
 
 /// The records of a snapshot, which must be whole.
-pub(super) fn read(content: &[u8]) -> Result<Vec<MetadataRecord>, String> {
+///
+/// # Errors
+/// It is not, or it is none.
+pub fn read(content: &[u8]) -> Result<Vec<MetadataRecord>, String> {
+    read_with_members(content).map(|(records, _)| records)
+}
+
+/// The same, and who is in the quorum, if it says so.
+pub(super) fn read_with_members(content: &[u8]) -> Result<(Vec<MetadataRecord>, Option<Membership>), String> {
     let mut batches = Batches::new(content);
-    let (mut records, mut ends) = (vec![], false);
+    let (mut records, mut members, mut ends) = (vec![], None, false);
     for found in batches.by_ref() {
         let found = found.map_err(|error| error.to_string())?;
         records.extend(batch::decode(&found)?);
+        members = members::named_in(&found)?.or(members);
         ends = batch::control_type(&found) == Some(ControlRecordType::SnapshotFooter);
     }
     if batches.remaining() > 0 || !ends {
         return Err("the snapshot has no end".to_owned());
     }
-    Ok(records)
+    Ok((records, members))
 }
 
 /// Which of the snapshots, oldest first, are to go, by their sizes and ages; the newest stays.

@@ -3,7 +3,7 @@
 
 use super::QuorumError;
 use crate::io::Io;
-use crate::model::BrokerId;
+use crate::model::{BrokerId, TopicId};
 use bytes::Bytes;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -38,24 +38,58 @@ pub(super) async fn read(io: &Io, dir: &Path) -> Result<Option<Election>, Quorum
     Ok(Some(Election { epoch, node }))
 }
 
-/// Writes, durably, that `node` leads in `epoch`, or that it has this node's vote: version 0 of the file, which goes with `kraft.version`
-/// 0 (a fixed set of voters).
-pub(super) async fn write(
-    io: &Io,
-    dir: &Path,
-    voters: &[BrokerId],
-    epoch: i32,
-    node: BrokerId,
-    leads: bool,
-) -> Result<(), QuorumError> {
+/// Whether the file in `dir` is one that goes with `kraft.version` 1.
+pub(super) async fn is_dynamic(io: &Io, dir: &Path) -> Result<bool, QuorumError> {
     let path = dir.join(STATE_FILE);
-    let (leader, voted) = if leads { (node, BrokerId(NOBODY)) } else { (BrokerId(NOBODY), node) };
+    match io.read_file(&path).await {
+        Ok(content) => {
+            let state: Option<serde_json::Value> = serde_json::from_slice(&content).ok();
+            Ok(state.and_then(|state| state.get("data_version")?.as_i64()).is_some_and(|version| version >= 1))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(QuorumError::File { path, error }),
+    }
+}
+
+/// What is to be written: that `node` leads in `epoch`, or that it has this node's vote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Elected {
+    pub(super) epoch: i32,
+    pub(super) node: BrokerId,
+    pub(super) leads: bool,
+}
+
+impl Elected {
+    /// Who leads, and who has the vote.
+    fn leader_and_voted(self) -> (BrokerId, BrokerId) {
+        if self.leads { (self.node, BrokerId(NOBODY)) } else { (BrokerId(NOBODY), self.node) }
+    }
+}
+
+/// Writes it, durably: version 0 of the file, which goes with `kraft.version` 0 (a fixed set of voters).
+pub(super) async fn write(io: &Io, dir: &Path, voters: &[BrokerId], elected: Elected) -> Result<(), QuorumError> {
+    let ((leader, voted), epoch) = (elected.leader_and_voted(), elected.epoch);
     let voters: Vec<String> = voters.iter().map(|voter| format!("{{\"voterId\":{voter}}}")).collect();
     let content = format!(
         "{{\"clusterId\":\"\",\"leaderId\":{leader},\"leaderEpoch\":{epoch},\"votedId\":{voted},\"appliedOffset\":0,\
          \"currentVoters\":[{}],\"data_version\":0}}",
         voters.join(",")
     );
+    replace(io, dir, content).await
+}
+
+/// The same as version 1, which goes with `kraft.version` 1: the log names the voters. `directory` is that of the node.
+pub(super) async fn write_dynamic(io: &Io, dir: &Path, directory: TopicId, elected: Elected) -> Result<(), QuorumError> {
+    let ((leader, voted), epoch) = (elected.leader_and_voted(), elected.epoch);
+    let directory = if elected.leads { TopicId::default() } else { directory };
+    let content = format!(
+        "{{\"leaderId\":{leader},\"leaderEpoch\":{epoch},\"votedId\":{voted},\"votedDirectoryId\":\"{directory}\",\"data_version\":1}}"
+    );
+    replace(io, dir, content).await
+}
+
+async fn replace(io: &Io, dir: &Path, content: String) -> Result<(), QuorumError> {
+    let path = dir.join(STATE_FILE);
     io.replace_file(&path, Bytes::from(content)).await.map_err(|error| QuorumError::File { path, error })
 }
 
@@ -70,7 +104,11 @@ mod tests {
             assert_eq!(read(&io, &dir).await.unwrap(), None);
             let voters = [BrokerId(1), BrokerId(2)];
             for (leads, id) in [(false, 2), (true, 2), (false, 1)] {
-                write(&io, &dir, &voters, 7, BrokerId(id), leads).await.unwrap();
+                let elected = Elected { epoch: 7, node: BrokerId(id), leads };
+                match id {
+                    1 => write_dynamic(&io, &dir, TopicId([3; 16]), elected).await.unwrap(),
+                    _ => write(&io, &dir, &voters, elected).await.unwrap(),
+                }
                 assert_eq!(read(&io, &dir).await.unwrap(), Some(Election { epoch: 7, node: Some(BrokerId(id)) }));
             }
             let path = dir.join(STATE_FILE);

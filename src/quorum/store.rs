@@ -9,8 +9,9 @@ use std::io::Result;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
-/// Entries that a follower is sent at once.
+/// Entries that a follower is sent, or that are applied, at once: so many, and no more than take so many bytes, but one.
 const MOST_ENTRIES: u64 = 64;
+const MOST_BYTES: usize = 256 << 10;
 
 /// The log store and its readers, which are all the same.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl RaftLogReader<Types> for LogStore {
             Bound::Excluded(end) => *end,
             Bound::Unbounded => u64::MAX,
         };
-        self.0.entries(start, end).await.map_err(|error| self.0.failed(error))
+        self.0.entries(start, end, usize::MAX).await.map_err(|error| self.0.failed(error))
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>> {
@@ -39,7 +40,8 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>> {
-        self.try_get_log_entries(start..end.min(start + MOST_ENTRIES)).await
+        let end = end.min(start.saturating_add(MOST_ENTRIES));
+        self.0.entries(start, end, MOST_BYTES).await.map_err(|error| self.0.failed(error))
     }
 }
 

@@ -5,7 +5,7 @@ use super::journal::Journal;
 use super::machine::{Machine, Metadata};
 use super::store::LogStore;
 use super::tests::{create_topic, how, try_start_broker};
-use super::types::{Membership, Types, log_id};
+use super::types::{Membership, Payload, Types, log_id};
 use super::*;
 use crate::io::sim::{Crash, DiskFault, DiskOp, HostId, Options, World};
 use crate::model::{ErrorCode, Offset};
@@ -33,7 +33,7 @@ async fn stores(io: &Io, dir: &str) -> (LogStore, Machine) {
     let dir = Path::new(dir);
     io.create_dir_all(dir).await.unwrap();
     let how = OpenQuorum { node: BrokerId(0), ..how(dir) };
-    let journal = Journal::open(io, &how, Voters::InLog).await.unwrap();
+    let journal = Journal::open(io, &how, Voters::InLog(Membership::default())).await.unwrap();
     (LogStore(journal.clone()), Machine(Metadata::new(journal)))
 }
 
@@ -109,9 +109,45 @@ mod suite {
 fn entries() -> Vec<super::types::Entry> {
     let voters = Membership::new_with_defaults(vec![BTreeSet::from([1, 2, 3])], []);
     vec![
-        <super::types::Entry as RaftEntry>::new(log_id(1, 2), openraft::EntryPayload::Membership(voters)),
-        <super::types::Entry as RaftEntry>::new(log_id(3, 3), openraft::EntryPayload::Blank),
+        <super::types::Entry as RaftEntry>::new(log_id(1, 2), Payload::Voters(voters, None)),
+        <super::types::Entry as RaftEntry>::new(log_id(3, 3), Payload::Blank),
     ]
+}
+
+/// A leader sends a voter that lags behind what is in a snapshot already; raft says when it has no more use for it.
+fn keep_what_raft_may_still_send(planted: Option<&'static str>) {
+    let world = World::new(1, Options { planted, ..Options::default() });
+    let host = world.add_host("voter", 1);
+    world.run(host, |io| async move {
+        let how = OpenQuorum { node: BrokerId(0), segment_bytes: 1_000, ..how(Path::new("/data")) };
+        io.create_dir_all(&how.log_dir).await.unwrap();
+        let journal = Journal::open(&io, &how, Voters::InLog(Membership::default())).await.unwrap();
+        for index in 0..100 {
+            let blank = <super::types::Entry as RaftEntry>::new(log_id(1, index), Payload::Blank);
+            journal.append(vec![blank]).await.unwrap();
+        }
+        for (purged, first) in [(None, 0), (Some(48), 49), (Some(99), 100)] {
+            if let Some(purged) = purged {
+                journal.purge(log_id(1, purged)).await.unwrap();
+            }
+            journal.forget_before(Offset(100)).await.unwrap();
+            assert_eq!(journal.start_offset(), Offset(first as i64));
+            let entries = journal.entries(0, 100, usize::MAX).await.unwrap();
+            let indexes: Vec<u64> = entries.iter().map(|entry| entry.log_id.index()).collect();
+            assert_eq!(indexes, (first..100).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn the_log_keeps_what_raft_may_still_send_whatever_a_snapshot_has() {
+    keep_what_raft_may_still_send(None);
+}
+
+#[test]
+fn a_log_that_is_cut_off_behind_a_voter_that_lags_is_found() {
+    let planted = Some("metadata cut off behind a voter that lags");
+    assert!(std::panic::catch_unwind(|| keep_what_raft_may_still_send(planted)).is_err());
 }
 
 #[test]

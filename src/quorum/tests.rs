@@ -1,6 +1,7 @@
 //! A quorum on the real disk: what was decided is there after a restart, and after a crash at any byte.
 
 use super::*;
+use crate::config::BrokerConfig;
 use crate::controller::{BrokerRegistration, Endpoint, MAX_METADATA_VERSION, supported_features};
 use crate::io::{Topology, start};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
@@ -19,6 +20,13 @@ pub(super) fn how(dir: &Path) -> OpenQuorum {
     OpenQuorum {
         log_dir: dir.to_owned(),
         node: BrokerId(1),
+        cluster_id: "c".to_owned(),
+        voters: vec![],
+        member: None,
+        servers: vec![],
+        listener: "CONTROLLER".to_owned(),
+        timeouts: QuorumTimeouts::default(),
+        fast_failover: true,
         clean_shutdown: false,
         num_partitions: 2,
         default_replication_factor: 1,
@@ -94,7 +102,7 @@ fn decisions_survive_a_crash_and_each_start_leads_in_a_new_epoch() {
         let epoch = start_broker(&mut quorum, true).await;
         assert_eq!(create(&mut quorum, "a", &[("retention.ms", "5")]).await, ErrorCode::None);
         assert_eq!(create(&mut quorum, "b", &[("retention.ms", "-5")]).await, ErrorCode::InvalidConfig);
-        let before = Arc::clone(quorum.image());
+        let before = quorum.image();
         drop(quorum);
 
         let mut quorum = open(&io, &dir).await;
@@ -104,7 +112,8 @@ fn decisions_survive_a_crash_and_each_start_leads_in_a_new_epoch() {
         assert!(is_clean_restart(quorum.image(), BrokerId(1), Some(epoch)));
         assert!(!is_clean_restart(quorum.image(), BrokerId(1), None) && !is_clean_restart(quorum.image(), BrokerId(1), Some(-1)));
         start_broker(&mut quorum, false).await;
-        let topic = quorum.image().topic_by_name("a").unwrap();
+        let image = quorum.image();
+        let topic = image.topic_by_name("a").unwrap();
         assert_eq!(topic.partitions[&PartitionIndex(0)].leader_epoch, LeaderEpoch(1));
         quorum.close().await.unwrap();
         let state =
@@ -185,7 +194,7 @@ fn an_unfinished_transaction_is_aborted_by_the_next_leader() {
 fn a_decision_larger_than_a_batch_commits_nothing() {
     on_a_core(|io, dir| async move {
         let mut quorum = open(&io, &dir).await;
-        let before = Arc::clone(quorum.image());
+        let before = quorum.image();
         let record = |at: usize| {
             let (name, value) = (format!("k{at}").into(), Some("v".repeat(30_000).into()));
             MetadataRecord::from(crate::protocol::generated::ConfigRecord {
@@ -198,7 +207,7 @@ fn a_decision_larger_than_a_batch_commits_nothing() {
         };
         let records: Vec<MetadataRecord> = (0..300).map(record).collect();
         assert!(matches!(quorum.commit(&records).await, Err(QuorumError::TooLarge { .. })));
-        assert_eq!(quorum.image(), &before);
+        assert_eq!(quorum.image(), before);
         start_broker(&mut quorum, true).await;
     });
 }
@@ -265,7 +274,7 @@ fn a_start_goes_on_from_the_newest_snapshot_and_the_log_loses_what_is_in_the_old
         let (snapshots, start) = kept(&io, &quorum, &dir).await;
         assert!(snapshots >= 1, "snapshots are written");
         assert!(start > Offset::ZERO, "the log is short");
-        let before = Arc::clone(quorum.image());
+        let before = quorum.image();
         drop(quorum);
         // A crash has left one that was being written, and one of which the same was still to be moved there.
         let log_path = Quorum::log_path(&dir);

@@ -8,13 +8,16 @@
 //! so what an earlier leader says, or says too late, does nothing.
 
 use super::{
-    BatchSpan, Divergence, Effect, EpochEndOffset, FetchAnswer, FetchPosition, FetchedRecords, LeaderOffsets, Replica, Role, Rule,
+    BatchSpan, Divergence, Effect, EpochEndOffset, FetchAnswer, FetchPosition, FetchedRecords, LeaderOffsets, Replica, Role,
+    Rule, Timing,
 };
 use crate::model::{ErrorCode, LeaderEpoch, Offset};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Follower {
     state: State,
+    /// How often in a row the leader has known less than we do.
+    leader_behind: u32,
 }
 
 /// What a follower waits for.
@@ -111,13 +114,14 @@ impl Replica {
         self.waiting.fail_all(ErrorCode::NotLeaderOrFollower, effects);
         let (leader, epoch) = (self.assignment.leader, self.assignment.leader_epoch);
         effects.push(Effect::BecameFollower { leader, epoch });
-        self.role = Role::Follower(Follower { state: State::Idle });
+        self.role = Role::Follower(Follower { state: State::Idle, leader_behind: 0 });
         let follows = leader.is_some_and(|leader| leader != self.broker) && self.assignment.replicas.contains(&self.broker);
         if !follows {
             return;
         }
         // Without epochs the leader cannot tell where the logs part: only what was committed is sure to be in both.
-        if self.log.last_epoch == LeaderEpoch::NONE && self.log.log_end > self.log.high_watermark {
+        let has_epochs = self.log.last_epoch != LeaderEpoch::NONE && self.keeps(Rule::CutWhereLogsPart);
+        if !has_epochs && self.log.log_end > self.log.high_watermark {
             self.truncate(self.log.high_watermark, effects);
         } else {
             self.fetch(effects);
@@ -172,13 +176,29 @@ impl Replica {
         self.set_state(State::Delayed { until_ms: now_ms + self.timing.fetch_backoff_ms });
     }
 
+    /// The metadata that the leader lacks are on their way to it: acks that wait for us should not wait much longer for that.
+    fn wait_for_leader(&mut self, now_ms: u64) {
+        let Timing { fetch_backoff_ms, leader_behind_ms, .. } = self.timing;
+        let Role::Follower(follower) = &mut self.role else { return };
+        let factor = 1u64.checked_shl(follower.leader_behind).unwrap_or(u64::MAX);
+        follower.leader_behind = follower.leader_behind.saturating_add(1);
+        let pause_ms = leader_behind_ms.saturating_mul(factor).min(fetch_backoff_ms);
+        follower.state = State::Delayed { until_ms: now_ms + pause_ms };
+    }
+
+    fn leader_has_answered(&mut self) {
+        if let Role::Follower(follower) = &mut self.role {
+            follower.leader_behind = 0;
+        }
+    }
+
     pub(super) fn on_fetched(&mut self, asked: FetchPosition, answer: FetchAnswer, now_ms: u64, effects: &mut Vec<Effect>) {
         let Some(State::Fetching(open)) = self.state() else { return };
         if open != asked && (self.keeps(Rule::NewestEpoch) || open.offset != asked.offset) {
             return;
         }
         match answer.error {
-            ErrorCode::None => {}
+            ErrorCode::None => self.leader_has_answered(),
             ErrorCode::OffsetOutOfRange => {
                 self.set_state(State::AskingOffsets(open.leader_epoch));
                 effects.push(Effect::AskOffsets { leader: open.leader, leader_epoch: open.leader_epoch });
@@ -186,7 +206,11 @@ impl Replica {
             }
             // It was asked in our epoch, so ours is old.
             ErrorCode::FencedLeaderEpoch => return self.set_state(State::Parked),
-            // 75, 6, 3, 100, 103: the leader knows less than we do, or what it knows is on its way. The rest may pass, too.
+            // The leader knows less than we do.
+            ErrorCode::UnknownLeaderEpoch
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::UnknownTopicOrPartition => return self.wait_for_leader(now_ms),
             _ => return self.back_off(now_ms),
         }
         match (answer.divergence, answer.records) {

@@ -17,6 +17,13 @@ pub(super) struct IsrChange {
     progress: Progress,
 }
 
+impl IsrChange {
+    /// Whether the replica is to leave.
+    pub(super) fn removes(&self, id: BrokerId) -> bool {
+        self.added.is_none() && !self.proposal.isr.iter().any(|(member, _)| *member == id)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Progress {
     /// An answer will come.
@@ -40,7 +47,8 @@ impl Replica {
             return;
         }
         let in_epoch = follower.log_end >= leader.epoch_start || !self.keeps(Rule::EpochStart);
-        if follower.log_end >= self.log.high_watermark && in_epoch {
+        let caught_up = follower.log_end >= self.log.high_watermark && in_epoch;
+        if caught_up || !self.keeps(Rule::CaughtUp) {
             let isr = self.assignment.isr.iter().copied().chain([id]).collect();
             self.propose(isr, Some(id), effects);
         }

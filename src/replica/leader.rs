@@ -109,7 +109,8 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let leader_end = self.log.log_end;
-        if log_end > leader_end || self.is_earlier_incarnation(id, broker_epoch) {
+        let is_earlier = self.is_earlier_incarnation(id, broker_epoch) && self.keeps(Rule::Incarnation);
+        if log_end > leader_end || is_earlier {
             return;
         }
         let Role::Leader(leader) = &mut self.role else { return };
@@ -158,13 +159,17 @@ impl Replica {
     fn safe_end(&self, leader: &Leader, now_ms: u64) -> Offset {
         let max_lag_ms = self.timing.replica_lag_time_max_ms;
         let mut safe = self.durable_end();
+        if !self.keeps(Rule::Isr) {
+            return safe;
+        }
         for (&id, follower) in &leader.followers {
             if follower.log_end >= safe || (follower.log_end == UNKNOWN && !self.keeps(Rule::WholeIsr)) {
                 continue;
             }
             // A replica that is nearly there is waited for: the high watermark would run away from it, and it would never get in.
             let joins = || follower.is_caught_up(self.log.log_end, now_ms, max_lag_ms) && self.is_isr_eligible(id, follower);
-            if leader.in_maximal_isr(&self.assignment.isr, id) || joins() {
+            let is_leaving = leader.change.as_ref().is_some_and(|change| change.removes(id)) && !self.keeps(Rule::MaximalIsr);
+            if (leader.in_maximal_isr(&self.assignment.isr, id) && !is_leaving) || joins() {
                 safe = follower.log_end;
             }
         }

@@ -23,9 +23,8 @@
 //! that was committed, though its high watermark may not say so yet; and a replica joins the ISR only when it has everything up
 //! to where the leader's epoch began, which is at least that.
 //!
-//! A replica without followers is the special case of a leader whose ISR is itself, and the only one that a running broker has so
-//! far: nobody sends [`Input::Busy`], [`Input::Brokers`], [`Input::FollowerFetched`], [`Input::AlterPartitionAnswered`],
-//! [`Input::Fetched`] and what follows from it yet, and nobody carries out the effects that ask another broker or the controller.
+//! A replica without followers is the special case of a leader whose ISR is itself, and the only one that a node has that is alone:
+//! there nobody sends what comes of other brokers, and no effect asks one.
 
 mod follower;
 mod isr;
@@ -63,17 +62,45 @@ enum Role {
     Stopped,
 }
 
-/// Rules that the model test takes away one at a time, to show that it would notice.
+/// Rules that tests take away one at a time, to show that they would notice; what is said of each is what it keeps from happening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Rule {
-    /// The high watermark waits for members of the ISR that have not fetched yet.
+    /// "high watermark of the leader alone"
+    Isr,
+    /// "high watermark ignores who has not fetched"
     WholeIsr,
-    /// It waits for enough members.
+    /// "min.insync.replicas ignored"
     MinIsr,
-    /// A replica joins the ISR only once it has reached the leader's epoch.
+    /// "ISR grows by who lags"
+    CaughtUp,
+    /// "ISR grows by who is behind the epoch"
     EpochStart,
-    /// What is older than what is known is not taken.
+    /// "ISR shrinks before the controller agrees"
+    MaximalIsr,
+    /// "fetch of an earlier incarnation counts"
+    Incarnation,
+    /// "older epochs are taken"
     NewestEpoch,
+    /// "divergence ignored"
+    Divergence,
+    /// "follower cuts at its high watermark"
+    CutWhereLogsPart,
+}
+
+impl Rule {
+    /// Each with the name of the bug that it is to do without it.
+    const NAMES: &[(Self, &str)] = &[
+        (Self::Isr, "high watermark of the leader alone"),
+        (Self::WholeIsr, "high watermark ignores who has not fetched"),
+        (Self::MinIsr, "min.insync.replicas ignored"),
+        (Self::CaughtUp, "ISR grows by who lags"),
+        (Self::EpochStart, "ISR grows by who is behind the epoch"),
+        (Self::MaximalIsr, "ISR shrinks before the controller agrees"),
+        (Self::Incarnation, "fetch of an earlier incarnation counts"),
+        (Self::NewestEpoch, "older epochs are taken"),
+        (Self::Divergence, "divergence ignored"),
+        (Self::CutWhereLogsPart, "follower cuts at its high watermark"),
+    ];
 }
 
 /// One partition's replica on this broker.
@@ -93,7 +120,7 @@ pub struct Replica {
     deferred: Option<Assignment>,
     next_proposal: u64,
     waiting: Waiting,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     broken: Option<Rule>,
 }
 
@@ -126,7 +153,7 @@ impl Replica {
             deferred: None,
             next_proposal: 0,
             waiting: Waiting::default(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             broken: None,
         }
     }
@@ -135,6 +162,19 @@ impl Replica {
     #[must_use]
     pub fn with_timing(self, timing: Timing) -> Self {
         Self { timing, ..self }
+    }
+
+    /// The same with the bug that `is_planted` names, if any; only in simulations.
+    #[must_use]
+    pub fn with_planted(self, is_planted: impl Fn(&str) -> bool) -> Self {
+        let broken = Rule::NAMES.iter().find(|(_, name)| is_planted(name)).map(|(rule, _)| *rule);
+        #[cfg(any(test, feature = "sim"))]
+        return Self { broken, ..self };
+        #[cfg(not(any(test, feature = "sim")))]
+        {
+            assert!(broken.is_none() && self.keeps(Rule::Isr), "bugs are planted in simulations");
+            self
+        }
     }
 
     /// Takes one input at `now_ms` (any clock that does not go back) and appends what follows from it to `effects`.
@@ -272,11 +312,11 @@ impl Replica {
         self.waiting.fail_all(error, effects);
     }
 
-    /// Whether the rule holds; outside the model test all do.
+    /// Whether the rule holds; outside tests and simulations all do.
     fn keeps(&self, rule: Rule) -> bool {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "sim"))]
         let broken = self.broken == Some(rule);
-        #[cfg(not(test))]
+        #[cfg(not(any(test, feature = "sim")))]
         let broken = {
             let _ = rule;
             false
@@ -317,6 +357,22 @@ impl Replica {
     /// The ISR that the controller has confirmed, as far as is known here.
     pub fn isr(&self) -> &[BrokerId] {
         &self.assignment.isr
+    }
+
+    /// Brokers that have a replica, as far as is known here.
+    pub fn replicas(&self) -> &[BrokerId] {
+        &self.assignment.replicas
+    }
+
+    /// Who leads and in which epoch by the newest metadata, which may have to wait here for a write to end.
+    pub fn newest_leader(&self) -> (Option<BrokerId>, LeaderEpoch) {
+        let newest = self.deferred.as_ref().unwrap_or(&self.assignment);
+        (newest.leader, newest.leader_epoch)
+    }
+
+    /// Whether it was last told that a write is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Whether this broker leads.

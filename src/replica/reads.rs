@@ -81,8 +81,10 @@ impl Replica {
             return Err(if says_epoch { ErrorCode::UnknownLeaderEpoch } else { ErrorCode::NotLeaderOrFollower });
         }
         let (log_start, log_end) = (self.log.log_start, self.log.log_end);
-        let diverging = check_position(fetch.offset, fetch.last_fetched_epoch, known, log_start, log_end)?;
-        if diverging.is_none() && self.is_earlier_incarnation(fetch.follower, fetch.broker_epoch) {
+        let last_fetched_epoch = if self.keeps(Rule::Divergence) { fetch.last_fetched_epoch } else { LeaderEpoch::NONE };
+        let diverging = check_position(fetch.offset, last_fetched_epoch, known, log_start, log_end)?;
+        let is_earlier = self.is_earlier_incarnation(fetch.follower, fetch.broker_epoch) && self.keeps(Rule::Incarnation);
+        if diverging.is_none() && is_earlier {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(diverging)

@@ -104,13 +104,16 @@ pub struct Timing {
     pub replica_lag_time_max_ms: u64,
     /// `replica.fetch.backoff.ms`: a follower's pause after an error.
     pub fetch_backoff_ms: u64,
+    /// The first pause after an error by which the leader says that it knows less than the follower: it will soon. Each further one is
+    /// twice as long, up to the other.
+    pub leader_behind_ms: u64,
     /// Pause before an `AlterPartition` is sent again.
     pub alter_partition_retry_ms: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { replica_lag_time_max_ms: 30_000, fetch_backoff_ms: 1_000, alter_partition_retry_ms: 50 }
+        Self { replica_lag_time_max_ms: 30_000, fetch_backoff_ms: 1_000, leader_behind_ms: 20, alter_partition_retry_ms: 50 }
     }
 }
 

@@ -98,7 +98,12 @@ pub(super) async fn serve(host: Rc<Host>, socket: Socket, connection: Connection
             pipe.changed.notify_all();
         }
     });
-    pipe.read_requests(&Rc::new(connection)).await;
+    let connection = Rc::new(connection);
+    pipe.read_requests(&connection).await;
+    if !host.registry.is_stopping() && !entry.is_closed() {
+        // Before the last answers are awaited: nobody takes them.
+        host.api.was_closed(&connection);
+    }
     pipe.reader_done.set(true);
     pipe.changed.notify_all();
     while !writer_done.get() {

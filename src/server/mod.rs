@@ -14,6 +14,8 @@
 //! - `budget.rs`: memory for requests in flight.
 
 mod budget;
+#[cfg(all(test, feature = "sim"))]
+mod cluster_tests;
 mod connection;
 mod frames;
 mod listener;

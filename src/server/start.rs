@@ -8,14 +8,15 @@ use crate::admin::Admin;
 use crate::api::{ApiContext, Connection};
 use crate::config::{BrokerConfig, Listener as ListenerConfig};
 use crate::io::{
-    self, Accepted, Finding, Handover, Io, ListenOptions, Listener, Receiver, Sender, Severity, StartError, Supervisor, Topology,
-    mailbox,
+    self, Accepted, Finding, Handover, Io, ListenOptions, Listener, Receiver, Sender, Severity, Signal, StartError, Supervisor,
+    Topology, mailbox,
 };
 use crate::shard::{OpenError, Seats, Shards};
 use crate::telemetry::LogLevels;
 use futures_util::future::{Either, select};
+use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ const PORT_RETRY: Duration = Duration::from_millis(10);
 /// limit; a bound is what keeps slow disks and hostile clients from filling the memory.
 const DEFAULT_REQUEST_MEMORY: usize = 512 << 20;
 
-/// Why the broker did not start.
+/// Why the broker did not start, or has ended without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The machine refuses something that is needed.
@@ -52,6 +53,9 @@ pub enum RunError {
         /// What the kernel or the resolver said.
         error: std::io::Error,
     },
+    /// It served, and something has failed that it needs: its last log dir, or that of the metadata.
+    #[error("the broker cannot go on: {0}")]
+    CannotGoOn(String),
 }
 
 /// The cores that a broker with these settings has.
@@ -78,7 +82,7 @@ fn judge_machine(topology: &Topology, config: &BrokerConfig) -> Result<(), Start
 /// Runs a broker on this machine until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// What prevents the start; once it serves, it only ends by a signal.
+/// What prevents the start, or what it could not go on without. A supervisor may start it again.
 pub fn run(config: BrokerConfig, log_levels: LogLevels) -> Result<(), RunError> {
     if let Err(error) = io::raise_nofile() {
         tracing::warn!(%error, "cannot raise the limit on open files");
@@ -135,7 +139,7 @@ impl Broker {
         let inboxes = order_ends.into_iter().zip(handoff_ends).map(|(orders, handoffs)| Inbox { orders, handoffs });
         Self {
             seats: Seats::new(cores),
-            loads: Loads::new(cores, config.listeners.iter().map(|listener| listener.name.as_str())),
+            loads: Loads::new(cores, all_listeners(&config).map(|listener| listener.name.as_str())),
             inboxes: Handover::new(inboxes),
             config: Arc::new(config),
             log_levels: LogLevels::default(),
@@ -149,32 +153,15 @@ impl Broker {
     /// signal to stop.
     ///
     /// # Errors
-    /// What prevents the start, on at least one core; the others return quietly.
+    /// What prevents the start or ends the broker, on at least one core; the others return quietly.
     pub async fn run_core(self, io: Io) -> Result<(), RunError> {
         let Inbox { mut orders, handoffs } = self.inboxes.take(io.core());
-        // A taken port is found before any file is touched.
-        let listeners = if io.core() == 0 {
-            match take_ports(&io, &self.config).await {
-                Ok(listeners) => {
-                    let addresses = listeners.iter().map(|(_, address)| *address).collect::<Vec<_>>();
-                    self.tell_others(|| Order::Listen(addresses.clone()));
-                    listeners
-                }
-                Err(error) => {
-                    self.tell_others(|| Order::Stop);
-                    return Err(error);
-                }
-            }
-        } else {
-            match orders.recv().await {
-                Some(Order::Listen(addresses)) => join_ports(&io, &self.config, addresses)?,
-                Some(Order::Stop) | None => return Ok(()),
-            }
-        };
-        let addresses: Vec<_> = listeners.iter().map(|(_, address)| *address).collect();
+        let Some(listeners) = self.ports(&io, &mut orders).await? else { return Ok(()) };
+        // Those for clients come first; nobody but clients is told them.
+        let addresses: Vec<_> = listeners.iter().map(|(_, address)| *address).take(self.config.listeners.len()).collect();
         let admin = Admin::new();
         let http = if io.core() == 0 { self.listen_to_http(&io, &admin)? } else { None };
-        let shards = Shards::open(io.clone(), self.seats.clone(), self.config.clone(), &addresses).await?;
+        let shards = Shards::join(io.clone(), self.seats.clone(), self.config.clone(), &addresses).await?;
         let api = ApiContext::new(shards.clone(), &addresses, &self.hostname, self.log_levels.clone());
         let registry = Registry::new();
         let host = Rc::new(Host {
@@ -189,19 +176,38 @@ impl Broker {
         io.spawn(take_handoffs(host, handoffs, Rc::downgrade(&door)));
         let idle = Duration::from_millis(u64::try_from(self.config.connections_max_idle_ms()).unwrap_or(u64::MAX / 1_000_000));
         io.spawn(registry.clone().reap_idle(io.clone(), idle));
-        let listeners = self.listen(&shards, listeners, &registry);
+        // Other nodes are answered before this one is ready: controllers have to agree on a leader first, and to let brokers in.
+        let (for_clients, for_nodes): (Vec<_>, Vec<_>) =
+            listeners.into_iter().zip(all_listeners(&self.config)).partition(|(_, configured)| self.is_for_clients(configured));
+        let mut listeners = self.listen(&shards, for_nodes, &registry);
+        let mut signal = pin!(io.signal());
+        let early = match ready(&shards, signal.as_mut()).await {
+            Ok(early) => early,
+            Err(error) => return if error.is_given_up() { Ok(()) } else { Err(error.into()) },
+        };
+        listeners.extend(self.listen(&shards, for_clients, &registry));
+        let mut failure = None;
         if io.core() == 0 {
             tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = io.cores(), "the broker serves");
             let supervisor = Rc::new(Supervisor::from_environment());
             supervisor.is_ready();
             admin.is_ready(&shards);
             io.spawn(keep_alive(io.clone(), supervisor.clone(), registry.clone()));
-            let (signal, failure) = (pin!(io.signal()), pin!(shards.fatal()));
-            match select(signal, failure).await {
-                Either::Left((signal, _)) => tracing::info!(?signal, "stopping"),
-                Either::Right((reason, _)) => tracing::error!(reason, "stopping: the broker cannot go on"),
-            }
+            let reason = match early {
+                Some(signal) => Ending::Wanted(signal),
+                None => ending(&shards, signal).await,
+            };
             supervisor.is_stopping();
+            match reason {
+                Ending::Wanted(signal) => {
+                    tracing::info!(?signal, "stopping");
+                    shards.take_leave().await;
+                }
+                Ending::Forced(reason) => {
+                    tracing::error!(reason, "stopping: the broker cannot go on");
+                    failure = Some(RunError::CannotGoOn(reason));
+                }
+            }
             self.tell_others(|| Order::Stop);
         } else {
             let order = orders.recv().await;
@@ -225,7 +231,26 @@ impl Broker {
         if io.core() == 0 {
             tracing::info!("stopped");
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The listeners with the addresses that they have, before any file is touched; `None` if this core is to stop.
+    async fn ports(&self, io: &Io, orders: &mut Receiver<Order>) -> Result<Option<Vec<(Listener, SocketAddr)>>, RunError> {
+        if io.core() > 0 {
+            return match orders.recv().await {
+                Some(Order::Listen(addresses)) => join_ports(io, &self.config, addresses).map(Some),
+                Some(Order::Stop) | None => Ok(None),
+            };
+        }
+        let taken = take_ports(io, &self.config).await;
+        match &taken {
+            Ok(listeners) => {
+                let addresses = listeners.iter().map(|(_, address)| *address).collect::<Vec<_>>();
+                self.tell_others(|| Order::Listen(addresses.clone()));
+            }
+            Err(_) => self.tell_others(|| Order::Stop),
+        }
+        taken.map(Some)
     }
 
     fn tell_others(&self, order: impl Fn() -> Order) {
@@ -245,11 +270,20 @@ impl Broker {
         Ok(Some(listener))
     }
 
+    fn is_for_clients(&self, listener: &ListenerConfig) -> bool {
+        self.config.listeners.iter().any(|one| one.name == listener.name)
+    }
+
     /// Starts to accept.
-    fn listen(&self, shards: &Shards, listeners: Vec<(Listener, SocketAddr)>, registry: &Rc<Registry>) -> Vec<Rc<Listener>> {
+    fn listen(
+        &self,
+        shards: &Shards,
+        listeners: Vec<((Listener, SocketAddr), &ListenerConfig)>,
+        registry: &Rc<Registry>,
+    ) -> Vec<Rc<Listener>> {
         let io = shards.io();
         let mut accepting = Vec::new();
-        for ((listener, address), configured) in listeners.into_iter().zip(&self.config.listeners) {
+        for ((listener, address), configured) in listeners {
             let listener = Rc::new(listener);
             if io.core() == 0 {
                 tracing::info!(listener = %configured.name, %address, "listening");
@@ -298,10 +332,45 @@ fn listen_options(config: &BrokerConfig) -> ListenOptions {
     }
 }
 
+/// The listeners that are opened: those for clients, then those of a controller. A node that is alone has no use for the latter.
+fn all_listeners(config: &BrokerConfig) -> impl Iterator<Item = &ListenerConfig> {
+    let for_nodes = if config.is_alone() { &[][..] } else { &config.controller_listeners[..] };
+    config.listeners.iter().chain(for_nodes)
+}
+
+/// Why a broker that serves stops.
+enum Ending {
+    Wanted(Signal),
+    Forced(String),
+}
+
+async fn ending(shards: &Shards, signal: Pin<&mut impl Future<Output = Signal>>) -> Ending {
+    match select(signal, pin!(shards.fatal())).await {
+        Either::Left((signal, _)) => Ending::Wanted(signal),
+        Either::Right((reason, _)) => Ending::Forced(reason),
+    }
+}
+
+/// Waits until everything is ready. A signal to stop, which comes on the first core, gives the start up; it is returned if that was too
+/// late.
+async fn ready(shards: &Shards, signal: Pin<&mut impl Future<Output = Signal>>) -> Result<Option<Signal>, OpenError> {
+    if shards.io().core() > 0 {
+        return shards.ready().await.map(|()| None);
+    }
+    match select(pin!(shards.ready()), signal).await {
+        Either::Left((outcome, _)) => outcome.map(|()| None),
+        Either::Right((signal, ready)) => {
+            tracing::info!(?signal, "stopping before the start has come to its end");
+            shards.give_up_start();
+            ready.await.map(|()| Some(signal))
+        }
+    }
+}
+
 /// Binds every configured listener on the first core.
 async fn take_ports(io: &Io, config: &BrokerConfig) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
     let mut taken = Vec::new();
-    for listener in &config.listeners {
+    for listener in all_listeners(config) {
         let refused = |error| RunError::Listen { listener: listener.to_string(), error };
         let address = resolve(io, listener).await.map_err(refused)?;
         // With SO_REUSEPORT a second broker could share the port and steal connections, so look without it first.
@@ -326,12 +395,12 @@ async fn probe_port(io: &Io, address: SocketAddr) -> std::io::Result<()> {
 
 /// Listens on another core on the ports that the first has taken.
 fn join_ports(io: &Io, config: &BrokerConfig, addresses: Vec<SocketAddr>) -> Result<Vec<(Listener, SocketAddr)>, RunError> {
-    assert_eq!(addresses.len(), config.listeners.len(), "an address for each listener");
+    assert_eq!(addresses.len(), all_listeners(config).count(), "an address for each listener");
     let bind = |(address, listener): (SocketAddr, &ListenerConfig)| match io.listen_with(address, listen_options(config)) {
         Ok(bound) => Ok((bound, address)),
         Err(error) => Err(RunError::Listen { listener: listener.to_string(), error }),
     };
-    addresses.into_iter().zip(&config.listeners).map(bind).collect()
+    addresses.into_iter().zip(all_listeners(config)).map(bind).collect()
 }
 
 /// The address that a listener's host stands for; no host means all of them, as in Kafka.
@@ -360,7 +429,7 @@ fn take(host: &Rc<Host>, door: &Rc<Door>, accepted: Accepted, listener: &Arc<str
     match accepted.attach(&io) {
         Ok(socket) => {
             let (host, door, listener) = (host.clone(), door.clone(), listener.clone());
-            let connection = Connection::new(peer, &listener);
+            let connection = Connection::new(peer, &listener, host.api.audience_of(&listener));
             io.clone().spawn(async move {
                 serve(host, socket, connection).await;
                 door.served(io.core(), peer, &listener);

@@ -7,7 +7,7 @@ use super::metadata::Assigned;
 use super::partition::Partition;
 use crate::controller::{MetadataDelta, MetadataImage};
 use crate::log::{Log, LogError, OpenLog};
-use crate::model::{Offset, PartitionIndex, TopicId, TopicIdPartition};
+use crate::model::{ErrorCode, Offset, PartitionIndex, TopicId, TopicIdPartition};
 use futures_util::StreamExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,6 +63,7 @@ impl Core {
     /// A log that has been opened becomes a partition.
     pub(super) fn insert(self: &Rc<Self>, assigned: &Assigned, dir: usize, log: Log, high_watermark: Offset) {
         let partition = Partition::new(self, assigned.id, assigned.name.clone(), dir, Rc::new(log), high_watermark);
+        self.flushes_asked.set(true);
         let before = self.partitions.borrow_mut().insert(assigned.id, partition);
         assert!(before.is_none(), "partition {} is opened once", assigned.name);
     }
@@ -81,13 +82,18 @@ impl Core {
             return;
         }
         self.show(image.clone());
-        let touched = self.touched(&image, &delta);
+        let mut touched = self.touched(&image, &delta);
+        touched.extend(self.with_replicas_on(&delta.brokers));
         self.assign(&self.assigned_of(&image, touched.iter().copied()));
         let of_deleted = delta.deleted_topics.iter().flat_map(|(id, topic)| topic.partitions.keys().map(|index| (*id, *index)));
         let gone: Vec<_> = of_deleted.chain(touched.iter().copied()).filter(|id| !self.is_replica(&image, *id)).collect();
         for (topic_id, partition) in gone {
             if let Some(partition) = self.partition(TopicIdPartition { topic_id, partition }) {
-                self.delete(&partition).await;
+                let error = match image.partition(topic_id, partition.id.partition) {
+                    Some(_) => ErrorCode::NotLeaderOrFollower,
+                    None => ErrorCode::UnknownTopicOrPartition,
+                };
+                self.delete(&partition, error).await;
             }
         }
         let names: Vec<_> = delta.deleted_topics.values().map(|topic| topic.name.clone()).collect();
@@ -101,11 +107,11 @@ impl Core {
         for assigned in assigned {
             if let Some(partition) = self.partition(assigned.id) {
                 partition.log.set_config(assigned.log_config.clone());
+                self.flushes_asked.set(true);
                 if assigned.log_config.cleanup_policy.compact {
                     self.start_cleaner();
                 }
-                partition.assign(self, assigned.assignment.clone(), assigned.min_insync_replicas);
-                self.coordinate(&partition);
+                partition.assign(self, assigned);
             }
         }
     }
@@ -114,10 +120,11 @@ impl Core {
         image.partition(topic, index).is_some_and(|partition| partition.replicas.contains(&self.broker_id()))
     }
 
-    async fn delete(self: &Rc<Self>, partition: &Rc<Partition>) {
+    /// Deletes a replica; `error` is what whoever waits for it is told.
+    async fn delete(self: &Rc<Self>, partition: &Rc<Partition>, error: ErrorCode) {
         self.partitions.borrow_mut().remove(&partition.id);
         self.end_coordination(partition.id);
-        partition.on_deleted(self);
+        partition.on_deleted(self, error);
         self.end_move(partition.id).await;
         self.seats.leave_dir(partition.dir());
         let delay_ms = u64::try_from(partition.log.config().file_delete_delay_ms).unwrap_or(DELETE_DELAY_MS);

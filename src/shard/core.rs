@@ -3,22 +3,26 @@
 use super::clean::Cleaning;
 use super::coordinator::Coordination;
 use super::dirs::Homes;
+use super::fetcher::Fetchers;
 use super::gather::{Asker, slots};
+use super::isr::Proposals;
 use super::message::Message;
 use super::moves::Moves;
 use super::partition::Partition;
 use super::placement;
 use super::read::is_short;
-use super::requests::ProduceSlice;
+use super::requests::{ProduceResult, ProduceSlice};
 use super::settings::{Settings, cleaner_limits};
 use super::start::Seats;
+use super::throttle::Throttles;
+use super::timers::Timers;
 use super::watch::Watches;
 use crate::config::{BrokerConfig, DynamicConfigs, LiveConfig};
 use crate::controller::MetadataImage;
 use crate::io::{Io, Mono, Notify, Receiver};
 use crate::model::{BrokerId, ErrorCode, TopicId, TopicIdPartition};
 use crate::telemetry::RequestStatistics;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,8 +30,6 @@ use std::time::Duration;
 
 /// The core that runs the controller and the start and stop of all.
 pub(super) const FIRST_CORE: usize = 0;
-/// How often waiting `acks=all` produces are looked at for their deadline.
-const DEADLINE_TICK: Duration = Duration::from_millis(20);
 
 /// One core. Nothing in it is borrowed across an await.
 pub(super) struct Core {
@@ -56,12 +58,24 @@ pub(super) struct Core {
     pub(super) coordinations: RefCell<BTreeMap<TopicIdPartition, Rc<Coordination>>>,
     /// No coordinator begins any more.
     pub(super) coordinations_over: Cell<bool>,
-    /// Partitions with produces that have a deadline.
-    deadlines: RefCell<BTreeMap<TopicIdPartition, Rc<Partition>>>,
+    /// When partitions do something by themselves.
+    pub(super) timers: Timers,
+    /// The brokers that this core's followers fetch from.
+    pub(super) fetchers: Fetchers,
+    /// What replicas that are held back have copied.
+    pub(super) throttles: Throttles,
+    /// What leaders of all cores propose; used on the controller's core.
+    pub(super) proposals: Proposals,
+    /// Whether a log of this core may ask for flushes at a time or number of records.
+    pub(super) flushes_asked: Cell<bool>,
     stopping: Cell<bool>,
     /// Notified when something that start or stop waits for has changed.
     pub(super) changed: Notify,
-    pub(super) ready: RefCell<Option<Result<String, String>>>,
+    /// Where the start is: the cluster's id once the log dirs and the quorum are open, then that all partitions are.
+    pub(super) joined: RefCell<Option<Result<String, String>>>,
+    pub(super) ready: RefCell<Option<Result<(), String>>>,
+    /// The start is to be given up.
+    pub(super) giving_up: Cell<bool>,
     pub(super) closed_cores: Cell<usize>,
     pub(super) closed_clean: Cell<bool>,
     pub(super) halted: Cell<bool>,
@@ -70,6 +84,8 @@ pub(super) struct Core {
     pub(super) broker_epoch: Cell<i64>,
     pub(super) fatal: RefCell<Option<String>>,
     pub(super) controller: super::control::ControllerQueue,
+    /// This node's part in a cluster of several, on the first core.
+    pub(super) cluster: OnceCell<Rc<super::control::Cluster>>,
     pub(super) producer_ids: super::control::ProducerIds,
 }
 
@@ -98,10 +114,16 @@ impl Core {
             rates: super::quota::Rates::default(),
             coordinations: RefCell::default(),
             coordinations_over: Cell::new(false),
-            deadlines: RefCell::default(),
+            timers: Timers::default(),
+            fetchers: Fetchers::default(),
+            throttles: Throttles::default(),
+            proposals: Proposals::default(),
+            flushes_asked: Cell::new(false),
             stopping: Cell::new(false),
             changed: Notify::new(),
+            joined: RefCell::default(),
             ready: RefCell::default(),
+            giving_up: Cell::new(false),
             closed_cores: Cell::new(0),
             closed_clean: Cell::new(true),
             halted: Cell::new(false),
@@ -109,6 +131,7 @@ impl Core {
             broker_epoch: Cell::new(-1),
             fatal: RefCell::default(),
             controller: super::control::ControllerQueue::default(),
+            cluster: OnceCell::new(),
             producer_ids: super::control::ProducerIds::default(),
             io,
         })
@@ -148,6 +171,7 @@ impl Core {
         self.stopping.set(true);
         self.cleaning.stop();
         self.wake_all_watches();
+        self.fetchers.stop();
         self.changed.notify_all();
     }
 
@@ -192,17 +216,28 @@ impl Core {
                 self.answer(reply, |core| async move { core.active_producers(partitions).await });
             }
             Message::Controller { command, mutations, reply } => self.enqueue_command(command, mutations, reply),
+            Message::ControllerHere { command, mutations, reply } => self.enqueue_command_here(command, mutations, reply),
+            Message::HeartbeatsBegin { broker, line } => self.heartbeats_begin(broker, line),
+            Message::HeartbeatsEnded { broker, epoch, line } => self.heartbeats_ended(broker, epoch, line),
+            Message::Quorum(call) => self.on_quorum_call(call),
             Message::Charge { charge, reply } => reply.send(self.take_charge(charge)),
             Message::ProducerIds { reply } => self.enqueue_producer_ids(reply),
+            Message::ProposeIsr { id, proposal, from } => self.on_isr_proposed(id, proposal, from),
+            Message::IsrAnswered { id, number, result } => self.on_isr_answered(id, number, result),
             Message::Prepare { image, delta, reply } => {
                 self.answer(reply, |core| async move { core.prepare(image, delta).await });
             }
             Message::Image { image, delta, reply } => self.answer(reply, |core| async move { core.apply(image, delta).await }),
+            Message::Misplaced { image, delta, reply } => reply.send(self.misplaced_of(&image, &delta)),
             Message::OpenDir { dir, cluster_id, reply } => {
                 self.answer(reply, move |core| async move { core.open_dir(dir, &cluster_id).await });
             }
             Message::Load { image, dirs, reply } => self.answer(reply, |core| async move { core.load(image, dirs).await }),
             Message::InUse { reply } => self.answer(reply, |core| async move { core.dirs_in_use().await }),
+            Message::Joined(outcome) => {
+                *self.joined.borrow_mut() = Some(outcome);
+                self.changed.notify_all();
+            }
             Message::Ready(outcome) => {
                 if outcome.is_ok() {
                     self.start_ticks();
@@ -247,37 +282,11 @@ impl Core {
             match self.partition(id) {
                 _ if self.is_stopping() => slot.refuse(ErrorCode::NotLeaderOrFollower, None),
                 Some(partition) => partition.produce(self, slice.batch, acks, deadline, slot),
-                None => slot.refuse(self.missing(id), None),
-            }
-        }
-    }
-
-    // ---- deadlines ---------------------------------------------------------------------------------------------------------
-
-    /// The partition has produces that wait for other replicas or a flush: look at their deadlines from time to time.
-    pub(super) fn await_deadlines(self: &Rc<Self>, partition: &Rc<Partition>) {
-        let mut deadlines = self.deadlines.borrow_mut();
-        let idle = deadlines.is_empty();
-        deadlines.insert(partition.id, partition.clone());
-        if idle {
-            let core = self.clone();
-            self.io.spawn(async move { core.watch_deadlines().await });
-        }
-    }
-
-    async fn watch_deadlines(self: Rc<Self>) {
-        loop {
-            self.io.sleep(DEADLINE_TICK).await;
-            let waiting: Vec<_> = self.deadlines.borrow().values().cloned().collect();
-            for partition in waiting {
-                if partition.state().replica.next_deadline_ms().is_some() {
-                    partition.on_event(&self, crate::replica::Input::Tick);
+                None => {
+                    let error = self.missing(id);
+                    let current_leader = self.leader_in_image(id, error);
+                    slot.answer(ProduceResult { current_leader, ..ProduceResult::failed(error, None) });
                 }
-            }
-            let mut deadlines = self.deadlines.borrow_mut();
-            deadlines.retain(|_, partition| partition.state().replica.waiting() > 0);
-            if deadlines.is_empty() {
-                return;
             }
         }
     }

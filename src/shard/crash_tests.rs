@@ -1,5 +1,6 @@
 //! Crashes at random moments under load, in the simulated world: what was acked is there, once, at its offset.
 
+use super::settings_tests::{Stage, commit, done, with_offsets_topic};
 use super::tests::{batch, config, produce, read, soon, topic_id, values, with_topic};
 use super::*;
 use crate::config::BrokerConfig;
@@ -200,6 +201,25 @@ fn a_recovery_point_never_lies_behind_what_is_flushed() {
     assert_eq!(recovery_point_of_unflushed(1, None), Offset::ZERO, "nobody flushes");
     let bug = Some("recovery point ahead of the flush");
     assert_eq!(recovery_point_of_unflushed(1, bug), Offset(40), "a planted bug that was not found");
+}
+
+/// Whether a group is told that its offsets are committed though they cannot be written.
+fn is_told_of_lost_commit(planted: Option<&'static str>) -> bool {
+    let stage = Stage::with(Options { planted, ..Options::default() });
+    let before = stage.run(&[], async |shards: Shards| {
+        with_offsets_topic(&shards, &[]).await;
+        commit(&shards).await
+    });
+    assert_eq!(before, done());
+    let path_contains = "__consumer_offsets-0/00000000000000000000.log".to_owned();
+    stage.world.fail_disk(stage.host, DiskFault { path_contains, ..DiskFault::next(DiskOp::Write) });
+    stage.run(&[], async |shards: Shards| commit(&shards).await) == done()
+}
+
+#[test]
+fn a_group_is_told_what_is_written() {
+    assert!(!is_told_of_lost_commit(None));
+    assert!(is_told_of_lost_commit(Some("groups told before they are written")), "a planted bug that was not found");
 }
 
 /// The first writes of a start go to the metadata log. If their sync fails, the next start must not believe the marker of the clean

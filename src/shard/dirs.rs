@@ -322,11 +322,13 @@ impl Core {
         }
         for partition in self.all_partitions().into_iter().filter(|partition| partition.dir() == dir) {
             self.end_coordination(partition.id);
+            partition.state_mut().following.end(self, partition.id);
             partition.on_dir_failed(self);
         }
+        self.tell_dir_failed(dir);
         if dir == self.settings.metadata_dir {
             self.fail(&format!("the log dir of the metadata, {}, is offline: {reason}", path.display()));
-        } else if self.offline.borrow().len() == self.settings.log_dirs.len() {
+        } else if (0..self.settings.partition_dirs).all(|dir| self.is_offline(dir)) {
             self.fail(&format!("no log dir is left; the last one failed: {reason}"));
         }
     }
@@ -354,12 +356,13 @@ async fn list(dir: &LogDir) -> Result<DirReport, DirError> {
 impl Partition {
     /// What the checkpoints say of it.
     fn offsets(&self, io: &Io) -> PartitionOffsets {
-        let log_start = self.log.log_start_offset();
+        let end = self.state().following.cuts_to().unwrap_or(Offset(i64::MAX));
+        let log_start = self.log.log_start_offset().min(end);
         let first_segment = self.log.segments().first().map(|segment| segment.base_offset);
         PartitionOffsets {
             recovery_point: match io.planted("recovery point ahead of the flush") {
                 true => self.log.log_end_offset(),
-                false => self.log.recovery_point(),
+                false => self.log.recovery_point().min(end),
             },
             log_start: first_segment.is_none_or(|base| log_start > base).then_some(log_start),
             high_watermark: self.state().replica.high_watermark(),

@@ -1,5 +1,8 @@
 //! [`Shards`]: the partitions of all cores, seen from one of them.
 
+use super::control::{
+    FetchedMetadata, FetchedSnapshot, Forwarded, MetadataFetch, QuorumCall, QuorumView, SnapshotFetch, VoterChange,
+};
 use super::core::{Core, FIRST_CORE};
 use super::gather::Asker;
 use super::message::Message;
@@ -8,12 +11,14 @@ use super::{
     ActiveProducers, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset,
     LogDirState, LogSize, ProduceResult, ProduceSlice, placement,
 };
-use crate::config::{BrokerConfig, LiveConfig};
-use crate::controller::{Command, MetadataImage, Reply};
-use crate::io::{Io, LocalReceiver, Mono, ReplyReceiver, local_reply, reply};
+use crate::config::{BrokerConfig, LiveConfig, QuorumVoter};
+use crate::controller::{Command, MetadataImage, Refusal, Reply};
+use crate::io::{Io, LocalReceiver, Mono, ReplyReceiver, ReplySender, local_reply, reply};
 use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition, TopicPartition};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -170,13 +175,16 @@ impl Shards {
     }
 
     /// Reads; the results are in the order of `read.partitions`.
-    pub async fn fetch(&self, read: FetchRead) -> Vec<FetchResult> {
-        let FetchRead { partitions, isolation, max_bytes, replica_id } = read;
-        let part = move |partitions| FetchRead { partitions, isolation, max_bytes, replica_id };
+    pub async fn fetch(&self, mut read: FetchRead) -> Vec<FetchResult> {
+        let partitions = std::mem::take(&mut read.partitions);
+        let part = |partitions| FetchRead { partitions, ..read.clone() };
         self.ask_owners(
             partitions,
             |p| TopicIdPartition { topic_id: p.topic_id, partition: p.partition },
-            move |core, partitions| async move { core.fetch(part(partitions)).await },
+            |core, partitions| {
+                let read = part(partitions);
+                async move { core.fetch(read).await }
+            },
             |partitions, reply| Message::Fetch { read: part(partitions), reply },
             || FetchResult::failed(ErrorCode::NotLeaderOrFollower),
         )
@@ -214,7 +222,7 @@ impl Shards {
             |(id, _)| *id,
             |core, partitions| async move { core.delete_records(partitions).await },
             |partitions, reply| Message::DeleteRecords { partitions, reply },
-            || DeletedRecords { error: ErrorCode::NotLeaderOrFollower, low_watermark: Offset(-1) },
+            || DeletedRecords::failed(ErrorCode::NotLeaderOrFollower),
         )
         .await
     }
@@ -288,6 +296,72 @@ impl Shards {
         async move { answer.await.unwrap_or(Err(Stopping)) }
     }
 
+    /// Whether this node is broker and controller in one, and nobody else votes: then there is no other controller to ask.
+    pub fn is_alone(&self) -> bool {
+        self.core.settings.is_alone
+    }
+
+    /// Hands a client's request on to the controller that leads: `frame` is all of it but its length.
+    pub fn forward(&self, frame: Bytes, client: IpAddr) -> impl Future<Output = Forwarded> + 'static {
+        self.ask_quorum(move |reply| QuorumCall::Forward { frame, client, reply }, || Forwarded::Nobody)
+    }
+
+    /// The answer to a message of another voter; none where there is no voter.
+    pub fn quorum_message(&self, request: Bytes) -> impl Future<Output = Option<Vec<u8>>> + 'static {
+        self.ask_quorum(move |reply| QuorumCall::Message { request, reply }, || None)
+    }
+
+    /// Committed metadata, for a node that follows them.
+    pub fn fetch_metadata(&self, fetch: MetadataFetch) -> impl Future<Output = FetchedMetadata> + 'static {
+        self.ask_quorum(move |reply| QuorumCall::Fetch { fetch, reply }, FetchedMetadata::nobody)
+    }
+
+    /// A piece of a snapshot of the metadata.
+    pub fn fetch_snapshot(&self, fetch: SnapshotFetch) -> impl Future<Output = FetchedSnapshot> + 'static {
+        self.ask_quorum(move |reply| QuorumCall::FetchSnapshot { fetch, reply }, FetchedSnapshot::nobody)
+    }
+
+    /// The quorum as its leader sees it.
+    pub fn describe_quorum(&self) -> impl Future<Output = QuorumView> + 'static {
+        self.ask_quorum(|reply| QuorumCall::Describe { reply }, QuorumView::default)
+    }
+
+    /// Where the voters' controllers are, as far as this node knows.
+    pub fn quorum_voters(&self) -> impl Future<Output = Vec<QuorumVoter>> + 'static {
+        self.ask_quorum(|reply| QuorumCall::Voters { reply }, Vec::new)
+    }
+
+    /// Changes the quorum's voters, if this node leads it.
+    pub fn change_voters(&self, change: VoterChange) -> impl Future<Output = Result<(), Refusal>> + 'static {
+        let lost = || Err(Refusal(ErrorCode::NotLeaderOrFollower, None));
+        self.ask_quorum(move |reply| QuorumCall::Change { change, reply }, lost)
+    }
+
+    /// The newest metadata that this node knows to be committed. Its cores, and so [`Shards::image`], get them a little later, and those
+    /// of a broker that starts when its logs are open.
+    pub fn committed_image(&self) -> impl Future<Output = Arc<MetadataImage>> + 'static {
+        let known = self.image();
+        let (reply, answer) = reply();
+        self.core.send(FIRST_CORE, Message::Quorum(QuorumCall::Image { reply }));
+        async move { answer.await.unwrap_or(known) }
+    }
+
+    fn ask_quorum<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(ReplySender<T>) -> QuorumCall,
+        lost: fn() -> T,
+    ) -> impl Future<Output = T> + 'static {
+        let (reply, answer) = reply();
+        self.core.send(FIRST_CORE, Message::Quorum(call(reply)));
+        async move { answer.await.unwrap_or_else(|_| lost()) }
+    }
+
+    /// The broker is about to stop: returns when what it leads is led by others, or after a while. To be called on the first core, while
+    /// everything is served.
+    pub async fn take_leave(&self) {
+        self.core.take_leave().await;
+    }
+
     /// The broker is about to stop: whoever waits for other members of a group on this core is told to look elsewhere.
     pub fn end_groups(&self) {
         self.core.end_coordinations();
@@ -297,6 +371,11 @@ impl Shards {
     pub fn producer_id(&self) -> impl Future<Output = Result<ProducerId, Stopping>> + 'static {
         let core = self.core.clone();
         async move { core.next_producer_id().await }
+    }
+
+    /// Whether consumers are sent to replicas in their racks (`replica.selector.class`).
+    pub fn is_rack_aware(&self) -> bool {
+        self.core.settings.is_rack_aware
     }
 
     /// Waits until the broker cannot go on (the last log dir, or that of the metadata, has failed) and says why.

@@ -4,7 +4,7 @@ use super::apply::LOGS_AT_ONCE;
 use super::core::Core;
 use super::dirs::{DirReport, home_of};
 use super::metadata::Assigned;
-use crate::controller::{MetadataImage, is_directory};
+use crate::controller::{MetadataDelta, MetadataImage, is_directory};
 use crate::io::{Io, Mono};
 use crate::log::{Log, LogError, OpenLog, PartitionDirKind, RecoveryProgress};
 use crate::model::{Offset, TopicId, TopicIdPartition, TopicPartition};
@@ -168,11 +168,18 @@ impl Core {
     /// somebody has moved a directory by hand.
     fn misplaced(&self, assigned: &[Assigned]) -> Vec<Placed> {
         let ids = self.dir_ids.borrow();
+        // Who is alone has nobody to whom it matters that a replica is yet to be placed.
+        let is_told = |directory: TopicId| is_directory(directory) || !self.settings.is_alone;
         let place = |assigned: &Assigned| {
             let id = ids[self.partition(assigned.id)?.dir()]?;
-            (is_directory(assigned.directory) && assigned.directory != id).then_some((assigned.id, id))
+            (is_told(assigned.directory) && assigned.directory != id).then_some((assigned.id, id))
         };
         assigned.iter().filter_map(place).collect()
+    }
+
+    /// The same of the partitions that have changed.
+    pub(super) fn misplaced_of(&self, image: &MetadataImage, delta: &MetadataDelta) -> Vec<Placed> {
+        self.misplaced(&self.assigned_of(image, delta.partitions.iter().copied()))
     }
 
     /// Notes the copies that moves of this core's partitions have left which did not come to their end: they begin anew.

@@ -3,10 +3,11 @@
 //! Mailboxes are unbounded and lose nothing while both cores run; what may be under way is bounded where requests are admitted. Each
 //! kind says what happens when the receiver is stopping or gone (its mailbox is dropped, and with it the reply halves in it).
 
+use super::control::{HeartbeatLine, QuorumCall};
 use super::coordinator::Said;
 use super::dirs::{DirReport, OpenDirError, PartitionOffsets};
 use super::handle::Stopping;
-use super::load::LoadReport;
+use super::load::{LoadReport, Placed};
 use super::quota::{Charge, Mutations};
 use super::requests::{
     ActiveProducers, DeletedRecords, EpochEnd, EpochEndOffset, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset,
@@ -18,6 +19,7 @@ use crate::group::{self, GroupId};
 use crate::io::{Mono, ReplySender};
 use crate::log::CheckpointKind;
 use crate::model::{BrokerId, ErrorCode, Offset, ProducerId, TopicIdPartition, TopicPartition};
+use crate::replica::{CommittedIsr, IsrProposal};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -77,12 +79,27 @@ pub(super) enum Message {
     /// Decide and commit; to the controller's core. Lost: the asker gets [`Stopping`].
     /// With `mutations`, as far as the client's quota allows.
     Controller { command: Command, mutations: Option<Mutations>, reply: ReplySender<Result<Reply, Stopping>> },
+    /// The same for what other nodes ask of this one's controller: it is decided here or not at all. Lost, or another leads: the asker
+    /// gets [`Stopping`].
+    ControllerHere { command: Command, mutations: Option<Mutations>, reply: ReplySender<Result<Reply, Stopping>> },
+    /// The heartbeats of a broker come by this connection from here on; to the controller's core. Lost: a session ends by time.
+    HeartbeatsBegin { broker: BrokerId, line: HeartbeatLine },
+    /// The connection by which they came was closed by its other end; likewise.
+    HeartbeatsEnded { broker: BrokerId, epoch: i64, line: HeartbeatLine },
+    /// Ask the quorum by way of the controller's core. Lost: see [`QuorumCall`].
+    Quorum(QuorumCall),
     /// Give out a block of producer ids; to the controller's core. Lost: the asker gets [`Stopping`].
     ProducerIds { reply: ReplySender<Result<Range<ProducerId>, Stopping>> },
+    /// The leader of a partition of the core `from` proposes an ISR; to the controller's core. Lost: the broker is stopping.
+    ProposeIsr { id: TopicIdPartition, proposal: IsrProposal, from: usize },
+    /// What became of proposal `number` of a partition of the receiver. Lost: the receiver is stopping.
+    IsrAnswered { id: TopicIdPartition, number: u64, result: Result<CommittedIsr, ErrorCode> },
     /// Create the logs of partitions that are new in an image. Lost: the receiver is stopping and needs it no more.
     Prepare { image: Arc<MetadataImage>, delta: Arc<MetadataDelta>, reply: ReplySender<()> },
     /// Apply a committed image, show it to clients, delete what it lacks. Lost: the receiver is stopping and needs it no more.
     Image { image: Arc<MetadataImage>, delta: Arc<MetadataDelta>, reply: ReplySender<()> },
+    /// Tell which of the partitions that have changed are in other log dirs than the image says. Lost: the receiver is stopping.
+    Misplaced { image: Arc<MetadataImage>, delta: Arc<MetadataDelta>, reply: ReplySender<Vec<Placed>> },
 
     // ---- log dirs ----
     /// Open, lock and list a log dir of which the receiver is the home. Lost: the broker does not start.
@@ -92,8 +109,11 @@ pub(super) enum Message {
     /// The dirs of which the receiver is the home are in use from here; answered with those that failed, and why. Lost: the broker does
     /// not start.
     InUse { reply: ReplySender<Vec<(usize, String)>> },
-    /// Everything is ready (with the cluster's id) or is not: [`super::Shards::open`] returns on the receiver. Lost: it is gone already.
-    Ready(Result<String, String>),
+    /// The log dirs and the quorum are open (with the cluster's id) or are not: [`super::Shards::join`] returns on the receiver. Lost: it
+    /// is gone already.
+    Joined(Result<String, String>),
+    /// Everything is ready or is not: [`super::Shards::ready`] returns on the receiver. Lost: it is gone already.
+    Ready(Result<(), String>),
     /// Offsets of the sender's partitions in a log dir, for its checkpoints; to the dir's home. With `write`, write that one now and say
     /// whether it is written.
     /// Lost: the checkpoints stay older than they could be; recovery reads more of the log.

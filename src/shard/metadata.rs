@@ -1,12 +1,15 @@
 //! What a core reads out of the metadata: which partitions are on this broker, and how they are to be run.
 
 use super::core::Core;
+use super::partition::{NO_BROKER, Partition};
+use super::requests::CurrentLeader;
 use super::settings::cleaner_limits;
+use super::throttle::Throttled;
 use crate::config::{DynamicConfigs, LiveConfig, TopicConfig};
 use crate::controller::{self, ConfigResource, DIRECTORY_UNASSIGNED, MetadataDelta, MetadataImage};
 use crate::log::{CleanupPolicy, LogConfig};
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicPartition};
-use crate::replica::{Assignment, LeaderRecovery};
+use crate::replica::{Assignment, BrokerStatus, LeaderRecovery};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,10 +19,13 @@ pub(super) struct Assigned {
     pub(super) id: TopicIdPartition,
     pub(super) name: TopicPartition,
     pub(super) assignment: Assignment,
+    /// The brokers that have its replicas.
+    pub(super) brokers: Vec<BrokerStatus>,
     /// Id of the log dir in which the metadata say that it is; a reserved one if they say nothing.
     pub(super) directory: TopicId,
     pub(super) log_config: LogConfig,
     pub(super) min_insync_replicas: usize,
+    pub(super) throttled: Throttled,
 }
 
 impl Core {
@@ -68,9 +74,14 @@ impl Core {
                 id,
                 name: TopicPartition::new(topic.name.clone(), index),
                 assignment: assignment(partition),
+                brokers: partition.replicas.iter().filter_map(|id| image.broker(*id)).map(|broker| status(broker)).collect(),
                 directory: directory(partition, self.broker_id()),
                 log_config: log_config(&resolved, &live),
                 min_insync_replicas: resolved.min_insync_replicas,
+                throttled: Throttled {
+                    as_leader: resolved.leader_replication_throttled_replicas.contains(index, self.broker_id()),
+                    as_follower: resolved.follower_replication_throttled_replicas.contains(index, self.broker_id()),
+                },
             });
             config = Some((topic_id, resolved));
         }
@@ -95,6 +106,22 @@ impl Core {
         touched
     }
 
+    /// Partitions of this core with replicas on these brokers and on others: their leaders go by what is known of each. A partition that
+    /// has no other replica has nobody to wait for.
+    pub(super) fn with_replicas_on(&self, brokers: &BTreeSet<BrokerId>) -> Vec<(TopicId, PartitionIndex)> {
+        if brokers.is_empty() {
+            return Vec::new();
+        }
+        let partitions = self.partitions.borrow();
+        let is_touched = |partition: &Partition| {
+            let state = partition.state();
+            let replicas = state.replica.replicas();
+            replicas.len() > 1 && replicas.iter().any(|id| brokers.contains(id))
+        };
+        let touched = partitions.values().filter(|partition| is_touched(partition));
+        touched.map(|partition| (partition.id.topic_id, partition.id.partition)).collect()
+    }
+
     fn dynamic_configs(&self, image: &MetadataImage) -> DynamicConfigs {
         let of = |broker| image.configs(&ConfigResource::Broker(broker)).map(|configs| (**configs).clone()).unwrap_or_default();
         DynamicConfigs { cluster: of(None), broker: of(Some(self.broker_id())) }
@@ -111,6 +138,16 @@ impl Core {
             Some(Some(_)) => ErrorCode::NotLeaderOrFollower,
         }
     }
+
+    /// KIP-951: who leads a partition that is not here, told with NOT_LEADER_OR_FOLLOWER.
+    pub(super) fn leader_in_image(&self, id: TopicIdPartition, error: ErrorCode) -> Option<CurrentLeader> {
+        if error != ErrorCode::NotLeaderOrFollower {
+            return None;
+        }
+        let image = self.image.borrow();
+        let partition = image.partition(id.topic_id, id.partition)?;
+        Some(CurrentLeader { leader_id: partition.leader.unwrap_or(NO_BROKER), leader_epoch: partition.leader_epoch })
+    }
 }
 
 fn assignment(partition: &controller::Partition) -> Assignment {
@@ -122,6 +159,10 @@ fn assignment(partition: &controller::Partition) -> Assignment {
         isr: partition.isr.clone(),
         recovery: if partition.recovering { LeaderRecovery::Recovering } else { LeaderRecovery::Recovered },
     }
+}
+
+fn status(broker: &controller::Broker) -> BrokerStatus {
+    BrokerStatus { id: broker.id, epoch: broker.epoch, fenced: broker.fenced, shutting_down: broker.in_controlled_shutdown }
 }
 
 fn directory(partition: &controller::Partition, broker: BrokerId) -> TopicId {

@@ -16,8 +16,10 @@
 //!
 //! **Files.** `handle` the calls that the api makes, `requests` what is asked and answered; `message` all that cores say to each other, `core` the state of a core and its mailbox, `gather` one answer out of many; `placement` who owns what;
 //! `partition`, `write`, `read`, `watch` as above; `coordinator` the groups of this core's partitions of `__consumer_offsets`; `dirs` log
-//! dirs, checkpoints and failed devices; `control` the controller's queue, `metadata` and `apply` what a core makes of an image;
+//! dirs, checkpoints and failed devices; `control` the controller and the way to it, `metadata` and `apply` what a core makes of an image;
 //! `moves` partitions on their way to another log dir;
+//! `fetcher` what this core's followers ask their leaders for, `follow` what becomes of the answers, `isr` what leaders tell the controller, `throttle` which of them wait;
+//! `timers` when partitions do something by themselves;
 //! `start`, `load`, `stop` from disk to service and back; `statistics` what is counted; `ticks` what happens without anybody asking,
 //! `clean` of it the compaction of logs; `quota` what
 //! clients may take; `settings` what of the configuration matters here.
@@ -30,8 +32,11 @@ mod core;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
 mod dirs;
+mod fetcher;
+mod follow;
 mod gather;
 mod handle;
+mod isr;
 mod load;
 mod message;
 mod metadata;
@@ -49,19 +54,26 @@ mod statistics;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod ticks;
+mod timers;
 mod watch;
 mod write;
 
 pub use crate::controller::MetadataImage;
+pub use crate::quorum::RAFT_API_KEY;
 pub use crate::record::ValidatedBatch;
+pub use control::{
+    FetchedMetadata, FetchedSnapshot, Forwarded, HeartbeatLine, MetadataFetch, ObservedReplica, QuorumView, SnapshotFetch,
+    SnapshotId, VoterChange, WhatIsFetched,
+};
 pub use coordinator::{ListedGroup, OFFSETS_TOPIC, WantedOffsets, group_partition};
 pub use handle::{MAX_SLICES, Shards, Stopping};
 pub use quota::{QuotaKind, in_field};
 pub use requests::{
     AbortedTransaction, ActiveProducer, ActiveProducers, CurrentLeader, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,
-    FetchPartition, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogDirState, LogSize, ProduceResult,
-    ProduceSlice,
+    FetchPartition, FetchRead, FetchResult, FetchingReplica, Isolation, ListOffset, ListedOffset, LogDirState, LogSize, Near,
+    ProduceResult, ProduceSlice,
 };
 pub use settings::Settings;
 pub use start::{OpenError, Seats};

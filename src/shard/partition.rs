@@ -5,21 +5,30 @@
 //! between the decision and the end of the write is in [`State::in_flight`], in offset order; when a write fails all of it fails, so
 //! that nothing tentative survives.
 //!
+//! What another broker leads comes by way of `follow` instead; never both at once, since the leader epoch changes only between writes.
+//!
 //! Nothing here waits: `write` moves the queue into the log, `read` looks into it.
 
-use super::core::Core;
+use super::core::{Core, FIRST_CORE};
+use super::follow::Following;
 use super::gather::Slot;
+use super::message::Message;
+use super::metadata::Assigned;
 use super::requests::{CurrentLeader, ProduceResult};
+use super::throttle::Throttled;
 use super::watch::Watchers;
 use crate::io::Mono;
 use crate::log::{AppendBatch, Log};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
 use crate::producer::{Origin, ProducerBatch, ProducerError, Verdict};
 use crate::record::ValidatedBatch;
-use crate::replica::{Acks, Assignment, Effect, Input, LogState, Replica, Ticket};
+use crate::replica::{Acks, Effect, Input, LogState, Replica, Ticket};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+
+/// Writes above the high watermark whose ends are remembered one by one; of more the last ones count as one.
+const MAX_GROWTH: usize = 512;
 
 /// A partition and everything that belongs to it.
 pub(super) struct Partition {
@@ -29,6 +38,8 @@ pub(super) struct Partition {
     dir: Cell<usize>,
     pub(super) log: Rc<Log>,
     state: RefCell<State>,
+    /// Which of its traffic is held back.
+    pub(super) throttled: Cell<Throttled>,
     /// Clones of the handle must not keep a deleted partition answering.
     deleted: Cell<bool>,
 }
@@ -55,6 +66,10 @@ pub(super) struct State {
     /// Last readable ends that watchers know.
     high_watermark: Offset,
     last_stable: Offset,
+    /// What is under way of copying another broker's log.
+    pub(super) following: Following,
+    /// When it is woken next; never, if [`u64::MAX`].
+    wakes_at_ms: u64,
     effects: Vec<Effect>,
 }
 
@@ -90,7 +105,8 @@ impl Partition {
             high_watermark,
             last_epoch: log.latest_epoch(),
         };
-        let replica = Replica::new(core.broker_id(), log_state);
+        let replica = Replica::new(core.broker_id(), log_state).with_timing(core.settings.replica_timing);
+        let replica = replica.with_planted(|bug| core.io.planted(bug));
         let (next_offset, high_watermark) = (replica.log_end(), replica.high_watermark());
         let state = State {
             replica,
@@ -105,9 +121,12 @@ impl Partition {
             growth: VecDeque::new(),
             high_watermark,
             last_stable: high_watermark,
+            following: Following::default(),
+            wakes_at_ms: u64::MAX,
             effects: Vec::new(),
         };
-        Rc::new(Self { id, name, dir: Cell::new(dir), log, state: RefCell::new(state), deleted: Cell::new(false) })
+        let (dir, throttled, deleted) = (Cell::new(dir), Cell::default(), Cell::new(false));
+        Rc::new(Self { id, name, dir, log, state: RefCell::new(state), throttled, deleted })
     }
 
     /// Index of its log dir in `log.dirs`.
@@ -248,21 +267,26 @@ impl Partition {
     pub(super) fn on_written(self: &Rc<Self>, core: &Rc<Core>, end: Offset, bytes: u64) {
         let now = core.io.now();
         let mut state = self.state_mut();
-        state.growth.push_back((end, bytes));
+        state.note_growth(end, bytes);
+        state.watchers.appended(core, bytes);
         state.on_event(now, Input::Appended { end });
         // A flush may have caught this write before its end was known here.
         state.on_event(now, Input::Flushed { end: self.log.recovery_point().min(end) });
         while state.in_flight.front().is_some_and(|produce| produce.end <= end) {
             let produce = state.in_flight.pop_front().expect("looked at");
+            if core.io.planted("acks=all answered by the leader alone") && produce.acks == Acks::All {
+                self.answer(produce.waiter, ErrorCode::None);
+                continue;
+            }
             state.produced(now, produce);
         }
         self.carry_out(core, state);
     }
 
-    /// The log is on the device up to `end`, which may be more than is known here to be written.
-    pub(super) fn on_flushed(self: &Rc<Self>, core: &Rc<Core>, end: Offset) {
+    /// More of the log is on the device. How much is asked of the log as it is now: it may have been cut since.
+    pub(super) fn on_flushed(self: &Rc<Self>, core: &Rc<Core>) {
         let mut state = self.state_mut();
-        let end = end.min(state.replica.log_end());
+        let end = self.log.recovery_point().min(state.replica.log_end());
         state.on_event(core.io.now(), Input::Flushed { end });
         self.carry_out(core, state);
     }
@@ -291,34 +315,53 @@ impl Partition {
         self.wake_watchers(core);
     }
 
-    /// Takes what the metadata say into use.
-    pub(super) fn assign(self: &Rc<Self>, core: &Rc<Core>, assignment: Assignment, min_insync_replicas: usize) {
+    /// Takes what the metadata say into use. While something is being written another leader epoch has to wait.
+    pub(super) fn assign(self: &Rc<Self>, core: &Rc<Core>, assigned: &Assigned) {
         let flush_gated = self.log.config().sync_every_append() && !core.io.planted("ack before fdatasync");
+        let min_insync_replicas = assigned.min_insync_replicas;
+        self.throttled.set(assigned.throttled);
         let mut state = self.state_mut();
-        let known = state.replica.leader_epoch();
         let now = core.io.now();
         state.on_event(now, Input::SetPolicy { min_insync_replicas, flush_gated });
-        state.on_event(now, Input::Metadata(assignment));
-        let changed = state.replica.leader_epoch() != known;
+        state.on_event(now, Input::Brokers(assigned.brokers.clone()));
+        if state.writing != state.replica.is_busy() {
+            let writing = state.writing;
+            state.on_event(now, Input::Busy(writing));
+        }
+        state.on_event(now, Input::Metadata(assigned.assignment.clone()));
         let log_end = state.replica.log_end();
         let unflushed = flush_gated && self.log.recovery_point() < log_end;
         self.carry_out(core, state);
         if unflushed {
             self.start_flushing(core);
         }
-        if changed {
-            self.wake_watchers(core);
+    }
+
+    /// The queue is empty: a leader epoch that had to wait begins.
+    pub(super) fn on_written_all(self: &Rc<Self>, core: &Rc<Core>, mut state: RefMut<'_, State>) {
+        if state.replica.is_busy() {
+            state.on_event(core.io.now(), Input::Busy(false));
+            self.carry_out(core, state);
         }
     }
 
-    /// The partition is deleted: whoever waits is told, and nothing more is accepted.
-    pub(super) fn on_deleted(self: &Rc<Self>, core: &Rc<Core>) {
+    /// Its time has come, see [`super::timers`].
+    pub(super) fn on_due(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut state = self.state_mut();
+        state.wakes_at_ms = u64::MAX;
+        state.on_event(core.io.now(), Input::Tick);
+        self.carry_out(core, state);
+    }
+
+    /// The partition is deleted, or its replica here is: whoever waits is told, and nothing more is accepted.
+    pub(super) fn on_deleted(self: &Rc<Self>, core: &Rc<Core>, error: ErrorCode) {
         self.deleted.set(true);
         let mut state = self.state_mut();
+        state.following.end(core, self.id);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         for (_, waiter) in waiting {
-            waiter.slot.refuse(ErrorCode::UnknownTopicOrPartition, None);
+            waiter.slot.refuse(error, None);
         }
         self.wake_watchers(core);
     }
@@ -331,7 +374,7 @@ impl Partition {
     /// Whether something is being written or flushed.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state.writing || state.flushing
+        state.writing || state.flushing || state.following.is_busy()
     }
 
     /// Whether it was deleted or is stopping.
@@ -349,16 +392,16 @@ impl Partition {
     pub(super) fn leader_hint(&self, error: ErrorCode) -> Option<CurrentLeader> {
         let told = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
         told.then(|| {
-            let replica = &self.state.borrow().replica;
-            CurrentLeader { leader_id: replica.leader().unwrap_or(NO_BROKER), leader_epoch: replica.leader_epoch() }
+            let (leader, leader_epoch) = self.state.borrow().replica.newest_leader();
+            CurrentLeader { leader_id: leader.unwrap_or(NO_BROKER), leader_epoch }
         })
     }
 
     /// Carries out what `replica` decided. Takes the borrow and lets go of it before anything that may come back here.
-    fn carry_out(self: &Rc<Self>, core: &Rc<Core>, mut state: RefMut<'_, State>) {
+    pub(super) fn carry_out(self: &Rc<Self>, core: &Rc<Core>, mut state: RefMut<'_, State>) {
         let mut effects = std::mem::take(&mut state.effects);
         let mut answers = Vec::new();
-        let mut grown = false;
+        let (mut grown, mut has_new_role) = (false, false);
         for effect in effects.drain(..) {
             match effect {
                 Effect::HighWatermark(_) => grown = true,
@@ -368,15 +411,23 @@ impl Partition {
                 }
                 Effect::LeaderEpochStarted { epoch, start } => {
                     tracing::debug!(partition = %self.name, %epoch, %start, "leads");
+                    has_new_role = true;
+                    assert!(state.queue.is_empty(), "what is queued has an earlier epoch");
+                    state.next_offset = start;
+                    state.following.end(core, self.id);
                     let (partition, core) = (self.clone(), core.clone());
                     let io = core.io.clone();
                     io.spawn(async move { partition.note_epoch(&core, epoch, start).await });
                 }
                 Effect::BecameFollower { leader, epoch } => {
                     tracing::debug!(partition = %self.name, ?leader, %epoch, "follows");
+                    has_new_role = true;
+                    state.following.end(core, self.id);
                 }
-                // Of partitions with replicas on other brokers, which metadata of Apache Kafka may have; nobody talks to those yet.
-                other => tracing::debug!(partition = %self.name, effect = ?other, "there are no other brokers"),
+                Effect::AlterPartition(proposal) => {
+                    core.send(FIRST_CORE, Message::ProposeIsr { id: self.id, proposal, from: core.index });
+                }
+                of_follower => self.follow(core, &mut state, of_follower),
             }
         }
         // Its room is used again.
@@ -384,13 +435,19 @@ impl Partition {
         if grown {
             self.report_growth(core, &mut state);
         }
-        let waits = state.replica.waiting() > 0;
-        drop(state);
-        if waits {
-            core.await_deadlines(self);
+        if let Some(due_ms) = state.replica.next_tick_ms()
+            && due_ms < state.wakes_at_ms
+        {
+            state.wakes_at_ms = due_ms;
+            core.wake_partition_at(due_ms, self.id);
         }
+        drop(state);
         for (waiter, error) in answers {
             self.answer(waiter, error);
+        }
+        if has_new_role {
+            self.wake_watchers(core);
+            core.coordinate(self);
         }
     }
 
@@ -443,14 +500,38 @@ enum Decision {
 pub(super) const NO_BROKER: crate::model::BrokerId = crate::model::BrokerId(-1);
 
 impl State {
-    fn on_event(&mut self, now: Mono, input: Input) {
+    pub(super) fn on_event(&mut self, now: Mono, input: Input) {
         self.replica.on_event(input, millis(now), &mut self.effects);
+    }
+
+    /// A follower's log has grown to `end` by `bytes`.
+    pub(super) fn grew(&mut self, end: Offset, bytes: u64) {
+        self.next_offset = end;
+        self.note_growth(end, bytes);
+    }
+
+    /// Without a limit, a high watermark that stands still would let this grow with everything that is written.
+    fn note_growth(&mut self, end: Offset, bytes: u64) {
+        let is_full = self.growth.len() >= MAX_GROWTH;
+        match self.growth.back_mut().filter(|_| is_full) {
+            Some(last) => *last = (end, last.1 + bytes),
+            None => self.growth.push_back((end, bytes)),
+        }
+    }
+
+    /// A follower's log was cut at `end`.
+    pub(super) fn was_cut(&mut self, end: Offset) {
+        self.next_offset = end;
+        self.growth.retain(|(written, _)| *written <= end);
+        self.high_watermark = self.high_watermark.min(end);
+        self.last_stable = self.last_stable.min(end);
     }
 
     fn produced(&mut self, now: Mono, produce: InFlight) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let deadline_ms = millis(produce.waiter.deadline);
+        // Not before it.
+        let deadline_ms = produce.waiter.deadline.0.div_ceil(1_000_000);
         self.waiting.insert(ticket, produce.waiter);
         self.on_event(now, Input::Produced { ticket, acks: produce.acks, end: produce.end, deadline_ms });
     }

@@ -170,16 +170,33 @@ impl Shards {
         is_strict: bool,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Stopping>> + use<> {
-        let quota = quota_of(&self.image(), QuotaKind::ControllerMutation, client);
-        let mutations = quota.map(|quota| Mutations { quota, is_strict });
+        let mutations = self.mutations(client, is_strict);
         let (reply, answer) = reply();
         self.core().send(FIRST_CORE, Message::Controller { command, mutations, reply });
         async move { answer.await.unwrap_or(Err(Stopping)) }
     }
+
+    /// The same for what other nodes ask of this one's controller: it is decided here or not at all.
+    pub fn controller_here(
+        &self,
+        client: &str,
+        is_strict: bool,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, Stopping>> + use<> {
+        let mutations = self.mutations(client, is_strict);
+        let (reply, answer) = reply();
+        self.core().send(FIRST_CORE, Message::ControllerHere { command, mutations, reply });
+        async move { answer.await.unwrap_or(Err(Stopping)) }
+    }
+
+    fn mutations(&self, client: &str, is_strict: bool) -> Option<Mutations> {
+        quota_of(&self.image(), QuotaKind::ControllerMutation, client).map(|quota| Mutations { quota, is_strict })
+    }
 }
 
 impl Core {
-    fn now_ms(&self) -> u64 {
+    /// The clock in milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
         self.io.now().0 / 1_000_000
     }
 
@@ -255,7 +272,7 @@ mod tests {
         let records: Vec<_> = quotas.iter().map(record).collect();
         let mut loader = Loader::default();
         loader.load(&records, Offset(records.len() as i64), 1).unwrap();
-        loader.image().clone()
+        (**loader.image()).clone()
     }
 
     #[test]

@@ -4,12 +4,15 @@ use super::core::Core;
 use super::partition::Partition;
 use super::requests::{
     AbortedTransaction, ActiveProducer, ActiveProducers, DeletedRecords, DivergingEpoch, EpochEnd, EpochEndOffset,
-    FetchPartition, FetchRead, FetchResult, Isolation, ListOffset, ListedOffset, LogSize,
+    FetchPartition, FetchRead, FetchResult, FetchingReplica, Isolation, ListOffset, ListedOffset, LogSize, Near,
 };
+use super::throttle::Side;
+use crate::controller::Broker;
 use crate::log::{AbortedTxn, LogError, ReadRequest};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
-use crate::replica::{self, Input};
+use crate::replica::{self, FollowerFetch, Input};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// ListOffsets' special timestamps (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023).
 const LATEST: i64 = -1;
@@ -45,7 +48,10 @@ impl Core {
             let id = TopicIdPartition { topic_id: wanted.topic_id, partition: wanted.partition };
             let result = match self.partition(id) {
                 Some(partition) => partition.fetch(self, wanted, &read, left, empty).await,
-                None => FetchResult::failed(self.missing(id)),
+                None => {
+                    let error = self.missing(id);
+                    FetchResult { current_leader: self.leader_in_image(id, error), ..FetchResult::failed(error) }
+                }
             };
             left = left.saturating_sub(result.bytes);
             empty &= result.bytes == 0;
@@ -93,7 +99,7 @@ impl Core {
         for (id, offset) in partitions {
             results.push(match self.partition(id) {
                 Some(partition) => partition.delete_records(self, offset).await,
-                None => DeletedRecords { error: self.missing(id), low_watermark: Offset(-1) },
+                None => DeletedRecords::failed(self.missing(id)),
             });
             self.yield_at_times(results.len()).await;
         }
@@ -123,7 +129,7 @@ impl Core {
         let mut results = Vec::with_capacity(partitions.len());
         for id in partitions {
             results.push(match self.partition(id) {
-                Some(partition) => Ok(partition.active_producers()),
+                Some(partition) => partition.check(LeaderEpoch::NONE).map(|()| partition.active_producers()),
                 None => Err(self.missing(id)),
             });
             self.yield_at_times(results.len()).await;
@@ -143,6 +149,12 @@ impl EpochEndOffset {
     /// No end: with `ErrorCode::None`, because no such epoch is known.
     pub fn nothing(error: ErrorCode) -> Self {
         Self { error, leader_epoch: LeaderEpoch::NONE, end_offset: Offset(-1) }
+    }
+}
+
+impl From<replica::EpochEndOffset> for DivergingEpoch {
+    fn from(end: replica::EpochEndOffset) -> Self {
+        Self { epoch: end.epoch, end_offset: end.end_offset }
     }
 }
 
@@ -173,13 +185,16 @@ impl Partition {
         left: u64,
         at_least_one_batch: bool,
     ) -> FetchResult {
-        let stale = core.io.planted("stale epoch accepted");
-        if let Err(error) = self.check(if stale { LeaderEpoch::NONE } else { wanted.current_leader_epoch }) {
-            return FetchResult { current_leader: self.leader_hint(error), ..FetchResult::failed(error) };
-        }
-        let isolation = if read.replica_id.0 >= 0 { crate::replica::Isolation::Replica } else { read.isolation.into() };
+        let admitted = match read.replica {
+            Some(replica) => self.admit_follower(core, wanted, replica, read.is_repeated),
+            None => self.admit_consumer(core, wanted, read.leader_only),
+        };
+        let diverging_epoch = match admitted {
+            Ok(diverging_epoch) => diverging_epoch,
+            Err(error) => return FetchResult { current_leader: self.leader_hint(error), ..FetchResult::failed(error) },
+        };
         // Taken before anything is read: what is answered never says more than what these ends allow.
-        let mut view = self.view(isolation);
+        let mut view = self.view(read.isolation.into());
         if core.io.planted("read above the high watermark") {
             view.readable = self.log.log_end_offset();
         }
@@ -190,19 +205,14 @@ impl Partition {
             log_start_offset: view.log_start,
             aborted: (read.isolation == Isolation::ReadCommitted).then(Vec::new),
             readable_end: view.readable,
+            diverging_epoch,
+            preferred_read_replica: read.near.as_ref().and_then(|near| self.preferred_replica(core, near, wanted.fetch_offset)),
             ..FetchResult::failed(ErrorCode::UnknownServerError)
         };
-        let outcome = match self.check_position(wanted, &view) {
-            Ok(None) => self.read_into(core, &mut result, wanted, &view, left, at_least_one_batch).await,
-            Ok(diverging_epoch) => {
-                result.diverging_epoch = diverging_epoch;
-                Ok(())
-            }
-            Err(error) => {
-                result.error = error;
-                Ok(())
-            }
-        };
+        if diverging_epoch.is_some() || result.preferred_read_replica.is_some() || self.holds_back(core, read.replica) {
+            return result;
+        }
+        let outcome = self.read_into(core, &mut result, wanted, &view, left, at_least_one_batch).await;
         if let Err(error) = outcome {
             self.device_failed(core, "read", &error);
             return FetchResult {
@@ -214,16 +224,77 @@ impl Partition {
                 ..result
             };
         }
+        if read.replica.is_some() && self.throttled.get().as_leader {
+            core.count_copied(Side::Leader, result.bytes);
+        }
         result
     }
 
-    /// KIP-595: tells a reader whose log parted from ours where to cut, before the fetch offset is looked at.
-    fn check_position(&self, wanted: &FetchPartition, view: &View) -> Result<Option<DivergingEpoch>, ErrorCode> {
-        let (offset, epoch) = (wanted.fetch_offset, wanted.last_fetched_epoch);
+    /// Whether a consumer may read here, and where its log and ours part (KIP-595): said before the fetch offset is looked at.
+    fn admit_consumer(
+        &self,
+        core: &Core,
+        wanted: &FetchPartition,
+        leader_only: bool,
+    ) -> Result<Option<DivergingEpoch>, ErrorCode> {
+        let stale = core.io.planted("stale epoch accepted");
+        let epoch = if stale { LeaderEpoch::NONE } else { wanted.current_leader_epoch };
+        if leader_only || self.is_closed() {
+            self.check(epoch)?;
+        } else {
+            self.state().replica.check_replica(epoch)?;
+        }
+        let (offset, last_epoch) = (wanted.fetch_offset, wanted.last_fetched_epoch);
+        let (log_start, log_end) = (self.state().replica.log_start(), self.log.log_end_offset());
+        let diverging = replica::check_position(offset, last_epoch, self.end_of_epoch(last_epoch), log_start, log_end)?;
+        Ok(diverging.map(DivergingEpoch::from))
+    }
+
+    /// The same for another broker; if there is nothing against it, it has what lies before the offset that it fetches from.
+    fn admit_follower(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        wanted: &FetchPartition,
+        replica: FetchingReplica,
+        is_repeated: bool,
+    ) -> Result<Option<DivergingEpoch>, ErrorCode> {
+        if self.is_closed() {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let FetchingReplica { id: follower, broker_epoch } = replica;
+        let fetch = FollowerFetch {
+            follower,
+            broker_epoch,
+            current_leader_epoch: wanted.current_leader_epoch,
+            offset: wanted.fetch_offset,
+            last_fetched_epoch: wanted.last_fetched_epoch,
+        };
+        let known = self.end_of_epoch(wanted.last_fetched_epoch);
+        let diverging = self.state().replica.check_follower_fetch(&fetch, known)?;
+        if diverging.is_none() && !is_repeated {
+            let (log_end, log_start) = (wanted.fetch_offset, wanted.log_start_offset);
+            self.on_event(core, Input::FollowerFetched { follower, broker_epoch, log_end, log_start });
+        }
+        Ok(diverging.map(DivergingEpoch::from))
+    }
+
+    /// Whether a replica has to wait that is not in sync, since too much is being copied.
+    fn holds_back(&self, core: &Core, replica: Option<FetchingReplica>) -> bool {
+        let Some(replica) = replica.filter(|_| self.throttled.get().as_leader) else { return false };
+        !self.state().replica.isr().contains(&replica.id) && core.is_over_rate(Side::Leader)
+    }
+
+    fn end_of_epoch(&self, epoch: LeaderEpoch) -> replica::EpochEndOffset {
         let known = self.log.end_offset_for_epoch(epoch);
-        let known = replica::EpochEndOffset { epoch: known.epoch, end_offset: known.end_offset };
-        let diverging = replica::check_position(offset, epoch, known, view.log_start, self.log.log_end_offset())?;
-        Ok(diverging.map(|end| DivergingEpoch { epoch: end.epoch, end_offset: end.end_offset }))
+        replica::EpochEndOffset { epoch: known.epoch, end_offset: known.end_offset }
+    }
+
+    /// KIP-392: the replica near a consumer that it should read from, if that is not this one.
+    fn preferred_replica(&self, core: &Core, near: &Near, offset: Offset) -> Option<BrokerId> {
+        let image = core.image.borrow().clone();
+        let is_there = |broker: &&Arc<Broker>| !broker.fenced && broker.endpoint(&near.listener).is_some();
+        let rack_of = |id| image.broker(id).filter(is_there).and_then(|broker| broker.rack.as_deref());
+        self.state().replica.preferred_read_replica(Some(&near.rack), offset, rack_of)
     }
 
     async fn read_into(
@@ -338,7 +409,7 @@ impl Partition {
     }
 
     async fn delete_records(self: &Rc<Self>, core: &Rc<Core>, offset: Offset) -> DeletedRecords {
-        let refused = |error| DeletedRecords { error, low_watermark: Offset(-1) };
+        let refused = DeletedRecords::failed;
         if let Err(error) = self.check(LeaderEpoch::NONE) {
             return refused(error);
         }
@@ -350,10 +421,11 @@ impl Partition {
             Err(error) => return refused(error),
         };
         match self.log.delete_records(target).await {
-            Ok(log_start) => {
-                self.on_event(core, Input::LogStartMoved { offset: log_start });
+            Ok(_) => {
+                self.on_log_start_moved(core);
                 core.checkpoint_log_start(self).await;
-                DeletedRecords { error: ErrorCode::None, low_watermark: self.state().replica.low_watermark() }
+                let (low_watermark, log_start) = (self.state().replica.low_watermark(), self.log.log_start_offset());
+                DeletedRecords { error: ErrorCode::None, low_watermark, log_start }
             }
             Err(error) => {
                 self.device_failed(core, "delete records", &error);

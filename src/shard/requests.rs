@@ -4,6 +4,7 @@ use crate::io::FileSlice;
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 use crate::record::ValidatedBatch;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Who leads a partition, told to a client that asked the wrong broker (KIP-951).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +59,8 @@ pub enum Isolation {
     ReadUncommitted,
     /// Up to the last stable offset, with the list of aborted transactions.
     ReadCommitted,
+    /// Everything in the log: another broker that copies it.
+    Replica,
 }
 
 /// One fetch of one connection, to be split over the owners. Each owner answers up to the whole budget; trimming over partitions in
@@ -70,8 +73,32 @@ pub struct FetchRead {
     pub isolation: Isolation,
     /// Bytes over all partitions; the first batch of the first partition that has data comes whole even if it is larger (KIP-74).
     pub max_bytes: u64,
-    /// Replica id of a follower, -1 for a consumer.
-    pub replica_id: BrokerId,
+    /// Another broker that copies; with [`Isolation::Replica`].
+    pub replica: Option<FetchingReplica>,
+    /// Only the leader may answer: other brokers, and consumers that do not know of followers (KIP-392).
+    pub leader_only: bool,
+    /// Where a consumer is that may be sent to a replica near it (KIP-392).
+    pub near: Option<Near>,
+    /// It was read before, and too little was there: what it says of the reader is known.
+    pub is_repeated: bool,
+}
+
+/// A broker that fetches for its replicas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FetchingReplica {
+    /// Who it is.
+    pub id: BrokerId,
+    /// Its incarnation (KIP-903), -1 in old versions.
+    pub broker_epoch: i64,
+}
+
+/// Where a consumer is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Near {
+    /// Its rack.
+    pub rack: Arc<str>,
+    /// Name of the listener that it came in by: whoever it is sent to has one of that name.
+    pub listener: Arc<str>,
 }
 
 /// One partition of a [`FetchRead`].
@@ -128,6 +155,8 @@ pub struct FetchResult {
     pub diverging_epoch: Option<DivergingEpoch>,
     /// Set with NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH.
     pub current_leader: Option<CurrentLeader>,
+    /// Another replica that this consumer should read from; then nothing was read (KIP-392).
+    pub preferred_read_replica: Option<BrokerId>,
     /// Whole batches, in offset order.
     pub slices: Vec<FileSlice>,
     /// Sum of the slices' lengths.
@@ -150,6 +179,7 @@ impl FetchResult {
             aborted: None,
             diverging_epoch: None,
             current_leader: None,
+            preferred_read_replica: None,
             slices: Vec::new(),
             bytes: 0,
             first_batch_bytes: 0,
@@ -212,8 +242,17 @@ pub struct EpochEndOffset {
 pub struct DeletedRecords {
     /// `None`, or why nothing was deleted.
     pub error: ErrorCode,
-    /// First offset that is left, -1 on an error.
+    /// First offset that is left on all replicas that are alive, -1 on an error.
     pub low_watermark: Offset,
+    /// First offset that is left here, -1 on an error. Other replicas follow.
+    pub log_start: Offset,
+}
+
+impl DeletedRecords {
+    /// A refusal.
+    pub fn failed(error: ErrorCode) -> Self {
+        Self { error, low_watermark: Offset(-1), log_start: Offset(-1) }
+    }
 }
 
 /// What a partition's log takes on disk.

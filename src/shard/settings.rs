@@ -6,6 +6,7 @@ use crate::group;
 use crate::log::CleanerLimits;
 use crate::model::BrokerId;
 use crate::record::{Attributes, Compression};
+use crate::replica::Timing;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const FLUSH_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 pub struct Settings {
     /// `node.id`.
     pub node_id: BrokerId,
+    /// Broker and controller in one, and nobody else votes.
+    pub is_alone: bool,
     /// `log.dirs`, and behind them `metadata.log.dir` if it is a dir of its own.
     pub log_dirs: Vec<PathBuf>,
     /// How many of `log_dirs` take partitions.
@@ -54,6 +57,33 @@ pub struct Settings {
     pub group_load_bytes: u64,
     /// `offsets.topic.compression.codec`, as a coordinator's batches have it.
     pub offsets_compression: Compression,
+    /// `replica.lag.time.max.ms`, `replica.fetch.backoff.ms` and what else replicas wait for.
+    pub replica_timing: Timing,
+    /// What is fetched of other brokers.
+    pub fetching: Fetching,
+    /// `replication.quota.window.num` and `replication.quota.window.size.seconds`.
+    pub replication_windows: Windows,
+    /// `inter.broker.listener.name`: where other brokers are reached.
+    pub inter_broker_listener: String,
+    /// `replica.selector.class` is the one that goes by racks: consumers are sent to replicas near them.
+    pub is_rack_aware: bool,
+}
+
+/// How much a broker fetches of another in one go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fetching {
+    /// `replica.fetch.max.bytes`: of one partition.
+    pub max_bytes: i32,
+    /// `replica.fetch.min.bytes`: before that much is there, the leader waits.
+    pub min_bytes: i32,
+    /// `replica.fetch.wait.max.ms`: for that long.
+    pub max_wait_ms: i32,
+    /// `replica.fetch.response.max.bytes`: of all partitions together.
+    pub response_max_bytes: i32,
+    /// `replica.socket.timeout.ms` or `request.timeout.ms`, whichever is shorter: a leader that says nothing for that long is not there.
+    pub answer_timeout: Duration,
+    /// `socket.connection.setup.timeout.ms`: nor is one that a connection takes so long to.
+    pub connect_timeout: Duration,
 }
 
 /// What the compaction of one core may take: each cleans its own logs.
@@ -78,6 +108,7 @@ impl From<&BrokerConfig> for Settings {
         let duty = |ms: i64| Duration::from_millis(ms.max(1) as u64);
         Self {
             node_id: config.node_id(),
+            is_alone: config.is_alone(),
             log_dirs,
             partition_dirs,
             metadata_dir,
@@ -96,6 +127,22 @@ impl From<&BrokerConfig> for Settings {
             offsets_commit_timeout: duty(config.offsets_commit_timeout_ms()),
             group_load_bytes: config.offsets_load_buffer_size() as u64,
             offsets_compression: offsets_compression(config),
+            replica_timing: Timing {
+                replica_lag_time_max_ms: config.replica_lag_time_max_ms().max(1) as u64,
+                fetch_backoff_ms: config.replica_fetch_backoff_ms().max(0) as u64,
+                ..Timing::default()
+            },
+            fetching: Fetching {
+                max_bytes: config.replica_fetch_max_bytes(),
+                min_bytes: config.replica_fetch_min_bytes(),
+                max_wait_ms: config.replica_fetch_wait_max_ms(),
+                response_max_bytes: config.replica_fetch_response_max_bytes(),
+                answer_timeout: duty(config.replica_socket_timeout_ms().min(config.request_timeout_ms())),
+                connect_timeout: duty(config.socket_connection_setup_timeout_ms()),
+            },
+            replication_windows: windows(config.replication_quota_window_num(), config.replication_quota_window_size_seconds()),
+            inter_broker_listener: config.inter_broker_listener_name(),
+            is_rack_aware: config.selects_replicas_by_rack(),
         }
     }
 }

@@ -34,7 +34,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let world = World::new(11, Options::default());
+        Self::with(Options::default())
+    }
+
+    pub(super) fn with(options: Options) -> Self {
+        let world = World::new(11, options);
         let host = world.add_host("broker", 1);
         Self { world, host }
     }
@@ -209,6 +213,28 @@ fn records_are_flushed_after_the_time_or_number_that_the_settings_say() {
     }
 }
 
+/// Where no log asks for flushes nobody looks for any; one that asks later, for itself or by the broker's default, is seen.
+#[test]
+fn a_log_that_asks_for_flushes_later_gets_them() {
+    let topic = ConfigResource::Topic("events".into());
+    let broker = ConfigResource::Broker(None);
+    for (resource, name) in [(topic, "flush.ms"), (broker, "log.flush.interval.ms")] {
+        let flushed = Stage::new().run(&[], async move |shards: Shards| {
+            with_topic(&shards, 1, &[]).await;
+            append_now(&shards).await;
+            sleep(&shards, 1_000).await;
+            let before = log(&shards, 0).recovery_point();
+            alter(&shards, resource, name, ConfigOperation::Set("400".into())).await;
+            sleep(&shards, 1_000).await;
+            let first = log(&shards, 0).recovery_point();
+            append_now(&shards).await;
+            sleep(&shards, 1_000).await;
+            (before, first, log(&shards, 0).recovery_point())
+        });
+        assert_eq!(flushed, (Offset(0), Offset(1), Offset(2)), "{name}");
+    }
+}
+
 #[test]
 fn what_is_to_be_flushed_is_looked_for_as_often_as_the_settings_say() {
     let longest_ms = |settings: Configs| {
@@ -298,7 +324,7 @@ fn metadata_are_written_down_by_time_also_if_nothing_is_decided() {
 }
 
 /// The topic of group offsets.
-async fn with_offsets_topic(shards: &Shards, configs: &[(&str, &str)]) {
+pub(super) async fn with_offsets_topic(shards: &Shards, configs: &[(&str, &str)]) {
     create_topic(shards, OFFSETS_TOPIC, 1, &[configs, &[("cleanup.policy", "compact")]].concat()).await;
 }
 
@@ -316,7 +342,7 @@ fn place() -> TopicPartition {
     TopicPartition::new("events", PartitionIndex(0))
 }
 
-async fn commit(shards: &Shards) -> Result<Answer, ErrorCode> {
+pub(super) async fn commit(shards: &Shards) -> Result<Answer, ErrorCode> {
     let caller = Caller { group: "g".into(), member: "".into(), instance: None, generation: -1 };
     let partition =
         CommitPartition { partition: place(), topic_id: TopicId::ZERO, offset: 7, leader_epoch: -1, metadata: Arc::from("") };
@@ -325,7 +351,7 @@ async fn commit(shards: &Shards) -> Result<Answer, ErrorCode> {
         .await
 }
 
-fn done() -> Result<Answer, ErrorCode> {
+pub(super) fn done() -> Result<Answer, ErrorCode> {
     Ok(Answer::Committed(vec![ErrorCode::None]))
 }
 
@@ -574,6 +600,7 @@ fn a_broker_is_who_and_where_the_settings_say() {
         let endpoint = &broker.endpoints[0];
         assert_eq!((&*endpoint.name, &*endpoint.host, endpoint.port), ("PLAINTEXT", "here.example", 1111));
         assert_eq!(broker.rack.as_deref(), Some("r1"));
+        assert_eq!(broker.log_dirs.len(), 1, "that of the metadata has no replicas");
     });
     let disk = stage.world.disk(stage.host);
     let first = "00000000000000000000.log";

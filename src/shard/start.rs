@@ -1,7 +1,8 @@
 //! From log dirs on a disk to partitions that take requests.
 //!
 //! Every core answers messages from its first moment; core 0 leads the start by them, step by step: log dirs are opened by their
-//! homes, metadata are recovered on core 0, every core opens its partitions, and only then any core returns from [`Shards::open`].
+//! homes, metadata are recovered on core 0 (of a node that is alone; a broker of a cluster gets them from the controller), every core opens
+//! its partitions, and only then any core returns from [`Shards::ready`].
 
 use super::Shards;
 use super::control::Control;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The mailboxes of all cores, and the partitions that they count together, made before they start; each core takes its own with [`Shards::open`].
 #[derive(Clone)]
@@ -85,56 +87,161 @@ impl Seats {
 }
 
 impl Shards {
-    /// Joins this core to the others: opens and recovers log dirs (shared out over the cores), metadata and this core's partitions.
-    /// Returns when all cores are ready, so that what is served afterwards sees every partition. To be called once on every core.
-    /// `bound` are the addresses that the configured listeners have in fact, in their order: what clients are told.
+    /// Joins this core to the others, and waits until all partitions are ready: [`Shards::join`], then [`Shards::ready`].
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn open(io: Io, seats: Seats, config: Arc<BrokerConfig>, bound: &[SocketAddr]) -> Result<Self, OpenError> {
+        let shards = Self::join(io, seats, config, bound).await?;
+        shards.ready().await?;
+        Ok(shards)
+    }
+
+    /// Joins this core to the others: opens log dirs (shared out over the cores) and, on a controller, the quorum. When this returns, other
+    /// nodes can be answered; clients are to wait for [`Shards::ready`]. To be called once on every core. `bound` are the addresses that the
+    /// configured listeners for clients have in fact, in their order: what clients are told.
     ///
     /// # Errors
     /// A log dir that is locked by another process or belongs to another broker, no log dir left, unreadable metadata: every core
     /// returns an error then.
-    pub async fn open(io: Io, seats: Seats, config: Arc<BrokerConfig>, bound: &[SocketAddr]) -> Result<Self, OpenError> {
+    pub async fn join(io: Io, seats: Seats, config: Arc<BrokerConfig>, bound: &[SocketAddr]) -> Result<Self, OpenError> {
         let receiver = seats.inner.receivers.take(io.core());
         let core = Core::new(io.clone(), seats, config);
         io.spawn(core.clone().serve(receiver));
         if core.index == FIRST_CORE {
-            let outcome = core.lead_start(bound).await;
-            for other in 0..core.cores() {
-                core.send(other, Message::Ready(outcome.clone()));
-            }
+            io.spawn(core.clone().lead_start(bound.to_vec()));
         }
         loop {
             let changed = core.changed.notified();
-            if let Some(outcome) = core.ready.take() {
+            if let Some(outcome) = core.joined.take() {
                 return match outcome {
                     Ok(cluster_id) => Ok(Self::new(core, &cluster_id)),
-                    Err(error) => {
-                        core.halted.set(true);
-                        core.send(core.index, Message::Halt);
-                        Err(OpenError(error))
-                    }
+                    Err(error) => Err(core.not_started(error)),
                 };
             }
             changed.await;
         }
     }
+
+    /// Returns when all cores are ready, so that what is served afterwards sees every partition. A broker of a cluster waits for the
+    /// controller here, which has to let it in.
+    ///
+    /// # Errors
+    /// A log dir or the metadata cannot be used, the controller does not let this broker in, or the start was given up: on every core.
+    pub async fn ready(&self) -> Result<(), OpenError> {
+        let core = self.core();
+        loop {
+            let changed = core.changed.notified();
+            if let Some(outcome) = core.ready.take() {
+                return outcome.map_err(|error| core.not_started(error));
+            }
+            changed.await;
+        }
+    }
+
+    /// Gives the start up, of which somebody waits for the end by [`Shards::ready`]. To be called on the first core.
+    pub fn give_up_start(&self) {
+        self.core().giving_up.set(true);
+        self.core().changed.notify_all();
+    }
+}
+
+/// What a start that is given up says.
+const GIVEN_UP: &str = "the start was given up";
+
+/// How long a start that has failed waits for the metadata log to be closed.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+impl OpenError {
+    /// Whether nothing is wrong, but somebody wanted it to stop.
+    pub fn is_given_up(&self) -> bool {
+        self.0 == GIVEN_UP
+    }
+}
+
+/// A node whose log dirs and quorum are open.
+struct Opened {
+    cluster_id: String,
+    dirs: Arc<Vec<Option<DirReport>>>,
+    /// The controller of a node that is alone.
+    control: Option<Control>,
 }
 
 impl Core {
-    async fn lead_start(self: &Rc<Self>, bound: &[SocketAddr]) -> Result<String, String> {
+    fn not_started(&self, error: String) -> OpenError {
+        self.halted.set(true);
+        self.send(self.index, Message::Halt);
+        OpenError(error)
+    }
+
+    async fn lead_start(self: Rc<Self>, bound: Vec<SocketAddr>) {
         let begun = self.io.now();
+        let Opened { cluster_id, dirs, control } = match self.open_node(&bound).await {
+            Ok(opened) => opened,
+            Err(error) => return self.tell_all(|| Message::Joined(Err(error.clone()))),
+        };
+        self.tell_all(|| Message::Joined(Ok(cluster_id.clone())));
+        let loaded = match control {
+            Some(control) => self.load_alone(control, dirs).await,
+            None => self.load_in_cluster(dirs, &bound).await,
+        };
+        let outcome = loaded.map(|logs| {
+            let seconds = self.io.now().since(begun).as_secs_f64();
+            tracing::info!(cluster_id, logs, cores = self.cores(), seconds, "all partitions are ready");
+        });
+        self.tell_all(|| Message::Ready(outcome.clone()));
+    }
+
+    fn tell_all(&self, message: impl Fn() -> Message) {
+        for core in 0..self.cores() {
+            self.send(core, message());
+        }
+    }
+
+    async fn open_node(self: &Rc<Self>, bound: &[SocketAddr]) -> Result<Opened, String> {
         let cluster_id = self.format_where_needed().await?;
         let dirs = Arc::new(self.take_dirs(&cluster_id).await?);
-        let mut control = Control::open(self, &dirs, bound).await?;
-        let (logs, misplaced) = self.load_all(control.image(), dirs.clone()).await?;
+        let control = match self.settings.is_alone {
+            true => Some(Control::open(self, &dirs, bound).await?),
+            false => {
+                self.open_cluster(&cluster_id, &dirs).await?;
+                None
+            }
+        };
+        Ok(Opened { cluster_id, dirs, control })
+    }
+
+    /// Loads the partitions of a node that is alone; how many logs there are.
+    async fn load_alone(self: &Rc<Self>, mut control: Control, dirs: Arc<Vec<Option<DirReport>>>) -> Result<usize, String> {
+        let (logs, misplaced) = self.load_all(control.image(), dirs).await?;
         control.assign_dirs(&misplaced).await?;
         control.unfence().await?;
         self.io.spawn(control.run());
-        let seconds = self.io.now().since(begun).as_secs_f64();
-        tracing::info!(cluster_id, logs, cores = self.cores(), seconds, "all partitions are ready");
-        Ok(cluster_id)
+        Ok(logs)
     }
 
-    /// The cluster's id, out of the log dirs that have one; dirs without `meta.properties` are formatted for it.
+    /// Loads the partitions of a node of a cluster when the controller has let it in; how many logs there are.
+    async fn load_in_cluster(self: &Rc<Self>, dirs: Arc<Vec<Option<DirReport>>>, bound: &[SocketAddr]) -> Result<usize, String> {
+        let started = self.start_in_cluster(dirs, bound).await;
+        if started.is_err() {
+            // A controller was serving others meanwhile.
+            self.begin_stop();
+            let until = self.io.now().after(CLOSE_LIMIT);
+            while !self.control_ended.get() && self.io.now() < until {
+                self.io.sleep(Duration::from_millis(1)).await;
+            }
+        }
+        started
+    }
+
+    /// Why the start cannot go on, if it cannot.
+    pub(super) fn why_not_to_start(&self) -> Option<String> {
+        let given_up = self.giving_up.get() || self.is_stopping();
+        self.fatal.borrow().clone().or_else(|| given_up.then(|| GIVEN_UP.to_owned()))
+    }
+
+    /// The cluster's id, out of the log dirs that have one; dirs without `meta.properties` are formatted for it, if this node is its
+    /// cluster's only one. Any other has to be told which cluster it belongs to.
     async fn format_where_needed(&self) -> Result<String, String> {
         let mut cluster_id = None;
         let mut fresh = Vec::new();
@@ -147,6 +254,13 @@ impl Core {
                 // Met again, and judged, when the dir is opened.
                 Err(error) => tracing::warn!(dir = %path.display(), %error, "cannot read meta.properties"),
             }
+        }
+        if !self.settings.is_alone {
+            if let Some(&index) = fresh.first() {
+                let dir = self.settings.log_dirs[index].display();
+                return Err(format!("No `meta.properties` found in {dir} (have you run `flumen storage format` for it?)"));
+            }
+            return cluster_id.ok_or_else(|| "No readable meta.properties files found.".to_owned());
         }
         let cluster_id = cluster_id.unwrap_or_else(|| self.fresh_id().to_string());
         for index in fresh {
@@ -222,7 +336,7 @@ impl Core {
     }
 
     /// How many logs there are, and which are not where the metadata have them.
-    async fn load_all(
+    pub(super) async fn load_all(
         &self,
         image: Arc<MetadataImage>,
         dirs: Arc<Vec<Option<DirReport>>>,

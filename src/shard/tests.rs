@@ -98,7 +98,10 @@ pub(super) fn read(topic_id: TopicId, partitions: &[(i32, i64)], max_bytes: u64)
         partitions: partitions.iter().map(partition).collect(),
         isolation: Isolation::ReadUncommitted,
         max_bytes,
-        replica_id: BrokerId(-1),
+        replica: None,
+        leader_only: true,
+        near: None,
+        is_repeated: false,
     }
 }
 
@@ -312,7 +315,7 @@ fn offsets_are_found_by_time_and_records_are_deleted() {
         assert_eq!(list(0).await[0].offset, Offset(0));
         assert_eq!(list(i64::MAX).await[0], ListedOffset::nothing(ErrorCode::None));
         let deleted = shards.delete_records(vec![(id(&shards, 0), Offset(2)), (id(&shards, 0), Offset(9))]).await;
-        assert_eq!(deleted[0], DeletedRecords { error: ErrorCode::None, low_watermark: Offset(2) });
+        assert_eq!(deleted[0], DeletedRecords { error: ErrorCode::None, low_watermark: Offset(2), log_start: Offset(2) });
         assert_eq!(deleted[1].error, ErrorCode::OffsetOutOfRange);
         assert_eq!(list(-2).await[0].offset, Offset(2));
         assert_eq!(shards.fetch(read(topic, &[(0, 1)], 100)).await[0].error, ErrorCode::OffsetOutOfRange);
@@ -387,6 +390,21 @@ pub(super) async fn alter(shards: &Shards, resource: ConfigResource, name: &str,
     }
 }
 
+/// The log dir of the metadata takes no partitions: as with Kafka, a broker that has no other left ends.
+#[test]
+fn a_broker_without_a_log_dir_for_partitions_does_not_go_on() {
+    let home = tempfile::tempdir().unwrap();
+    let paths: Vec<String> = ["a", "b", "metadata"].iter().map(|name| home.path().join(name).display().to_string()).collect();
+    let settings = config(home.path(), &[("log.dirs", &paths[..2].join(",")), ("metadata.log.dir", &paths[2])]);
+    run(2, settings, |shards| async move {
+        shards.core().dir_failed(0, "as the test wants it");
+        shards.io().sleep(Duration::from_millis(50)).await;
+        assert!(shards.fatal().now_or_never().is_none(), "the second is left");
+        shards.core().dir_failed(1, "as the test wants it");
+        assert!(shards.fatal().await.contains("no log dir is left"));
+    });
+}
+
 /// A log that is compacted only has no start that a client may move: every partition shows at once by which policy it goes.
 async fn refuse_deletion(shards: &Shards) -> Vec<bool> {
     let all = (0..8).map(|partition| (id(shards, partition), Offset(0))).collect();
@@ -452,5 +470,55 @@ fn producers_and_log_dirs_of_all_cores_are_told() {
             let space = shards.io().disk_space(&shards.log_dirs()[0].path).await.unwrap();
             assert!(space.total >= space.usable && space.usable > 0);
         }
+    });
+}
+
+/// Which cluster it belongs to cannot be guessed, unlike that of a broker that is alone.
+#[test]
+fn a_node_of_a_cluster_is_formatted_before_it_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("data");
+    let lines = format!(
+        "node.id=2\nprocess.roles=broker,controller\ncontroller.quorum.voters=1@a:1,2@b:1\ncontroller.listener.names=C\n\
+         listeners=PLAINTEXT://127.0.0.1:0,C://127.0.0.1:0\nlog.dirs={}\n",
+        dir.display()
+    );
+    let config = Arc::new(BrokerConfig::load(Some(lines.as_bytes()), &[]).unwrap().0);
+    let (seats, topology) = (Seats::new(1), Topology { cores: 1, busy_poll: Duration::ZERO });
+    let main = move |io: Io| {
+        let (seats, config) = (seats.clone(), config.clone());
+        async move {
+            let refused = Shards::open(io, seats, config, &[]).await.err().expect("it is not formatted").to_string();
+            assert!(refused.contains("No `meta.properties` found in") && refused.contains("flumen storage format"), "{refused}");
+        }
+    };
+    start(&topology, main).expect("cores start").join().expect("no core failed");
+    assert!(!dir.join("meta.properties").exists());
+}
+
+/// The asker is told, and does not wait for a broker that will never answer.
+#[test]
+fn what_is_too_much_at_once_is_refused_and_nothing_of_it_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    run(1, config(directory.path(), &[]), |shards| async move {
+        let throttled: Vec<String> = (1_000..5_500).map(|partition| format!("{partition}:1")).collect();
+        let config = CreatableTopicConfig {
+            name: "leader.replication.throttled.replicas".into(),
+            value: Some(throttled.join(",").into()),
+            ..CreatableTopicConfig::default()
+        };
+        let topic = |number: usize| CreatableTopic {
+            name: format!("t{number}").into(),
+            num_partitions: 1,
+            replication_factor: 1,
+            configs: vec![config.clone()],
+            ..CreatableTopic::default()
+        };
+        let create = |count| CreateTopicsRequest { topics: (0..count).map(topic).collect(), ..CreateTopicsRequest::default() };
+        assert_eq!(shards.controller(Command::CreateTopics(create(400))).await, Ok(Reply::TooLarge));
+        assert_eq!(shards.image().topic_count(), 0);
+        let Ok(Reply::CreateTopics(few)) = shards.controller(Command::CreateTopics(create(2))).await else { panic!() };
+        assert!(few.topics.iter().all(|topic| topic.error_code == 0), "{few:?}");
+        assert_eq!(shards.image().topic_count(), 2);
     });
 }

@@ -7,7 +7,6 @@ use super::core::Core;
 use super::partition::Partition;
 use crate::config::LiveConfig;
 use crate::log::{CheckpointKind, Log, LogError};
-use crate::replica::Input;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ impl Core {
             });
         }
         let interval = settings.flush_check_interval;
-        self.every_after(self.first_task(interval), interval, async |core: Rc<Self>| core.for_all(flush_if_due).await);
+        self.every_after(self.first_task(interval), interval, async |core: Rc<Self>| core.flush_what_is_due().await);
         let interval = settings.retention_check_interval;
         self.every_after(self.first_task(interval), interval, async |core: Rc<Self>| core.for_all(apply_retention).await);
         self.every(OPEN_FILES_INTERVAL, async |core: Rc<Self>| core.bound_open_files().await);
@@ -47,6 +46,14 @@ impl Core {
                 core.io.yield_if_needed().await;
             }
         });
+    }
+
+    /// Most logs of most brokers never ask for it, and looking at thousands of them takes milliseconds, several times a second.
+    async fn flush_what_is_due(self: &Rc<Self>) {
+        // What asks from here on sets it again, whether this pass sees it or not.
+        if self.flushes_asked.replace(false) {
+            self.for_all(flush_if_due).await;
+        }
     }
 
     /// Puts the logs to rest that were used longest ago, when this core has more files open than is its share.
@@ -66,7 +73,7 @@ impl Core {
                 continue;
             }
             match partition.log.rest().await {
-                Ok(()) => partition.on_flushed(self, partition.log.recovery_point()),
+                Ok(()) => partition.on_flushed(self),
                 Err(error) => partition.device_failed(self, "closing of files", &error),
             }
             self.io.yield_if_needed().await;
@@ -132,10 +139,12 @@ impl Core {
 }
 
 async fn flush_if_due(partition: &Rc<Partition>, core: &Rc<Core>) -> Result<(), LogError> {
-    let config = partition.log.config();
-    let asked_for = config.flush_ms < i64::MAX || config.flush_messages < i64::MAX;
-    if asked_for && partition.log.flush_if_due().await? {
-        partition.on_flushed(core, partition.log.recovery_point());
+    if !partition.log.config().asks_for_flushes() {
+        return Ok(());
+    }
+    core.flushes_asked.set(true);
+    if partition.log.flush_if_due().await? {
+        partition.on_flushed(core);
     }
     Ok(())
 }
@@ -144,9 +153,9 @@ async fn apply_retention(partition: &Rc<Partition>, core: &Rc<Core>) -> Result<(
     let high_watermark = partition.state().replica.high_watermark();
     let deleted = partition.log.apply_retention(high_watermark).await?;
     if deleted > 0 {
-        let offset = partition.log.log_start_offset();
-        partition.on_event(core, Input::LogStartMoved { offset });
-        tracing::info!(partition = %partition.name, segments = deleted, log_start = %offset, "retention deleted segments");
+        partition.on_log_start_moved(core);
+        let log_start = partition.log.log_start_offset();
+        tracing::info!(partition = %partition.name, segments = deleted, %log_start, "retention deleted segments");
     }
     Ok(())
 }

@@ -162,7 +162,12 @@ impl Core {
             let mut state = partition.state_mut();
             let stable = partition.last_stable_offset(&state);
             let seen = state.replica.readable_end(isolation.into(), stable);
-            let fine = state.replica.check_leader(wanted.current_leader_epoch).is_ok() && !partition.is_closed();
+            // A consumer may read from a follower; if it may not, its next read says so.
+            let allowed = match isolation {
+                Isolation::Replica => state.replica.check_leader(wanted.current_leader_epoch),
+                Isolation::ReadUncommitted | Isolation::ReadCommitted => state.replica.check_replica(wanted.current_leader_epoch),
+            };
+            let fine = allowed.is_ok() && !partition.is_closed();
             if fine && seen == wanted.seen {
                 state.watchers.add(watch, isolation);
             } else {
@@ -228,8 +233,19 @@ impl Watchers {
         for &(watch, isolation) in &self.list {
             match isolation {
                 Isolation::ReadUncommitted => core.report(watch, if exact { bytes } else { WAKE }),
+                // Told when it was appended.
+                Isolation::Replica => {}
                 Isolation::ReadCommitted if !stable_grown => {}
                 Isolation::ReadCommitted => core.report(watch, if committed_exact { bytes } else { WAKE }),
+            }
+        }
+    }
+
+    /// The log has grown by `bytes`, which other brokers may read.
+    pub(super) fn appended(&self, core: &Core, bytes: u64) {
+        for &(watch, isolation) in &self.list {
+            if isolation == Isolation::Replica {
+                core.report(watch, bytes);
             }
         }
     }
@@ -247,6 +263,7 @@ impl From<Isolation> for crate::replica::Isolation {
         match isolation {
             Isolation::ReadUncommitted => Self::ReadUncommitted,
             Isolation::ReadCommitted => Self::ReadCommitted,
+            Isolation::Replica => Self::Replica,
         }
     }
 }

@@ -15,11 +15,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Sends log lines to standard error, at `info` and above (of openraft, which tells each step, at `warn`), unless `FLUMEN_LOG` says
-/// otherwise (`FLUMEN_LOG=debug`, `FLUMEN_LOG=flumen::log=trace,info`), until the levels are changed. A second call does nothing.
+/// Sends log lines to standard error, at `info` and above (of openraft, which tells each step and each call without an answer, at
+/// `error`), unless `FLUMEN_LOG` says otherwise (`FLUMEN_LOG=debug`, `FLUMEN_LOG=flumen::log=trace,info`), until the levels are
+/// changed. A second call does nothing.
 pub fn init_log() -> LogLevels {
     let wanted = std::env::var("FLUMEN_LOG").ok().and_then(|text| text.parse().ok());
-    let usual = || Targets::new().with_default(LevelFilter::INFO).with_target("openraft", LevelFilter::WARN);
+    let usual = || Targets::new().with_default(LevelFilter::INFO).with_target("openraft", LevelFilter::ERROR);
     let targets = wanted.unwrap_or_else(usual);
     let (filter, handle) = reload::Layer::new(targets);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);

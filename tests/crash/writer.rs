@@ -1,7 +1,7 @@
 //! A producer that lives through the deaths of its broker: up to five requests under way, and an exact record of what was acked.
 
-use crate::history::{Ack, Identity};
 use crate::support::client::{Client, produce_answer, produce_request};
+use crate::support::history::{Ack, Identity};
 use crate::support::records::Random;
 use bytes::Bytes;
 use flumen::model::{ProducerId, TopicId};

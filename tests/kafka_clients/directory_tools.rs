@@ -6,9 +6,10 @@ use crate::support::administration::{file_with, lines};
 use crate::support::broker::{Broker, free_port};
 use crate::support::client::Client;
 use crate::support::members::wait_until;
-use crate::support::tools;
+use crate::support::{process, tools};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -124,4 +125,34 @@ fn the_storage_tool_knows_the_directory() {
         "",
     ];
     assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    let ours = process::run_ok(Command::new(env!("CARGO_BIN_EXE_flumen")).arg("storage").args(arguments), b"", LIMIT);
+    assert_eq!(String::from_utf8(ours).unwrap(), told, "flumen storage says the same");
+}
+
+/// Each tool takes what the other has formatted for formatted.
+#[test]
+fn the_storage_tool_and_flumen_format_alike() {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (cluster_id, theirs) = ("W8ptHkmGQTW2JPV79YgmOQ", "kafka.tools.StorageTool");
+    for flumen_first in [true, false] {
+        let dirs = format!("{0}/a-{flumen_first},{0}/b-{flumen_first}", home.path().display());
+        let config = file_with(&format!(
+            "process.roles=broker,controller\nnode.id=2\ncontroller.quorum.voters=1@a.example:9093,2@b.example:9093,3@c.example:9093\n\
+             listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={dirs}\n"
+        ));
+        let path = config.path().to_str().unwrap();
+        let format = ["format", "--config", path, "--cluster-id", cluster_id, "--release-version", "4.1", "--ignore-formatted"];
+        let ours = |arguments: &[&str]| {
+            let told = process::run_ok(Command::new(env!("CARGO_BIN_EXE_flumen")).arg("storage").args(arguments), b"", LIMIT);
+            String::from_utf8(told).unwrap()
+        };
+        let theirs = |arguments: &[&str]| String::from_utf8(tools::kafka_tool(theirs, arguments, b"")).unwrap();
+        let formatted = |told: &str| told.lines().filter(|line| line.ends_with("with metadata.version 4.1-IV1.")).count();
+        let (first, second) = if flumen_first { (ours(&format), theirs(&format)) } else { (theirs(&format), ours(&format)) };
+        assert_eq!(formatted(&first), 2, "{first}");
+        assert!(second.contains("All of the log directories are already formatted."), "{second}");
+        let info = ["info", "--config", path];
+        assert_eq!(ours(&info), theirs(&info));
+    }
 }

@@ -10,6 +10,7 @@ use flumen::protocol::generated::UpdateFeaturesRequest;
 use flumen::protocol::generated::update_features_request::FeatureUpdateKey;
 
 const FEATURES: &str = "org.apache.kafka.tools.FeatureCommand";
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const INVALID_UPDATE_VERSION: i16 = 95;
 
 /// A line of `describe`: supported from and to, in force, and the epoch.
@@ -88,15 +89,41 @@ fn levels_that_cannot_be_are_refused() {
     assert_eq!(of(&broker, "metadata.version").level, "4.2-IV1");
 }
 
+/// Who may lead when nobody is in sync depends on one minimum for all brokers, which comes with the feature (KIP-966).
+#[test]
+fn eligible_leader_replicas_are_turned_on_and_off() {
+    let broker = Broker::start(&[]);
+    let name = "eligible.leader.replicas.version";
+    let minimum = || lines(&broker, CONFIGS, &["--entity-type", "brokers", "--entity-default", "--describe"]).concat();
+    for round in 0..2 {
+        if of(&broker, name).level == "0" {
+            let said = lines(&broker, FEATURES, &["upgrade", "--feature", &format!("{name}=1")]);
+            has(&said, &format!("{name} was upgraded to 1."));
+        }
+        eventually("the feature", || of(&broker, name).level == "1");
+        assert!(minimum().contains("min.insync.replicas=1"), "{round}: {}", minimum());
+        let delete = ["--entity-type", "brokers", "--entity-default", "--alter", "--delete-config", "min.insync.replicas"];
+        let said = complaint(&broker, CONFIGS, &delete);
+        assert!(said.contains("cannot be removed while ELR is enabled"), "{said}");
+        let said = lines(&broker, FEATURES, &["downgrade", "--feature", &format!("{name}=0")]);
+        has(&said, &format!("{name} was downgraded to 0."));
+        eventually("no feature", || of(&broker, name).level == "0");
+    }
+}
+
 /// A client that reads of a feature uses what it promises.
 #[test]
 fn what_is_not_served_is_neither_told_nor_turned_on() {
     let broker = Broker::start_kind(Kind::Flumen, &[]);
     let told: Vec<String> = describe(&broker).into_iter().map(|described| described.feature).collect();
-    assert_eq!(told, ["kraft.version", "metadata.version"]);
-    for feature in ["group.version=1", "transaction.version=2", "kraft.version=1"] {
+    assert_eq!(told, ["eligible.leader.replicas.version", "kraft.version", "metadata.version"]);
+    for (feature, why) in [
+        ("group.version=1", "does not support this feature"),
+        ("transaction.version=2", "does not support this feature"),
+        ("kraft.version=1", "keeps the level with which it was formatted"),
+    ] {
         let said = complaint(&broker, FEATURES, &["upgrade", "--feature", feature]);
-        assert!(said.contains("does not support this feature"), "{feature}: {said}");
+        assert!(said.contains(why), "{feature}: {said}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod identity;
 mod limits;
 mod settings;
+mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 

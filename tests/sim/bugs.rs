@@ -50,7 +50,6 @@ pub const BUGS: &[Bug] = &[
     Bug { name: "failed fdatasync ignored", first_seed: 1, step: 4, seeds: 4 },
     any("fetch session forgets records", 2),
     any("acks=0 answered", 2),
-    Bug { name: "groups told before they are written", first_seed: 16, step: 2, seeds: 4 },
     any("groups forgotten at a start", 2),
     // Some need much to come together and have a test of their own: what a failed write leaves and checksums that nobody looks at in
     // `log_recovery`, a recovery point ahead of the flush in `shard/crash_tests.rs`.

@@ -5,6 +5,7 @@ use bytes::{Buf as _, BytesMut};
 use flumen::io::{Io, Mono, Piece, Socket};
 use flumen::protocol::Request;
 use flumen::protocol::frame::{decode_response, encode_request};
+use flumen::protocol::generated::find_coordinator_request::FindCoordinatorRequest;
 use futures_util::future::{Either, select};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -25,11 +26,19 @@ pub struct Client {
     buffer: BytesMut,
     correlation: i32,
     connections: u64,
+    /// How long it waits for a host that does not say anything.
+    connect_limit: Option<Duration>,
 }
 
 impl Client {
     pub fn new(io: Io, broker: SocketAddr) -> Self {
-        Self { io, broker, socket: None, buffer: BytesMut::new(), correlation: 0, connections: 0 }
+        Self { io, broker, socket: None, buffer: BytesMut::new(), correlation: 0, connections: 0, connect_limit: None }
+    }
+
+    /// The same for one who knows other brokers to ask.
+    #[allow(dead_code, reason = "where there are several")]
+    pub fn with_connect_limit(self, connect_limit: Duration) -> Self {
+        Self { connect_limit: Some(connect_limit), ..self }
     }
 
     /// Ends the connection; the next request opens another.
@@ -43,10 +52,24 @@ impl Client {
     /// Connects if need be; the number of the connection.
     pub async fn connect(&mut self) -> Result<u64, Lost> {
         if self.socket.is_none() {
-            self.socket = Some(self.io.connect(self.broker).await.map_err(|_| Lost)?);
+            let connected = match self.connect_limit {
+                None => self.io.connect(self.broker).await,
+                Some(limit) => match select(pin!(self.io.connect(self.broker)), pin!(self.io.sleep(limit))).await {
+                    Either::Left((connected, _)) => connected,
+                    Either::Right(_) => return Err(Lost),
+                },
+            };
+            self.socket = Some(connected.map_err(|_| Lost)?);
             self.connections += 1;
         }
         Ok(self.connections)
+    }
+
+    /// Asks who coordinates a group, which here is nobody else.
+    #[allow(dead_code, reason = "where there is one")]
+    pub async fn find_coordinator(&mut self, group: &'static str) -> Result<i16, Lost> {
+        let find = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..FindCoordinatorRequest::default() };
+        Ok(self.call(4, &find).await?.coordinators[0].error_code)
     }
 
     /// Sends a request that has no answer.

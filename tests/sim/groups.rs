@@ -5,7 +5,6 @@ use crate::history::Shared;
 use crate::producers::{PARTITIONS, TOPIC, draw, pause};
 use bytes::Bytes;
 use flumen::protocol::StrBytes;
-use flumen::protocol::generated::find_coordinator_request::FindCoordinatorRequest;
 use flumen::protocol::generated::heartbeat_request::HeartbeatRequest;
 use flumen::protocol::generated::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use flumen::protocol::generated::join_group_response::JoinGroupResponse;
@@ -95,8 +94,7 @@ pub async fn take_part(client: Client, history: Shared, name: &'static str, inst
 
 impl Member {
     async fn join(&mut self) -> Result<(), Out> {
-        let find = FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..FindCoordinatorRequest::default() };
-        check(self.client.call(4, &find).await?.coordinators[0].error_code)?;
+        check(self.client.find_coordinator(GROUP).await?)?;
         let mut joined = self.ask_to_join().await?;
         if joined.error_code == MEMBER_ID_REQUIRED {
             self.id = joined.member_id.clone();

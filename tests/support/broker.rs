@@ -250,7 +250,7 @@ impl Drop for Broker {
 }
 
 /// One ApiVersions request (version 0, header version 1), and whether an answer with its correlation id comes back.
-fn answers(address: SocketAddr) -> bool {
+pub fn answers(address: SocketAddr) -> bool {
     use std::io::{Read, Write};
     let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return false };
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();

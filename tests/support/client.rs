@@ -23,14 +23,14 @@ use std::time::Duration;
 /// Longer than any pause of a healthy broker on a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Topic ids instead of names in Fetch from this version on.
-const FETCH_VERSION: i16 = 13;
+pub(super) const FETCH_VERSION: i16 = 13;
 /// The last one that names topics.
 const PRODUCE_VERSION: i16 = 12;
 const API_VERSIONS_VERSION: i16 = 4;
-const METADATA_VERSION: i16 = 12;
+pub(super) const METADATA_VERSION: i16 = 12;
 const INIT_PRODUCER_ID_VERSION: i16 = 5;
 const LIST_OFFSETS_VERSION: i16 = 9;
-const CREATE_TOPICS_VERSION: i16 = 7;
+pub(super) const CREATE_TOPICS_VERSION: i16 = 7;
 
 pub struct Client {
     socket: TcpStream,
@@ -60,7 +60,12 @@ pub struct FetchedRecord {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
-        let socket = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+        Client::connect_within(address, Duration::from_secs(2))
+    }
+
+    /// As [`Client::connect`], for a host that may not be there.
+    pub fn connect_within(address: SocketAddr, limit: Duration) -> io::Result<Client> {
+        let socket = TcpStream::connect_timeout(&address, limit)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
         socket.set_write_timeout(Some(ANSWER_LIMIT))?;
@@ -240,7 +245,7 @@ impl Client {
     }
 }
 
-fn fetched(partition: i32, from: i64, answer: &PartitionData) -> Fetched {
+pub(super) fn fetched(partition: i32, from: i64, answer: &PartitionData) -> Fetched {
     let bytes = match &answer.records {
         Records::Bytes(bytes) => bytes.clone(),
         _ => Bytes::new(),

@@ -111,6 +111,43 @@ pub fn spawn_kept(mut command: Command) -> Child {
     receive.recv().expect("the child was started")
 }
 
+/// A program that runs beside a test until it is told to end; what it says is kept.
+pub struct Running {
+    name: String,
+    child: Child,
+    said: tempfile::NamedTempFile,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        let name = shown(&command);
+        let said = tempfile::NamedTempFile::new().expect("a temporary file");
+        let out = said.reopen().expect("the temporary file");
+        command.stdin(Stdio::null()).stdout(out.try_clone().expect("another descriptor")).stderr(out);
+        Running { name, child: spawn_kept(command), said }
+    }
+
+    /// SIGTERM; all that it said, on both outputs.
+    ///
+    /// # Panics
+    /// When it had ended before, or does not end in time.
+    pub fn end(mut self, limit: Duration) -> String {
+        let early = self.child.try_wait().expect("the child can be waited for");
+        let said = |said: &tempfile::NamedTempFile| std::fs::read_to_string(said.path()).expect("text");
+        assert!(early.is_none(), "{} has ended by itself ({early:?}):\n{}", self.name, tail(&said(&self.said)));
+        signal(&self.child, libc::SIGTERM);
+        assert!(wait(&mut self.child, limit).is_some(), "{} does not end", self.name);
+        said(&self.said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 pub fn signal(child: &Child, signal: i32) {
     // SAFETY: a signal to our own child, which has not been waited for yet, so that its id is still its own.
     unsafe { libc::kill(i32::try_from(child.id()).unwrap(), signal) };

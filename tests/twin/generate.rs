@@ -136,6 +136,8 @@ impl Generator<'_> {
                 "no_such_rate",
             ]),
             ("AlterClientQuotasRequest", _, "Value") => [1e9, 2e9, 1e9 + 0.5, 0.0, -1.0].map(Tree::Float).to_vec(),
+            // The broker that is asked is the only one.
+            ("UnregisterBrokerRequest", _, "BrokerId") => numbers(&[0, 2, 77, -1]),
             (_, _, "MatchType") => numbers(&[0, 0, 1, 2, 2, 3, -1]),
             // What both serve, and levels that both take or both refuse; level 1 of kraft.version, Apache Kafka alone would.
             ("UpdateFeaturesRequest", _, "Feature") => {

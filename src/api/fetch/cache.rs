@@ -4,8 +4,9 @@
 //! back by a connection of another core is told that its session is not known and begins a new one, which KIP-227 allows for.
 //!
 //! Kafka's rule for a full cache: a session that was not used for [`EVICT_AFTER`] gives way to any new one; else the least valuable
-//! of those older than that gives way to a more valuable one, value being the number of partitions. (Followers, which Kafka
-//! prefers, have no sessions here yet.) Kafka bounds sessions only; as their partitions are a client's choice, these are bounded too.
+//! of those older than that gives way to a more valuable one. Sessions of other brokers are worth more than those of clients, which
+//! give way to them at any age; among equals it is the number of partitions that counts. Kafka bounds sessions only; as their partitions
+//! are a client's choice, these are bounded too.
 
 use super::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, PartitionKey, Session, Wanted, next_epoch};
 use crate::io::Mono;
@@ -33,6 +34,7 @@ struct Entry {
     seat: Rc<Seat>,
     created: Mono,
     used: Mono,
+    is_replica: bool,
     /// Number of partitions when it was used last.
     size: usize,
 }
@@ -179,27 +181,30 @@ impl SessionCache {
     }
 
     /// Whether a session of so many partitions would be kept.
-    pub(super) fn has_room(&self, partitions: usize, now: Mono) -> bool {
+    pub(super) fn has_room(&self, partitions: usize, is_replica: bool, now: Mono) -> bool {
         let entries = self.entries.borrow();
-        let has_slot = entries.len() < self.slots || self.to_evict(&entries, partitions, now).is_some();
+        let has_slot = entries.len() < self.slots || self.to_evict(&entries, partitions, is_replica, now).is_some();
         has_slot && self.partitions_without(NO_SESSION) + partitions <= self.max_partitions
     }
 
     /// Keeps the session of a full request that has been answered, if there is room: its id, or [`NO_SESSION`]. `random` spreads ids,
     /// so that those from before a restart are not taken for new ones. What has to go, be it the session itself, comes back.
     pub(super) fn keep(&self, mut session: Session, now: Mono, random: u32) -> (i32, Option<Session>) {
-        let size = session.len();
-        if !self.has_room(size, now) {
+        let (size, is_replica) = (session.len(), session.is_replica);
+        if !self.has_room(size, is_replica, now) {
             return (NO_SESSION, Some(session));
         }
-        let evicted =
-            if self.entries.borrow().len() < self.slots { None } else { self.to_evict(&self.entries.borrow(), size, now) };
+        let evicted = if self.entries.borrow().len() < self.slots {
+            None
+        } else {
+            self.to_evict(&self.entries.borrow(), size, is_replica, now)
+        };
         let evicted = evicted.and_then(|id| self.remove(id));
         let id = self.new_id(random);
         session.id = id;
         let seat = Rc::new(Seat::default());
         seat.put(session);
-        self.entries.borrow_mut().insert(id, Entry { seat, created: now, used: now, size });
+        self.entries.borrow_mut().insert(id, Entry { seat, created: now, used: now, is_replica, size });
         (id, evicted)
     }
 
@@ -227,14 +232,15 @@ impl SessionCache {
     }
 
     /// The session that gives way to one of so many partitions where no slot is free.
-    fn to_evict(&self, entries: &BTreeMap<i32, Entry>, partitions: usize, now: Mono) -> Option<i32> {
+    fn to_evict(&self, entries: &BTreeMap<i32, Entry>, partitions: usize, is_replica: bool, now: Mono) -> Option<i32> {
         let (&stale, entry) = entries.iter().min_by_key(|(id, entry)| (entry.used, **id))?;
         if now.since(entry.used) > EVICT_AFTER {
             return Some(stale);
         }
-        let evictable = entries.iter().filter(|(_, entry)| now.since(entry.created) > EVICT_AFTER);
-        let (&least, entry) = evictable.min_by_key(|(id, entry)| (entry.size, **id))?;
-        (partitions > entry.size).then_some(least)
+        let is_evictable = |entry: &Entry| now.since(entry.created) > EVICT_AFTER || (is_replica && !entry.is_replica);
+        let evictable = entries.iter().filter(|(_, entry)| is_evictable(entry));
+        let (&least, entry) = evictable.min_by_key(|(id, entry)| (entry.is_replica, entry.size, **id))?;
+        ((is_replica, partitions) > (entry.is_replica, entry.size)).then_some(least)
     }
 
     /// An id that says which core has the session, and that nobody has.

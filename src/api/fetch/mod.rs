@@ -33,7 +33,7 @@ use crate::protocol::{Records, StrBytes};
 use crate::shard::{FetchPartition, FetchResult, QuotaKind, in_field};
 use bytes::Bytes;
 use cache::{SessionContext, SessionRequest};
-use read::{Asked, Limits};
+use read::{Asked, Limits, Reader};
 use session::{NO_SESSION, PartitionKey, Session, TopicKey, Wanted};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ pub(super) async fn answer(call: Call) -> Answer {
 
 async fn answer_request(call: &Call, request: FetchRequest) -> Answer {
     let (context, version) = (&call.context, call.version());
-    let limits = Limits::new(call, &request);
-    let replica_id = if version < REPLICA_STATE_SINCE { request.replica_id } else { request.replica_state.replica_id };
+    let reader = Reader::new(call, &request);
+    let (limits, is_replica) = (Limits::new(call, &request, &reader), reader.replica.is_some());
     let request = call.compute(false, move || session_request(&request, version)).await;
     let (session, opened) = match context.sessions.open(request) {
         Ok(opened) => opened,
@@ -72,11 +72,12 @@ async fn answer_request(call: &Call, request: FetchRequest) -> Answer {
     let (session, wanted) = context.sessions.settle(session, resolved, context.io.now());
     let image = context.shards.image();
     let (is_long, known) = (wanted.len() > MANY, image.clone());
-    let (asked, partitions) = call.compute(is_long, move || look_up(&known, wanted, replica_id)).await;
+    let (asked, partitions) = call.compute(is_long, move || look_up(&known, wanted)).await;
     let some_missing = partitions.len() < asked.len();
-    let results = call.measured(read::read(call, partitions, some_missing, &limits)).await;
-    let wait_ms = throttle(call, &results).await;
-    let telling = match begin_telling(context, &session, asked.len()) {
+    let results = call.measured(read::read(call, reader, partitions, some_missing, &limits)).await;
+    // Quotas are of clients; what other brokers copy does not count.
+    let wait_ms = if is_replica { 0 } else { throttle(call, &results).await };
+    let telling = match begin_telling(context, &session, asked.len(), is_replica) {
         Ok(telling) => telling,
         Err(error) => return call.respond(FetchResponse { error_code: error.code(), ..Default::default() }).await,
     };
@@ -109,8 +110,8 @@ async fn throttle(call: &Call, results: &[FetchResult]) -> u64 {
 }
 
 /// What is to be asked and told, and what is to be read of it; what cannot be read stands last in the answer, as from Kafka.
-fn look_up(image: &MetadataImage, wanted: Vec<(PartitionKey, Wanted)>, replica_id: i32) -> (Vec<Asked>, Vec<FetchPartition>) {
-    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(image, &key, &wanted, replica_id), key, wanted };
+fn look_up(image: &MetadataImage, wanted: Vec<(PartitionKey, Wanted)>) -> (Vec<Asked>, Vec<FetchPartition>) {
+    let asked = |(key, wanted): (PartitionKey, Wanted)| Asked { found: find(image, &key, &wanted), key, wanted };
     let mut asked: Vec<Asked> = wanted.into_iter().map(asked).collect();
     asked.sort_by_key(|asked| asked.found.is_err());
     let partitions = asked.iter().filter_map(Asked::to_read).collect();
@@ -127,10 +128,15 @@ enum Telling {
     News { session: Session, forgets: bool },
 }
 
-fn begin_telling(context: &ApiContext, session: &SessionContext, partitions: usize) -> Result<Telling, ErrorCode> {
+fn begin_telling(
+    context: &ApiContext,
+    session: &SessionContext,
+    partitions: usize,
+    is_replica: bool,
+) -> Result<Telling, ErrorCode> {
     match session {
-        SessionContext::Full { uses_topic_ids } if context.sessions.has_room(partitions, context.io.now()) => {
-            Ok(Telling::First(Session::new(*uses_topic_ids)))
+        SessionContext::Full { uses_topic_ids } if context.sessions.has_room(partitions, is_replica, context.io.now()) => {
+            Ok(Telling::First(Session::new(*uses_topic_ids, is_replica)))
         }
         SessionContext::None | SessionContext::Full { .. } => Ok(Telling::All),
         SessionContext::Incremental { seat, epoch } => match seat.take() {
@@ -197,7 +203,7 @@ fn fetch_index(partition: &crate::protocol::generated::fetch_request::FetchParti
 }
 
 /// The partition that is meant, or why it cannot be read.
-fn find(image: &MetadataImage, key: &PartitionKey, wanted: &Wanted, replica_id: i32) -> Result<TopicIdPartition, ErrorCode> {
+fn find(image: &MetadataImage, key: &PartitionKey, wanted: &Wanted) -> Result<TopicIdPartition, ErrorCode> {
     let topic = match &key.topic {
         TopicKey::Id(id) => image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
         TopicKey::Name(name) => image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
@@ -205,11 +211,6 @@ fn find(image: &MetadataImage, key: &PartitionKey, wanted: &Wanted, replica_id: 
     let partition = PartitionIndex(key.index);
     if !topic.partitions.contains_key(&partition) {
         return Err(ErrorCode::UnknownTopicOrPartition);
-    }
-    if replica_id >= 0 {
-        // Who calls itself a replica would read beyond the high watermark. No other broker has replicas of our partitions yet, and
-        // this is what Kafka tells one that has none.
-        return Err(ErrorCode::NotLeaderOrFollower);
     }
     if wanted.max_bytes < 0 {
         return Err(ErrorCode::UnknownServerError);
@@ -312,6 +313,7 @@ fn describe(version: i16, partition_index: i32, result: &FetchResult) -> Partiti
     data.high_watermark = number(result.high_watermark);
     data.last_stable_offset = number(result.last_stable_offset);
     data.log_start_offset = number(result.log_start_offset);
+    data.preferred_read_replica = result.preferred_read_replica.map_or(-1, |replica| replica.0);
     let aborted = |transaction: &crate::shard::AbortedTransaction| AbortedTransaction {
         producer_id: transaction.producer_id.0,
         first_offset: transaction.first_offset.0,

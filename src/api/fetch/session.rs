@@ -90,6 +90,8 @@ pub(super) struct Session {
     pub(super) id: i32,
     /// Epoch that the next request has to have.
     pub(super) epoch: i32,
+    /// Another broker's, for its replicas.
+    pub(super) is_replica: bool,
     /// Whether its requests name topics by id; it cannot change.
     pub(super) uses_topic_ids: bool,
     places: BTreeMap<PartitionKey, u64>,
@@ -99,11 +101,12 @@ pub(super) struct Session {
 
 impl Session {
     /// A session without partitions, nor an id before it is kept.
-    pub(super) fn new(uses_topic_ids: bool) -> Self {
+    pub(super) fn new(uses_topic_ids: bool, is_replica: bool) -> Self {
         Self {
             id: NO_SESSION,
             epoch: next_epoch(INITIAL_EPOCH),
             uses_topic_ids,
+            is_replica,
             places: BTreeMap::new(),
             partitions: BTreeMap::new(),
             next_place: 0,

@@ -33,14 +33,18 @@ fn request(id: i32, epoch: i32, partitions: &[i32]) -> SessionRequest {
 
 /// A full fetch of partitions `0..partitions`, answered with high watermark 5 and nothing else.
 fn create(cache: &SessionCache, partitions: i32, now: Mono) -> i32 {
+    create_for(cache, partitions, false, now)
+}
+
+fn create_for(cache: &SessionCache, partitions: i32, is_replica: bool, now: Mono) -> i32 {
     let all: Vec<i32> = (0..partitions).collect();
     let begun = begin(cache, request(NO_SESSION, INITIAL_EPOCH, &all), now);
     let Ok((SessionContext::Full { uses_topic_ids }, wanted)) = begun else { panic!("a fetch of epoch 0 is full") };
     // As chance would have it: an id that was given up is not given out again at once.
     let random = (now.0 / 1_000_000) as u32 ^ (wanted.len() as u32) << 20;
-    let mut session = Session::new(uses_topic_ids);
+    let mut session = Session::new(uses_topic_ids, is_replica);
     wanted.iter().for_each(|(key, wanted)| session.begin(key.clone(), *wanted, &data(5, b"")));
-    let has_room = cache.has_room(wanted.len(), now);
+    let has_room = cache.has_room(wanted.len(), is_replica, now);
     let (id, _) = cache.keep(session, now, random);
     assert_eq!(id != NO_SESSION, has_room, "what there is room for is kept");
     id
@@ -186,6 +190,33 @@ fn a_full_cache_gives_way_to_what_is_worth_more() {
     assert!(create(&cache, 3, old) > NO_SESSION);
     assert_eq!(refusal(&cache, request(small, 2, &[])), Some(ErrorCode::FetchSessionIdNotFound));
     increment(&cache, request(large, 2, &[]), old).expect("the large one is still there");
+}
+
+#[test]
+fn clients_give_way_to_brokers_at_any_age_but_not_the_other_way_round() {
+    let cache = SessionCache::new(0, 1, 2);
+    let (small, large) = (create(&cache, 2, START), create(&cache, 9, START));
+    let broker = create_for(&cache, 1, true, START);
+    assert!(broker > NO_SESSION);
+    assert_eq!(refusal(&cache, request(small, 1, &[])), Some(ErrorCode::FetchSessionIdNotFound), "the smallest went");
+    assert!(create_for(&cache, 1, true, START) > NO_SESSION);
+    assert_eq!(refusal(&cache, request(large, 1, &[])), Some(ErrorCode::FetchSessionIdNotFound));
+    assert_eq!(create_for(&cache, 50, true, START), NO_SESSION, "brokers are equals");
+    let old = START.after(EVICT_AFTER + Duration::from_millis(1));
+    increment(&cache, request(broker, 1, &[]), old).expect("it is used");
+    assert!(create(&cache, 1, old) > NO_SESSION, "the other broker's was idle");
+    assert_eq!(
+        create(&cache, 50, old.after(Duration::from_millis(1))),
+        NO_SESSION,
+        "a client's is younger, a broker's worth more"
+    );
+}
+
+#[test]
+fn a_consumer_is_told_of_the_replica_near_it() {
+    let data = describe(11, 0, &FetchResult { preferred_read_replica: Some(crate::model::BrokerId(3)), ..found(0) });
+    assert_eq!((data.error_code, data.preferred_read_replica, data.records.len()), (0, 3, 0));
+    assert_eq!(describe(11, 0, &found(10)).preferred_read_replica, -1);
 }
 
 #[test]

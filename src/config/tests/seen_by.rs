@@ -11,8 +11,12 @@ type SeenBy = (&'static str, &'static str, &'static str);
 
 const CONFIG: &str = "src/config/tests.rs";
 const QUORUM: &str = "src/quorum/tests.rs";
+const QUORUM_OF_THREE: &str = "src/quorum/cluster_tests.rs";
 const REPLICA: &str = "src/replica/tests.rs";
 const SHARD: &str = "src/shard/settings_tests.rs";
+const CLUSTER: &str = "src/server/cluster_tests/settings.rs";
+const TIMING: &str = "src/quorum/timing.rs";
+const FETCHER: &str = "src/shard/fetcher/tests.rs";
 const COMPACTION: &str = "src/shard/clean/settings_tests.rs";
 const CLEANER: &str = "src/shard/clean/tests.rs";
 const IDENTITY: &str = "tests/operations/identity.rs";
@@ -20,35 +24,50 @@ const LIMITS: &str = "tests/operations/limits.rs";
 const SETTINGS: &str = "tests/operations/settings.rs";
 const ADMIN: &str = "tests/kafka_clients/admin.rs";
 const IDLE: &str = "tests/attacks/idle.rs";
+const FAILOVER: &str = "src/server/cluster_tests/failover.rs";
 
 /// Keys of the broker.
 #[rustfmt::skip]
 const BROKER: &[SeenBy] = &[
     ("advertised.listeners", IDENTITY, "clients_are_told_of_the_broker_what_its_listener_advertises"),
     ("auto.create.topics.enable", SETTINGS, "topics_come_and_stay_as_the_settings_say"),
+    ("auto.leader.rebalance.enable", CLUSTER, "leaderships_go_back_to_the_preferred_replicas_when_the_settings_say"),
+    ("broker.heartbeat.interval.ms", CLUSTER, "brokers_are_heard_of_as_often_and_missed_as_soon_as_the_settings_say"),
     ("broker.id", SHARD, "a_broker_is_who_and_where_the_settings_say"),
     ("broker.rack", SETTINGS, "topics_come_and_stay_as_the_settings_say"),
+    ("broker.session.timeout.ms", CLUSTER, "brokers_are_heard_of_as_often_and_missed_as_soon_as_the_settings_say"),
     ("compression.gzip.level", SETTINGS, "records_are_compressed_as_hard_as_the_settings_say"),
     ("compression.type", SETTINGS, "records_are_compressed_as_hard_as_the_settings_say"),
     ("compression.zstd.level", SETTINGS, "records_are_compressed_as_hard_as_the_settings_say"),
     ("connections.max.idle.ms", IDLE, "silent_and_vanished_clients"),
+    ("controlled.shutdown.enable", CLUSTER, "a_broker_takes_its_leave_if_the_settings_say_so"),
     ("controller.listener.names", IDENTITY, "clients_are_told_of_the_broker_what_its_listener_advertises"),
-    ("controller.quorum.bootstrap.servers", CONFIG, "unsafe_or_impossible_settings_are_refused"),
-    ("controller.quorum.voters", CONFIG, "unsafe_or_impossible_settings_are_refused"),
+    ("controller.quorum.bootstrap.servers", CLUSTER, "nodes_find_each_other_where_the_settings_say"),
+    ("controller.quorum.election.backoff.max.ms", TIMING, "voters_stand_as_far_apart_as_the_settings_say"),
+    ("controller.quorum.election.timeout.ms", CLUSTER, "a_leader_of_the_quorum_is_missed_as_soon_as_the_settings_say"),
+    ("controller.quorum.fetch.timeout.ms", CLUSTER, "a_leader_of_the_quorum_is_missed_as_soon_as_the_settings_say"),
+    ("controller.quorum.request.timeout.ms", CLUSTER, "a_voter_is_waited_for_as_long_as_the_settings_say"),
+    ("controller.quorum.voters", CLUSTER, "nodes_find_each_other_where_the_settings_say"),
     ("controller.quota.window.num", SHARD, "changes_of_the_metadata_may_come_at_once_as_far_as_the_windows_of_the_settings_reach"),
     ("controller.quota.window.size.seconds", SHARD, "changes_of_the_metadata_may_come_at_once_as_far_as_the_windows_of_the_settings_reach"),
+    ("controller.socket.timeout.ms", CLUSTER, "a_controller_that_does_not_answer_is_asked_again_when_the_settings_say"),
     ("default.replication.factor", SETTINGS, "topics_come_and_stay_as_the_settings_say"),
     ("delete.topic.enable", SETTINGS, "topics_come_and_stay_as_the_settings_say"),
     ("fetch.max.bytes", SETTINGS, "answers_have_limits_of_the_brokers_own"),
     ("flumen.busy.poll.us", IDENTITY, "an_idle_core_spins_only_if_the_settings_say_so"),
     ("flumen.cores", IDENTITY, "there_are_as_many_cores_as_the_settings_say"),
+    ("flumen.elect.on.refusal.enable", QUORUM_OF_THREE, "a_leader_whose_process_is_gone_is_replaced_at_once"),
+    ("flumen.fence.on.refusal.enable", FAILOVER, "nobody_is_fenced_at_once_where_it_is_turned_off"),
     ("flumen.http.listener", "tests/operations/main.rs", "metrics_count_what_clients_do_and_health_follows_the_broker"),
+    ("follower.replication.throttled.rate", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
     ("group.initial.rebalance.delay.ms", SHARD, "members_wait_and_are_waited_for_as_long_as_the_settings_say"),
     ("group.max.session.timeout.ms", SHARD, "members_wait_and_are_waited_for_as_long_as_the_settings_say"),
     ("group.max.size", SETTINGS, "groups_have_limits"),
     ("group.min.session.timeout.ms", SHARD, "members_wait_and_are_waited_for_as_long_as_the_settings_say"),
-    // A single node talks to no other: the name has to be one of its listeners, and that is all.
-    ("inter.broker.listener.name", CONFIG, "unsafe_or_impossible_settings_are_refused"),
+    ("initial.broker.registration.timeout.ms", CLUSTER, "a_broker_waits_for_its_registration_as_long_as_the_settings_say"),
+    ("inter.broker.listener.name", CLUSTER, "nodes_find_each_other_where_the_settings_say"),
+    ("leader.imbalance.check.interval.seconds", CLUSTER, "leaderships_go_back_to_the_preferred_replicas_when_the_settings_say"),
+    ("leader.replication.throttled.rate", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
     ("listener.security.protocol.map", IDENTITY, "clients_are_told_of_the_broker_what_its_listener_advertises"),
     ("listeners", IDENTITY, "clients_are_told_of_the_broker_what_its_listener_advertises"),
     ("log.cleaner.backoff.ms", CLEANER, "settings_of_compaction_hold_from_when_they_are_set"),
@@ -63,6 +82,7 @@ const BROKER: &[SeenBy] = &[
     ("log.cleaner.min.compaction.lag.ms", COMPACTION, "records_are_compacted_neither_sooner_nor_later_than_the_settings_say"),
     ("log.cleanup.policy", COMPACTION, "what_inherits_its_policy_is_compacted_if_the_settings_say_so"),
     ("log.dir", SHARD, "a_broker_is_who_and_where_the_settings_say"),
+    ("log.dir.failure.timeout.ms", CLUSTER, "a_failed_log_dir_ends_a_broker_that_cannot_tell_the_controller_as_soon_as_the_settings_say"),
     ("log.dirs", "src/shard/tests.rs", "an_old_topic_of_the_same_name_in_another_log_dir_is_set_aside"),
     ("log.flush.interval.messages", SHARD, "records_are_flushed_after_the_time_or_number_that_the_settings_say"),
     ("log.flush.interval.ms", SHARD, "records_are_flushed_after_the_time_or_number_that_the_settings_say"),
@@ -120,12 +140,26 @@ const BROKER: &[SeenBy] = &[
     ("quota.window.num", SHARD, "rates_are_averages_over_the_windows_that_the_settings_say"),
     ("quota.window.size.seconds", SHARD, "rates_are_averages_over_the_windows_that_the_settings_say"),
     ("replica.alter.log.dirs.io.max.bytes.per.second", "src/shard/moves/tests.rs", "a_slow_move_is_described_goes_on_after_a_restart_and_is_given_up_when_it_is_asked_for"),
+    ("replica.fetch.backoff.ms", FETCHER, "replicas_are_as_patient_as_the_settings_say"),
+    ("replica.fetch.max.bytes", FETCHER, "as_much_is_fetched_in_one_go_as_the_settings_say"),
+    ("replica.fetch.min.bytes", FETCHER, "as_much_is_fetched_in_one_go_as_the_settings_say"),
+    ("replica.fetch.response.max.bytes", FETCHER, "as_much_is_fetched_in_one_go_as_the_settings_say"),
+    ("replica.fetch.wait.max.ms", FETCHER, "as_much_is_fetched_in_one_go_as_the_settings_say"),
     ("replica.high.watermark.checkpoint.interval.ms", SHARD, "checkpoints_are_written_as_often_as_the_settings_say"),
+    ("replica.lag.time.max.ms", FETCHER, "replicas_are_as_patient_as_the_settings_say"),
+    ("replica.selector.class", FETCHER, "consumers_are_sent_to_the_replica_in_their_rack_if_the_settings_say_so"),
+    ("replica.socket.timeout.ms", FETCHER, "replicas_are_as_patient_as_the_settings_say"),
+    ("replication.quota.window.num", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
+    ("replication.quota.window.size.seconds", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
+    ("request.timeout.ms", FETCHER, "replicas_are_as_patient_as_the_settings_say"),
     ("security.inter.broker.protocol", CONFIG, "unsafe_or_impossible_settings_are_refused"),
+    ("socket.connection.setup.timeout.ms", CLUSTER, "a_connection_may_take_as_long_as_the_settings_say"),
     ("socket.listen.backlog.size", "src/io/real/listener.rs", "as_many_may_wait_as_was_said"),
     ("socket.receive.buffer.bytes", LIMITS, "sockets_have_the_buffers_that_are_set"),
     ("socket.request.max.bytes", "tests/attacks/frames.rs", "frames_longer_than_the_broker_takes"),
     ("socket.send.buffer.bytes", LIMITS, "sockets_have_the_buffers_that_are_set"),
+    ("unclean.leader.election.enable", CLUSTER, "a_replica_that_lacks_records_leads_only_if_the_settings_say_so"),
+    ("unclean.leader.election.interval.ms", CLUSTER, "a_replica_that_lacks_records_leads_only_if_the_settings_say_so"),
 ];
 
 /// Topic configs.
@@ -139,7 +173,9 @@ const TOPIC: &[SeenBy] = &[
     ("file.delete.delay.ms", SETTINGS, "what_is_too_much_goes_and_its_files_stay_for_a_while"),
     ("flush.messages", SHARD, "records_are_flushed_after_the_time_or_number_that_the_settings_say"),
     ("flush.ms", SHARD, "records_are_flushed_after_the_time_or_number_that_the_settings_say"),
+    ("follower.replication.throttled.replicas", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
     ("index.interval.bytes", SETTINGS, "segments_and_their_indexes_are_as_large_as_the_settings_say"),
+    ("leader.replication.throttled.replicas", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
     ("max.compaction.lag.ms", COMPACTION, "records_are_compacted_neither_sooner_nor_later_than_the_settings_say"),
     ("max.message.bytes", ADMIN, "topic_configs_are_changed_described_and_felt"),
     ("message.timestamp.after.max.ms", SETTINGS, "timestamps_are_judged_or_replaced"),
@@ -155,6 +191,7 @@ const TOPIC: &[SeenBy] = &[
     ("segment.index.bytes", SETTINGS, "segments_and_their_indexes_are_as_large_as_the_settings_say"),
     ("segment.jitter.ms", SHARD, "rolls_come_early_by_a_random_part_of_the_jitter"),
     ("segment.ms", SHARD, "segments_are_rolled_when_they_are_as_old_as_the_settings_say"),
+    ("unclean.leader.election.enable", CLUSTER, "a_replica_that_lacks_records_leads_only_if_the_settings_say_so"),
 ];
 
 /// What keys are called in tests that do not write them out: of a machine, that knows them by another name, or in a loop.

@@ -184,6 +184,13 @@ impl<F: Future> Future for RaftTimeout<F> {
     }
 }
 
+impl RaftInstant {
+    /// As the core's clock says it.
+    pub fn mono(self) -> Mono {
+        self.0
+    }
+}
+
 impl openraft_rt::Instant for RaftInstant {
     fn now() -> Self {
         Self(Io::current().now())

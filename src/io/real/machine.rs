@@ -45,6 +45,13 @@ pub(super) fn limit(resource: libc::__rlimit_resource_t) -> Result<libc::rlimit>
     Ok(limit)
 }
 
+/// The allocator asks for huge pages, of which an idle broker then holds two thirds without a use for them: 27 MiB on one core, 10 without.
+/// What a produced gigabyte or a request costs was the same with and without, within what one machine varies.
+pub fn do_without_huge_pages() {
+    // SAFETY: no memory of ours is passed. Where the kernel knows no huge pages there are none.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// Raises the limit of open files to its hard limit; the limit that holds then.
 pub fn raise_nofile() -> Result<u64> {
     let mut now = limit(libc::RLIMIT_NOFILE)?;

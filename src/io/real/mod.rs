@@ -34,7 +34,7 @@ pub(super) use self::core::{RealCore, RealRandomness};
 pub(super) use directory::RealLock;
 pub(super) use file::RealFile;
 pub(super) use listener::{RealAccepted, RealListener};
-pub use machine::{affinity_cores, check_machine, hostname, raise_nofile, read_at_start};
+pub use machine::{affinity_cores, check_machine, do_without_huge_pages, hostname, raise_nofile, read_at_start};
 pub(super) use socket::RealSocket;
 pub use start::{Cores, start};
 use std::time::Duration;

@@ -185,6 +185,13 @@ impl State {
         id
     }
 
+    /// Whoever was connecting does not wait any more.
+    pub(super) fn give_up_connecting(&mut self, id: u64) {
+        if let Some(Connecting { result: Some(Ok(connection)), .. }) = self.net.connecting.remove(&id) {
+            self.drop_end(connection, 0);
+        }
+    }
+
     fn knock(&mut self, id: u64, from: HostId, epoch: u64, host: HostId, to: SocketAddr, deadline: u64) {
         let arrival = self.now + self.latency(from, host);
         self.at(arrival, move |state| {

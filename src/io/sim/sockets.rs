@@ -48,6 +48,18 @@ impl Drop for Handle {
     }
 }
 
+/// A connection that is being made. Who does not wait for it any more does not get it.
+struct Attempt {
+    shared: Shared,
+    id: u64,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.shared.lock().give_up_connecting(self.id);
+    }
+}
+
 impl Drop for SimListener {
     fn drop(&mut self) {
         self.close();
@@ -71,6 +83,7 @@ impl SimCore {
 
     pub(in crate::io) async fn connect(self: &Rc<Self>, address: SocketAddr) -> Result<Rc<SimSocket>> {
         let id = self.shared.lock().connect(self.host, self.epoch, address);
+        let _attempt = Attempt { shared: self.shared.clone(), id };
         let connection = poll_fn(|context| {
             let mut state = self.shared.lock();
             let connecting = state.net.connecting.get_mut(&id).expect("only this task takes it out");

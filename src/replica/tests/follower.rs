@@ -212,15 +212,7 @@ fn a_batch_that_is_here_already_is_refused() {
 
 #[test]
 fn errors_of_the_leader() {
-    let transient = [
-        ErrorCode::UnknownLeaderEpoch,
-        ErrorCode::NotLeaderOrFollower,
-        ErrorCode::UnknownTopicOrPartition,
-        ErrorCode::UnknownTopicId,
-        ErrorCode::InconsistentTopicId,
-        ErrorCode::NetworkException,
-        ErrorCode::CorruptMessage,
-    ];
+    let transient = [ErrorCode::InconsistentTopicId, ErrorCode::NetworkException, ErrorCode::CorruptMessage];
     for error in transient {
         let mut replica = asking();
         assert_eq!(feed(&mut replica, answered(position(5, 10, 3), FetchAnswer::failed(error)), 500), []);
@@ -237,6 +229,29 @@ fn errors_of_the_leader() {
         feed(&mut replica, Input::Metadata(assignment(2, 6, 9, &[1, 2, 3], &[1, 2])), 1_000_000),
         [BecameFollower { leader: Some(LEADER), epoch: LeaderEpoch(6) }, fetch(6, 10, 3)]
     );
+}
+
+#[test]
+fn a_leader_that_does_not_know_yet_is_asked_again_soon_and_then_less_often() {
+    let behind = [
+        ErrorCode::UnknownLeaderEpoch,
+        ErrorCode::NotLeaderOrFollower,
+        ErrorCode::UnknownTopicOrPartition,
+        ErrorCode::UnknownTopicId,
+    ];
+    for error in behind {
+        let mut replica = asking();
+        let mut now = 500;
+        for pause in [20, 40, 80, 160, 320, 640, 1_000, 1_000] {
+            assert_eq!(feed(&mut replica, answered(position(5, 10, 3), FetchAnswer::failed(error)), now), []);
+            now += pause;
+            assert_eq!(replica.next_tick_ms(), Some(now));
+            assert_eq!(feed(&mut replica, Input::Tick, now), [fetch(5, 10, 3)], "{error:?}");
+        }
+        feed(&mut replica, answered(position(5, 10, 3), nothing(4)), now);
+        feed(&mut replica, answered(position(5, 10, 3), FetchAnswer::failed(error)), now);
+        assert_eq!(replica.next_tick_ms(), Some(now + 20), "from the start");
+    }
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl Core {
         };
         self.seats.leave_dir(source);
         self.seats.enter_dir(moving.target);
-        partition.on_flushed(self, log.recovery_point());
+        partition.on_flushed(self);
         match put_aside {
             Ok(path) => self.remove_dir(source, path, log.config().file_delete_delay()),
             Err(error) => {

@@ -37,6 +37,7 @@ impl Once {
         self.sent.insert(value.to_owned(), Sent { tp: tp.clone(), order: Some((order, position)) });
     }
 
+    #[allow(dead_code, reason = "where a refusal promises that much")]
     pub fn on_refused(&mut self, value: &str, why: &'static str) {
         self.refused.insert(value.to_owned(), why);
     }

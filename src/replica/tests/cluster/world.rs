@@ -7,7 +7,8 @@ use super::node::{Node, Produce, Record, Task};
 use super::{Config, Planted, Random, Seen};
 
 /// Short, so that a life has many of each.
-const TIMING: Timing = Timing { replica_lag_time_max_ms: 600, fetch_backoff_ms: 50, alter_partition_retry_ms: 50 };
+const TIMING: Timing =
+    Timing { replica_lag_time_max_ms: 600, fetch_backoff_ms: 50, leader_behind_ms: 50, alter_partition_retry_ms: 50 };
 /// Records of one fetch: few, so that followers are behind now and then.
 const FETCH_RECORDS: usize = 3;
 /// Produces that come together, at most.

@@ -1,8 +1,8 @@
 //! Everything that was ever acked or read, and what must hold between them.
 
-use crate::support::client::FetchedRecord;
-use crate::support::records::{self, Random};
-use std::collections::BTreeMap;
+use super::client::FetchedRecord;
+use super::records::{self, Random};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// A record that a writer made: its content follows from these three numbers.
@@ -61,6 +61,17 @@ pub struct Ack {
     pub first: Identity,
     pub count: u32,
     pub base_offset: i64,
+}
+
+/// What is promised of the order of a writer's records within a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Each exactly once and in order: an idempotent producer that retries.
+    Gapless,
+    /// Each at most once and in order: a producer that does not retry, whose connection ends with its broker.
+    Ascending,
+    /// Each at most once: a request that its producer gave up may still be carried out, after later ones.
+    Once,
 }
 
 #[derive(Default)]
@@ -127,6 +138,14 @@ impl History {
                 ));
             }
         }
+        self.check_acks()
+    }
+
+    /// What must hold when everything that was acked has been read.
+    ///
+    /// # Errors
+    /// The first acked record that is not where its ack said.
+    pub fn check_acks(&mut self) -> Result<(), String> {
         // What was at its offset once stays there: `saw` compares every later read with it.
         for ack in &self.acks[self.checked_acks..] {
             for index in 0..ack.count {
@@ -142,21 +161,29 @@ impl History {
         Ok(())
     }
 
-    /// No record twice and each writer's records in their order; those of `idempotent` writers without a gap, since they retried.
+    /// The records of each writer are there as `order` says of it.
     ///
     /// # Errors
     /// The first record that is doubled, out of order or missing.
-    pub fn check_order(&self, idempotent: impl Fn(u32) -> bool) -> Result<(), String> {
+    pub fn check_order(&self, order: impl Fn(u32) -> Order) -> Result<(), String> {
         for (partition, read) in &self.read {
             let mut next: BTreeMap<u32, u32> = BTreeMap::new();
+            let mut seen: BTreeSet<(u32, u32)> = BTreeSet::new();
             for (offset, identity) in read.iter().enumerate() {
+                let order = order(identity.writer);
+                if order == Order::Once {
+                    if !seen.insert((identity.writer, identity.number)) {
+                        return Err(format!("partition {partition}, offset {offset}: {identity:?} again"));
+                    }
+                    continue;
+                }
                 let next = next.entry(identity.writer).or_default();
                 if identity.number < *next {
                     return Err(format!(
                         "partition {partition}, offset {offset}: {identity:?} again, or late: {next} was to come"
                     ));
                 }
-                if identity.number > *next && idempotent(identity.writer) {
+                if identity.number > *next && order == Order::Gapless {
                     return Err(format!("partition {partition}, offset {offset}: {identity:?}, but number {next} is missing"));
                 }
                 *next = identity.number + 1;

@@ -1,0 +1,80 @@
+//! AddRaftVoter (80), versions 0 and 1, and RemoveRaftVoter (81), version 0: a controller becomes a voter of the quorum, or is none any more
+//! (KIP-853). Whoever leads does it; the answer comes when the change is committed.
+
+use super::Call;
+use super::context::text;
+use crate::controller::Refusal;
+use crate::model::{BrokerId, ErrorCode, TopicId};
+use crate::protocol::StrBytes;
+use crate::protocol::generated::add_raft_voter_request::Listener;
+use crate::protocol::generated::{AddRaftVoterRequest, AddRaftVoterResponse, RemoveRaftVoterRequest, RemoveRaftVoterResponse};
+use crate::shard::VoterChange;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Listeners of a voter; nobody has more.
+const MOST_LISTENERS: usize = 100;
+
+/// What a node that is alone would call it.
+const DEFAULT_LISTENER: &str = "CONTROLLER";
+
+pub(super) async fn add(call: Rc<Call>, request: AddRaftVoterRequest) -> AddRaftVoterResponse {
+    let (error, message) = match check(&call, request.cluster_id.as_ref(), request.voter_id, request.voter_directory_id) {
+        Err(refusal) => refusal,
+        Ok(_) if !has_default(&call, &request.listeners) || request.listeners.len() > MOST_LISTENERS => {
+            (ErrorCode::InvalidRequest, Some("Add voter request didn't include the endpoint for the default listener".to_owned()))
+        }
+        Ok((id, directory)) => {
+            let listeners = request.listeners.iter().map(endpoint).collect();
+            let limit = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+            change(&call, VoterChange::Add { id, directory, listeners, limit }).await
+        }
+    };
+    AddRaftVoterResponse { error_code: error.code(), error_message: message.as_deref().map(text), ..Default::default() }
+}
+
+pub(super) async fn remove(call: Rc<Call>, request: RemoveRaftVoterRequest) -> RemoveRaftVoterResponse {
+    let (error, message) = match check(&call, request.cluster_id.as_ref(), request.voter_id, request.voter_directory_id) {
+        Err(refusal) => refusal,
+        Ok((id, directory)) => change(&call, VoterChange::Remove { id, directory }).await,
+    };
+    RemoveRaftVoterResponse { error_code: error.code(), error_message: message.as_deref().map(text), ..Default::default() }
+}
+
+/// Whether the listener is among them by which controllers ask each other.
+fn has_default(call: &Call, listeners: &[Listener]) -> bool {
+    let names = call.context.config.controller_listener_names();
+    let default = names.first().map_or(DEFAULT_LISTENER, String::as_str);
+    listeners.iter().any(|listener| listener.name.eq_ignore_ascii_case(default))
+}
+
+fn endpoint(listener: &Listener) -> (String, String, u16) {
+    (listener.name.to_string(), listener.host.to_string(), listener.port)
+}
+
+/// Who is meant, if it is somebody of this cluster.
+fn check(
+    call: &Call,
+    cluster_id: Option<&StrBytes>,
+    id: i32,
+    directory: TopicId,
+) -> Result<(BrokerId, TopicId), (ErrorCode, Option<String>)> {
+    let own = call.context.shards.cluster_id();
+    if let Some(theirs) = cluster_id.filter(|theirs| &***theirs != own) {
+        let said = format!("The given id \"{}\" doesn't match the cluster id \"{own}\"", &**theirs);
+        return Err((ErrorCode::InconsistentClusterId, Some(said)));
+    }
+    if id < 0 || directory == TopicId::ZERO {
+        return Err((ErrorCode::InvalidRequest, Some("The request didn't include a valid voter".to_owned())));
+    }
+    Ok((BrokerId(id), directory))
+}
+
+async fn change(call: &Call, change: VoterChange) -> (ErrorCode, Option<String>) {
+    let changed = call.context.shards.change_voters(change).await;
+    let Refusal(code, message) = changed.err().unwrap_or(Refusal(ErrorCode::None, None));
+    if code == ErrorCode::NotLeaderOrFollower {
+        call.connection.miss_controller();
+    }
+    (code, message)
+}
