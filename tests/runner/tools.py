@@ -23,7 +23,7 @@ PACKAGES = {
     "cc": "build-essential", "git": "git", "kcat": "kcat", "java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless",
     "mvn": "maven", "go": "golang-go", "strace": "strace", "ip": "iproute2",
     "node": "nodejs", "npm": "npm",
-    "systemd-analyze": "systemd", "mkfs.ext4": "e2fsprogs", "filefrag": "e2fsprogs", "losetup": "mount", "fallocate": "util-linux",
+    "systemd-analyze": "systemd", "journalctl": "systemd", "dbus-daemon": "dbus", "unshare": "util-linux", "nsenter": "util-linux", "mkfs.ext4": "e2fsprogs", "filefrag": "e2fsprogs", "losetup": "mount", "fallocate": "util-linux",
 }
 
 
@@ -119,6 +119,7 @@ TOOL = {
     "strace": Tool(["strace"]),
     "ip": Tool(["ip"]),
     "systemd": Tool(["systemd-analyze"]),
+    "machines": Tool(["ip", "unshare", "nsenter", "systemd-analyze", "journalctl", "dbus-daemon"]),
     "ext4": Tool(["mkfs.ext4", "filefrag", "losetup", "fallocate"]),
     "maven": Tool(["java", "mvn"]),
     "kafka": Tool(["java", "mvn"], ["java/pom.xml", "java/jars.sha256"], jars("java", "kafka")),

@@ -1,0 +1,143 @@
+//! The fault matrix on real processes: each row on a cluster under load, checked after each fault, read from every replica at the end.
+//! [`short`](crate::short) has the smaller one that every change must pass.
+
+use crate::checker::Checker;
+use crate::nodes::{Cluster, Layout, Roles};
+use crate::scene::{Fault, How, Scene, Way, Who, create};
+use crate::support::process;
+use crate::support::tools;
+use std::time::{Duration, Instant};
+
+/// Log dirs of their own, which can be filled.
+const WITH_DISKS: Layout<'static> = Layout { disk_mib: Some(512), ..Layout::THREE };
+const JAVA_PRODUCER: &str = "org.apache.kafka.tools.VerifiableProducer";
+
+/// Kafka's replication matrix: {clean, hard} x {stop, bounce} of leader, follower and controller.
+#[test]
+fn the_replication_matrix() {
+    let mut matrix = Vec::new();
+    for who in [Who::Leader, Who::Follower, Who::Controller] {
+        for how in [How::Clean, How::Hard] {
+            matrix.extend([Fault::Stop(who, how), Fault::Bounce(who, how)]);
+        }
+    }
+    Scene::play("matrix", &Layout::THREE, matrix);
+}
+
+#[test]
+fn pauses() {
+    Scene::play("pauses", &Layout::THREE, [Who::Leader, Who::Follower, Who::Controller].map(Fault::Pause));
+}
+
+#[test]
+fn partitions() {
+    let mut faults = Vec::new();
+    for who in [Who::Leader, Who::Controller] {
+        faults.extend([Way::Both, Way::Out, Way::In].map(|way| Fault::Partition(who, way)));
+    }
+    faults.extend([Fault::Quarrel, Fault::Alone(Who::Leader), Fault::Alone(Who::Controller)]);
+    Scene::play("partitions", &Layout::THREE, faults);
+}
+
+#[test]
+fn bad_links() {
+    Scene::play("links", &Layout::THREE, [Fault::SlowLinks, Fault::LossyLinks]);
+}
+
+#[test]
+fn disks() {
+    let faults = [
+        Fault::FullDisk(Who::Leader),
+        Fault::FullDisk(Who::Follower),
+        Fault::WipedDisk(Who::Leader),
+        Fault::WipedDisk(Who::Follower),
+    ];
+    Scene::play("disks", &WITH_DISKS, faults);
+}
+
+#[test]
+fn most_nodes_and_all_nodes() {
+    Scene::play("most", &Layout::THREE, [Fault::TwoDown, Fault::AllKilled]);
+}
+
+/// With controllers on machines of their own: the brokers go on without them, and when they are back, they decide again.
+#[test]
+fn two_of_three_controllers_down_and_back() {
+    let roles = [[Roles::Broker; 3], [Roles::Controller; 3]].concat();
+    let mut scene = Scene::new("controllers", &Layout { roles: &roles, ..Layout::THREE });
+    let active = scene.find(Who::Controller);
+    let other = scene.cluster.controllers().into_iter().find(|node| *node != active).expect("another controller");
+    scene.checker.report.inject("two of three controllers are killed", &format!("{active} (active) and {other}"));
+    [active, other].iter().for_each(|node| scene.down(*node, How::Hard));
+    scene.progress_for(Duration::from_secs(15), "without controllers").unwrap_or_else(|wrong| panic!("{wrong}"));
+    scene.restart_all(&[active, other]);
+    scene.recover().unwrap_or_else(|wrong| panic!("with controllers again: {wrong}"));
+    create(&scene.cluster, "afterwards", &[&[3, 2, 1]], &[]);
+    for fault in [Fault::Stop(Who::Leader, How::Hard), Fault::Bounce(Who::Controller, How::Hard)] {
+        scene.strike(fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong}"));
+    }
+    scene.end();
+}
+
+/// All brokers in turn, twice, while the Java client produces too: it is told of no error, and what it was told is acked is there.
+#[test]
+fn a_rolling_restart() {
+    let mut scene = Scene::new("rolling", &Layout::THREE);
+    create(&scene.cluster, "java", &[&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]], &[("min.insync.replicas", "2")]);
+    let settings = tempfile::NamedTempFile::new().expect("a temporary file");
+    // What applications have by default; the tool alone would not retry.
+    std::fs::write(settings.path(), "retries=2147483647\nenable.idempotence=true\n").unwrap();
+    let mut command = tools::java(JAVA_PRODUCER, 256, "warn");
+    command.args(["--bootstrap-server", &scene.cluster.bootstrap(), "--topic", "java", "--acks", "-1", "--throughput", "200"]);
+    command.arg("--command-config").arg(settings.path());
+    let producer = process::Running::start(command);
+    scene.progress("before").unwrap_or_else(|wrong| panic!("{wrong}"));
+    for fault in [Fault::RollingRestart; 2] {
+        scene.strike(fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong}"));
+    }
+    let said = producer.end(Duration::from_secs(60));
+    let events = |name: &str| said.matches(&format!("\"name\":\"{name}\"")).count();
+    let (acked, failed) = (events("producer_send_success"), events("producer_send_error"));
+    let end: i64 = (0..3).map(|partition| scene.cluster.log_end("java", partition)).sum();
+    scene.checker.report.say(&format!("the Java client: {acked} records acked, {failed} failed, {end} are there"));
+    assert!(acked > 1000 && failed == 0, "{acked} records acked, {failed} failed:\n{}", process::tail(&said));
+    assert!(end >= i64::try_from(acked).unwrap(), "{acked} records were acked, {end} are there");
+    scene.end();
+}
+
+/// A broker joins and gets replicas, another dies while they move; then it is emptied and leaves.
+#[test]
+fn members_come_and_go() {
+    let mut scene = Scene::new("members", &Layout { spare_hosts: 1, ..Layout::THREE });
+    for fault in [Fault::Guest(None), Fault::Guest(Some(How::Clean)), Fault::Guest(Some(How::Hard))] {
+        scene.strike(fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong}"));
+    }
+    scene.end();
+}
+
+/// The checker can fail: a topic with one replica, whose log is taken away behind its back.
+#[test]
+fn the_checker_notices_a_log_that_is_lost() {
+    let mut cluster = Cluster::start("loss", &Layout::THREE);
+    create(&cluster, "single", &[&[3]], &[("min.insync.replicas", "1")]);
+    let mut checker = Checker::start("loss", &cluster, "single");
+    assert_eq!(checker.promise.disks(), 0, "no replica may be lost");
+    checker.await_progress(&cluster, Duration::from_secs(60)).unwrap();
+    checker.check().unwrap();
+    cluster.kill(3);
+    cluster.lose_replica(3, "single", 0);
+    cluster.start_again(3);
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let wrong = loop {
+        match checker.check() {
+            Err(wrong) => break wrong,
+            Ok(()) => assert!(Instant::now() < deadline, "the checker is content with a log that was lost"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    // By the reader, by the acks, or because another record is where one was.
+    let losses = ["out of range", "was acked at offset", "and is served up to", "and is Identity"];
+    assert!(losses.iter().any(|loss| wrong.contains(loss)), "another complaint: {wrong}");
+    checker.report.inject("a log is taken away from its only replica", "");
+    checker.report.end(&format!("it is noticed: {wrong}"));
+}
