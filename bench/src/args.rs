@@ -29,6 +29,14 @@ pub enum Command {
     Metadata(MetadataArgs),
     /// Let a broker compact a topic, and check what remains
     Compaction(CompactionArgs),
+    /// Send records to every partition of a cluster while its brokers come and go, and tell for how long none was acknowledged
+    Outage(OutageArgs),
+    /// Wait until all replicas of a topic are in sync
+    InSync(InSyncArgs),
+    /// Turn the order of all replicas of topics round, and wait until every broker tells so
+    Reorder(ReorderArgs),
+    /// Tell which node is the active controller
+    Controller(ControllerArgs),
     /// Serve one of the floor programs that a broker is compared with
     Floor(FloorArgs),
     /// Read files and print the CRC-32C of each: the floor of a recovery
@@ -46,8 +54,8 @@ pub enum Command {
 /// Which topic.
 #[derive(Clone, Debug, Args, Serialize)]
 pub struct TopicArgs {
-    /// A broker of the cluster
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
     pub bootstrap: String,
     #[arg(long)]
     pub topic: String,
@@ -215,9 +223,9 @@ pub struct RunArgs {
     /// Write the latencies of each second to this file, as an HDR histogram log
     #[arg(long, value_name = "FILE")]
     pub hdr: Option<PathBuf>,
-    /// The broker's process, to report the CPU time and memory that it takes
+    /// The broker's process, to report the CPU time and memory that it takes; repeated for all brokers of a cluster, whose sums are told
     #[arg(long, value_name = "PID")]
-    pub broker_pid: Option<u32>,
+    pub broker_pid: Vec<u32>,
     /// No progress lines
     #[arg(long)]
     pub quiet: bool,
@@ -430,8 +438,8 @@ pub struct CommitsArgs {
 
 #[derive(Clone, Debug, Args, Serialize)]
 pub struct MetadataArgs {
-    /// A broker of the cluster
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
     pub bootstrap: String,
     /// Create so many topics first; they must not be there
     #[arg(long, value_name = "TOPICS")]
@@ -460,8 +468,8 @@ pub struct MetadataArgs {
 
 #[derive(Clone, Debug, Args, Serialize)]
 pub struct CompactionArgs {
-    /// A broker of the cluster
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
     pub bootstrap: String,
     /// Made with cleanup.policy=compact and min.cleanable.dirty.ratio=1, and filled with keyed records
     #[arg(long)]
@@ -480,7 +488,99 @@ pub struct CompactionArgs {
     pub json: Option<PathBuf>,
     /// The broker's process, to report the CPU time that it takes
     #[arg(long, value_name = "PID")]
-    pub broker_pid: Option<u32>,
+    pub broker_pid: Vec<u32>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct OutageArgs {
+    #[command(flatten)]
+    pub topic: TopicArgs,
+    /// Open loop: records per second of each partition, one record a request
+    #[arg(long, default_value_t = 100.0)]
+    pub rate: f64,
+    /// Bytes of a record's value
+    #[arg(long, default_value_t = 100)]
+    pub record_size: usize,
+    /// Seconds for which records are sent
+    #[arg(long, default_value_t = 10.0)]
+    pub duration: f64,
+    /// Milliseconds between two tries to connect, to find a leader, or to send after an error without a hint
+    #[arg(long, default_value_t = 5)]
+    pub backoff_ms: u64,
+    /// A leader that has not answered for so many milliseconds is looked up at other brokers
+    #[arg(long, default_value_t = 50)]
+    pub silence_ms: u64,
+    /// A connection on which a request has waited for so many milliseconds is closed
+    #[arg(long, default_value_t = 30_000)]
+    pub request_timeout_ms: u64,
+    /// A record that is not acknowledged within so many milliseconds has failed
+    #[arg(long, default_value_t = 120_000)]
+    pub delivery_timeout_ms: u64,
+    /// Write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct InSyncArgs {
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap: String,
+    #[arg(long)]
+    pub topic: String,
+    /// Milliseconds between two looks
+    #[arg(long, default_value_t = 20)]
+    pub look_ms: u64,
+    /// Seconds that it may take
+    #[arg(long, default_value_t = 300.0)]
+    pub patience: f64,
+    /// Write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct ReorderArgs {
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap: String,
+    /// Their partitions have at least two replicas each; may be repeated
+    #[arg(long, required = true)]
+    pub topic: Vec<String>,
+    /// Milliseconds between two looks at each broker
+    #[arg(long, default_value_t = 10)]
+    pub look_ms: u64,
+    /// Seconds that it may take
+    #[arg(long, default_value_t = 120.0)]
+    pub patience: f64,
+    /// Write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No progress lines
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct ControllerArgs {
+    /// Brokers of the cluster, separated by commas, of which the first that answers is asked
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap: String,
+    /// Seconds that it may take until there is one
+    #[arg(long, default_value_t = 60.0)]
+    pub patience: f64,
+    /// Write the results to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
     /// No progress lines
     #[arg(long)]
     pub quiet: bool,

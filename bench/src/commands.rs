@@ -4,6 +4,7 @@ use crate::args::{
     Assign, Cli, Command, ConsumeArgs, E2eArgs, FloorClientArgs, FloorKind, LoadArgs, ProduceArgs, ReadArgs, RunArgs, TopicArgs,
 };
 use crate::clock;
+use crate::cluster;
 use crate::commits;
 use crate::compaction;
 use crate::consume::{Consumer, ConsumerOptions, From};
@@ -12,6 +13,7 @@ use crate::floor::client::{FloorClient, FloorOptions};
 use crate::groups;
 use crate::kafka::{self, Client, EARLIEST, LATEST, NewTopic, Topic};
 use crate::metadata;
+use crate::outage;
 use crate::payload::keys_by_partition;
 use crate::process;
 use crate::produce::{Producer, ProducerOptions, Shared};
@@ -59,6 +61,10 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Commits(args) => commits::run(&args),
         Command::Metadata(args) => metadata::run(&args),
         Command::Compaction(args) => compaction::run(&args),
+        Command::Outage(args) => outage::run(&args),
+        Command::InSync(args) => cluster::in_sync(&args),
+        Command::Reorder(args) => cluster::reorder(&args),
+        Command::Controller(args) => cluster::controller(&args),
     }
 }
 
@@ -436,7 +442,7 @@ mod tests {
     use crate::kafka::Partition;
 
     fn topic(partitions: i32, leaders: i32) -> Topic {
-        let partition = |index| Partition { index, leader: 1 + index % leaders };
+        let partition = |index| Partition { index, leader: 1 + index % leaders, epoch: 0 };
         let partitions = (0..partitions).map(partition).collect();
         Topic { name: "t".to_owned(), id: Default::default(), partitions, brokers: BTreeMap::new() }
     }

@@ -8,16 +8,16 @@
 use crate::args::CompactionArgs;
 use crate::clock::{self, SECOND};
 use crate::commands::{address, by_leader, check};
-use crate::kafka::{Client, EARLIEST, LATEST, Topic, error_name, fail};
+use crate::kafka::{Client, Topic, error_name, fail};
+use crate::read;
 use crate::report;
 use crate::run::Sample;
 use crate::worker::Failure;
 use flumen::protocol::StrBytes;
-use flumen::protocol::generated::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use flumen::protocol::generated::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use flumen::record::{self, Batches, Record};
+use flumen::record::Record;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,14 +30,6 @@ const RATIO: StrBytes = StrBytes::from_static("min.cleanable.dirty.ratio");
 /// IncrementalAlterConfigs: the kind of resource, and the operation that sets a value.
 const TOPIC: i8 = 2;
 const SET: i8 = 0;
-/// The highest version that names the topic by its name.
-const FETCH_VERSION: i16 = 12;
-/// Bytes that are read at once.
-const FETCH_BYTES: i32 = 8 << 20;
-/// Most that one batch may unpack to, in bytes.
-const MAX_BATCH_BYTES: usize = 1 << 30;
-/// Answers without a record before the end, after which nothing is hoped for any more.
-const EMPTY_ANSWERS: usize = 20;
 /// Between two looks at the checkpoint.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -151,56 +143,8 @@ impl<'a> Compaction<'a> {
     }
 
     /// Reads one partition from its start to its end.
-    fn read(&mut self, partition: i32, mut take: impl FnMut(i64, &Record<'_>)) -> Result<(), Failure> {
-        let name = self.topic.name.clone();
-        let mut at = |time| Ok::<i64, Failure>(self.client.offsets(&name, &[partition], time)?[&partition]);
-        let (mut offset, end, mut empty) = (at(EARLIEST)?, at(LATEST)?, 0);
-        let told = |offset: i64, what: String| Failure(format!("{name}-{partition} at offset {offset}: {what}"));
-        while offset < end {
-            let bytes = self.fetch(partition, offset).map_err(|what| told(offset, what.0))?;
-            let before = offset;
-            for batch in Batches::new(&bytes) {
-                let batch = batch.map_err(|error| told(offset, error.to_string()))?;
-                if !batch.crc_is_valid() {
-                    return Err(told(offset, "the CRC does not hold".to_owned()));
-                }
-                let payload = batch.uncompressed_payload(MAX_BATCH_BYTES).map_err(|error| told(offset, error.to_string()))?;
-                for record in record::Records::new(&payload, batch.header.records_count) {
-                    let record = record.map_err(|error| told(offset, error.to_string()))?;
-                    let found = batch.offset_of(&record).0;
-                    // A fetch from the middle of a batch gets the whole batch.
-                    if found >= offset {
-                        take(found, &record);
-                    }
-                }
-                offset = offset.max(batch.header.next_offset().0);
-            }
-            empty = if offset == before { empty + 1 } else { 0 };
-            if empty > EMPTY_ANSWERS {
-                return Err(told(offset, format!("nothing comes, though the log ends at {end}")));
-            }
-        }
-        Ok(())
-    }
-
-    fn fetch(&mut self, partition: i32, fetch_offset: i64) -> Result<bytes::Bytes, Failure> {
-        let asked = FetchPartition { partition, fetch_offset, partition_max_bytes: FETCH_BYTES, ..Default::default() };
-        let topic = FetchTopic { topic: StrBytes::from(&self.topic.name), partitions: vec![asked], ..Default::default() };
-        let request = FetchRequest {
-            max_wait_ms: 500,
-            min_bytes: 1,
-            max_bytes: FETCH_BYTES,
-            session_epoch: -1,
-            topics: vec![topic],
-            ..Default::default()
-        };
-        let answer = self.client.call(&request, FETCH_VERSION)?;
-        let found = answer.responses.iter().flat_map(|topic| &topic.partitions).next();
-        let code = found.map_or(answer.error_code, |found| found.error_code);
-        match found {
-            Some(found) if code == 0 => Ok(found.records.bytes().cloned().unwrap_or_default()),
-            _ => fail(format!("Fetch: {}", error_name(code))),
-        }
+    fn read(&mut self, partition: i32, take: impl FnMut(i64, &Record<'_>)) -> Result<(), Failure> {
+        read::partition(&mut self.client, &self.topic.name, partition, take)
     }
 
     /// What is to be left of each partition. Nothing of it may have been compacted.
@@ -272,10 +216,10 @@ pub fn run(args: &CompactionArgs) -> Result<(), Failure> {
     if !args.quiet {
         eprintln!("{:.1} MB are to be compacted", dirty as f64 / 1e6);
     }
-    let (before, start) = (Sample::take(args.broker_pid), clock::now());
+    let (before, start) = (Sample::take(&args.broker_pid), clock::now());
     compaction.allow()?;
     compaction.wait(&segments)?;
-    let (after, end) = (Sample::take(args.broker_pid), clock::now());
+    let (after, end) = (Sample::take(&args.broker_pid), clock::now());
     let clean: u64 = compaction.segments()?.values().map(|(_, bytes)| bytes).sum();
     let records = compaction.verify(&remains)?;
     let seconds = (end - start) as f64 / SECOND as f64;
@@ -294,13 +238,13 @@ pub fn run(args: &CompactionArgs) -> Result<(), Failure> {
         });
         report::write_json(path, &result)?;
     }
-    check(args.broker_pid.is_none() || broker.is_some(), "the broker's process could not be watched to the end")
+    check(args.broker_pid.is_empty() || broker.is_some(), "the broker's process could not be watched to the end")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flumen::record::{BatchBuilder, Compression};
+    use flumen::record::{BatchBuilder, Batches, Compression};
 
     /// What is to be left of records with these keys, whose values are their offsets, if the active segment begins at `active`.
     fn remains(keys: &[Option<&str>], active: i64) -> (Remains, Content) {

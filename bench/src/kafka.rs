@@ -19,6 +19,8 @@ use std::time::Duration;
 pub const CLIENT_ID: StrBytes = StrBytes::from_static("flumen-bench");
 /// Longest wait for an answer here, and for a topic to have its leaders.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for the first answer of a broker that others can stand in for.
+const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 /// ListOffsets: the offset after the last record that can be read.
 pub const LATEST: i64 = -1;
 /// ListOffsets: the first offset that the log has.
@@ -43,8 +45,9 @@ pub fn fail<T>(what: impl Into<String>) -> Result<T, Failure> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
     pub index: i32,
-    /// Its leader's `node.id`.
+    /// Its leader's `node.id`, and since which epoch.
     pub leader: i32,
+    pub epoch: i32,
 }
 
 /// The topic and who leads it.
@@ -80,8 +83,24 @@ pub fn answer<R: Request>(frame: Bytes, version: i16, correlation: i32) -> Resul
     }
 }
 
-/// Opens a connection; `address` is `host:port`.
-pub fn connect(address: &str) -> Result<TcpStream, Failure> {
+/// What is tried of several addresses, separated by commas, one after the other: the first that succeeds, or else the last failure.
+fn first<T>(addresses: &str, mut attempt: impl FnMut(&str) -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut failure = Failure("there is no address".to_owned());
+    for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+        match attempt(address) {
+            Ok(found) => return Ok(found),
+            Err(why) => failure = why,
+        }
+    }
+    Err(failure)
+}
+
+/// Opens a connection to the first of these addresses that takes one; each is `host:port`.
+pub fn connect(addresses: &str) -> Result<TcpStream, Failure> {
+    first(addresses, connect_to)
+}
+
+fn connect_to(address: &str) -> Result<TcpStream, Failure> {
     let told = |error: std::io::Error| Failure(format!("{address}: {error}"));
     let addresses: Vec<_> = address.to_socket_addrs().map_err(told)?.collect();
     let Some(first) = addresses.first() else { return fail(format!("{address} has no address")) };
@@ -100,9 +119,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and asks for the broker's versions.
-    pub fn connect(address: &str) -> Result<Self, Failure> {
-        let socket = connect(address)?;
+    /// Connects to the first of these addresses whose broker tells its versions.
+    pub fn connect(addresses: &str) -> Result<Self, Failure> {
+        let patience = if addresses.contains(',') { SHORT_PATIENCE } else { PATIENCE };
+        first(addresses, |address| Self::connect_to(address, patience))
+    }
+
+    fn connect_to(address: &str, patience: Duration) -> Result<Self, Failure> {
+        let socket = connect_to(address)?;
+        socket.set_read_timeout(Some(patience))?;
         let mut client = Self { socket, address: address.to_owned(), versions: BTreeMap::new(), correlation: 0 };
         // Version 0 is the one that every broker answers.
         let answer = client.exchange(&ApiVersionsRequest::default(), 0)?;
@@ -110,6 +135,7 @@ impl Client {
             return fail(format!("{address}: ApiVersions: {}", error_name(answer.error_code)));
         }
         client.versions = answer.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect();
+        client.socket.set_read_timeout(Some(PATIENCE))?;
         Ok(client)
     }
 
@@ -180,7 +206,11 @@ impl Client {
             let led = found.partitions.iter().all(|partition| partition.error_code == 0 && partition.leader_id >= 0);
             if found.error_code == 0 && !found.partitions.is_empty() && led {
                 let mut partitions: Vec<_> = (found.partitions.iter())
-                    .map(|partition| Partition { index: partition.partition_index, leader: partition.leader_id })
+                    .map(|partition| Partition {
+                        index: partition.partition_index,
+                        leader: partition.leader_id,
+                        epoch: partition.leader_epoch,
+                    })
                     .collect();
                 partitions.sort_by_key(|partition| partition.index);
                 let brokers = answer.brokers.iter().map(|b| (b.node_id, format!("{}:{}", b.host, b.port))).collect();
@@ -282,6 +312,20 @@ mod tests {
         let not_leader = ErrorCode::NotLeaderOrFollower.code();
         let mut client = Client::connect(&broker(vec![not_leader, not_leader, 0])).unwrap();
         assert_eq!(client.offsets("t", &[3], LATEST).unwrap(), BTreeMap::from([(3, 42)]));
+    }
+
+    #[test]
+    fn of_several_brokers_the_first_that_answers_is_asked() {
+        // One that refuses, and one that takes the connection and closes it.
+        let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let closes = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closing = closes.local_addr().unwrap().to_string();
+        std::thread::spawn(move || closes.incoming().for_each(drop));
+        let mut client = Client::connect(&format!("{refuses},{closing}, {}", broker(vec![0]))).unwrap();
+        assert_eq!(client.offsets("t", &[3], LATEST).unwrap(), BTreeMap::from([(3, 42)]));
+        let Err(failure) = Client::connect(&format!("{closing},{refuses}")) else { panic!("nobody answers") };
+        assert!(failure.0.contains(&refuses), "{failure:?}");
+        assert!(Client::connect(",").is_err());
     }
 
     #[test]

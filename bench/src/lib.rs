@@ -8,14 +8,15 @@
 //! are whole frames that are there before the run begins ([`template`]); sending one is a `writev` of shared bytes. Open loops have
 //! a timetable that nothing moves ([`schedule`]), and latencies count from it. What a connection does is a role: [`produce`],
 //! [`consume`], the same question again and again ([`ask`]: [`commits`], [`metadata`]), or the client of a floor program ([`floor`]), all
-//! measured by the same loop. [`groups`] has a loop of its own, since its members wait for each other; [`compaction`] only waits and
-//! reads. The wire comes from the library `flumen`; nothing of its reactor is used, and nothing here knows which broker it talks to.
+//! measured by the same loop. [`groups`] has a loop of its own, since its members wait for each other, and so has [`outage`], whose
+//! connections come and go with the brokers of a cluster; [`compaction`] and [`cluster`] only ask and wait. The wire comes from the library `flumen`; nothing of its reactor is used, and nothing here knows which broker it talks to.
 //!
 //! Enter by [`commands`], which turns a command line ([`args`]) into roles, and [`run`], which runs them.
 
 pub mod args;
 pub mod ask;
 pub mod clock;
+pub mod cluster;
 pub mod commands;
 pub mod commits;
 pub mod compaction;
@@ -26,11 +27,13 @@ pub mod groups;
 pub mod kafka;
 pub mod link;
 pub mod metadata;
+pub mod outage;
 pub mod payload;
 pub mod poll;
 pub mod process;
 pub mod produce;
 pub mod random;
+pub mod read;
 pub mod report;
 pub mod run;
 pub mod schedule;

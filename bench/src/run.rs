@@ -125,13 +125,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// `pid` is the broker's, if it is watched.
-    pub fn take(pid: Option<u32>) -> Self {
+    /// `pids` are the brokers', if they are watched, whose sums are taken.
+    pub fn take(pids: &[u32]) -> Self {
         Self {
             own: process::own_cpu(),
             stolen: process::stolen(),
-            broker: pid.and_then(process::cpu_of),
-            memory: pid.and_then(process::memory_of),
+            broker: sum(pids, process::cpu_of, |a, b| Cpu { user: a.user + b.user, system: a.system + b.system }),
+            memory: sum(pids, process::memory_of, |a, b| (a.0 + b.0, a.1 + b.1)),
         }
     }
 
@@ -145,6 +145,13 @@ impl Sample {
     pub fn stolen_since(&self, before: &Self) -> Option<f64> {
         Some(self.stolen? - before.stolen?)
     }
+}
+
+/// What all of these processes have together; `None` if one is not there, or there is none.
+fn sum<T>(pids: &[u32], of: impl Fn(u32) -> Option<T>, add: impl Fn(T, T) -> T) -> Option<T> {
+    let mut all = pids.iter().map(|pid| of(*pid));
+    let first = all.next()??;
+    all.try_fold(first, |sum, one| Some(add(sum, one?)))
 }
 
 struct Collector<'a> {
@@ -164,7 +171,7 @@ impl<'a> Collector<'a> {
     }
 
     fn sample(&self) -> Sample {
-        Sample::take(self.args.broker_pid)
+        Sample::take(&self.args.broker_pid)
     }
 
     fn collect(mut self, reports: &Receiver<Report>, stop: &AtomicBool) -> Outcome {
@@ -240,6 +247,22 @@ impl<'a> Collector<'a> {
         let now = self.sample();
         let samples = (self.before.unwrap_or(now), self.after.unwrap_or(now));
         let intervals = self.seconds.into_values().map(|(_, interval)| interval).collect();
-        Outcome::new(intervals, self.times.measure, samples, self.args.broker_pid.is_some(), self.failure)
+        Outcome::new(intervals, self.times.measure, samples, !self.args.broker_pid.is_empty(), self.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_summed_and_none_may_be_missing() {
+        let of = |pid: u32| (pid < 10).then_some(pid);
+        let total = |pids: &[u32]| sum(pids, of, |a, b| a + b);
+        assert_eq!((total(&[]), total(&[3]), total(&[1, 2, 4])), (None, Some(3), Some(7)));
+        assert_eq!((total(&[1, 20, 4]), total(&[20])), (None, None));
+        let own = std::process::id();
+        assert!(Sample::take(&[own, own]).broker_since(&Sample::take(&[own, own])).is_some());
+        assert!(Sample::take(&[own, u32::MAX]).broker_since(&Sample::take(&[own])).is_none());
     }
 }

@@ -61,7 +61,14 @@ fn broker() -> Server {
 /// A broker with settings of its own, such as `key=value`.
 fn broker_with(settings: &[&str]) -> Server {
     let (home, address) = (home(), free_address());
-    let log = std::fs::File::create(home.path().join("broker.log")).unwrap();
+    let mut child = start(&home, &address, settings);
+    wait_for(&address, &mut child);
+    Server { child, address, home }
+}
+
+/// Starts a broker, which goes on with the data that are there.
+fn start(home: &tempfile::TempDir, address: &str, settings: &[&str]) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(home.path().join("broker.log")).unwrap();
     let mut command = Command::new(broker_program());
     command.arg("server");
     let own = [format!("listeners=PLAINTEXT://{address}"), format!("log.dirs={}", home.path().join("data").display())];
@@ -69,9 +76,7 @@ fn broker_with(settings: &[&str]) -> Server {
         command.arg("--override").arg(setting);
     }
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(home.path());
-    let mut child = command.spawn().unwrap();
-    wait_for(&address, &mut child);
-    Server { child, address, home }
+    command.spawn().unwrap()
 }
 
 fn generator(arguments: &[&str]) -> Output {
@@ -251,6 +256,55 @@ fn compaction_leaves_the_newest_of_each_key() {
     assert!(found["records"].as_u64().unwrap() < 6_000 && found["broker"]["cpu_seconds"]["user"].is_f64(), "{found}");
     let (output, _) = broker.try_run("compaction", &compact);
     assert!(!output.status.success() && said(&output).contains("compacted already"), "{}", said(&output));
+}
+
+#[test]
+fn an_outage_is_ridden_out_and_measured_and_loses_nothing() {
+    let mut broker = broker();
+    let elsewhere = free_address();
+    let away = Duration::from_millis(1_500);
+    let found = std::thread::scope(|scope| {
+        let (home, address) = (&broker.home, broker.address.clone());
+        // The first of the two does not answer, and is passed over.
+        let load = scope.spawn(move || {
+            let json = home.path().join("outage.json");
+            let load = "--topic t --create --partitions 3 --rate 100 --duration 5";
+            let bootstrap = format!("{elsewhere},{address}");
+            let mut all = vec!["outage", "--bootstrap", &bootstrap, "--json", json.to_str().unwrap()];
+            all.extend(load.split_ascii_whitespace());
+            let output = generator(&all);
+            assert!(output.status.success(), "{}", said(&output));
+            serde_json::from_slice::<Value>(&std::fs::read(json).unwrap()).unwrap()
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        broker.child.kill().unwrap();
+        broker.child.wait().unwrap();
+        std::thread::sleep(away);
+        broker.child = start(home, &broker.address, &[]);
+        load.join().unwrap()
+    });
+    let count = |name: &str| found[name].as_u64().unwrap_or_else(|| panic!("{name}: {found}"));
+    let longest = found["longest_gap_ms"].as_f64().unwrap();
+    assert!(longest >= away.as_millis() as f64 && longest < 20_000.0, "{found}");
+    assert!(count("lost_connections") > 0 && count("lost") == 0 && count("repeated") == 0, "{found}");
+    assert_eq!(found["application_errors"], serde_json::json!({}));
+    assert!(count("acked") > 200 && count("records") == count("acked"), "{found}");
+    for partition in found["partitions"].as_array().unwrap() {
+        assert!(partition["gaps"][0]["ms"].as_f64().unwrap() >= away.as_millis() as f64, "{partition}");
+    }
+}
+
+#[test]
+fn a_cluster_of_one_is_in_sync_has_a_controller_and_nothing_to_turn_round() {
+    let broker = broker();
+    broker.run("produce", "--topic t --create --partitions 5 --records 1");
+    let found = broker.run("in-sync", "--topic t");
+    assert_eq!((&found["partitions"], &found["behind"]), (&Value::from(5), &Value::from(0)));
+    assert_eq!(broker.run("controller", "")["controller"], 1);
+    let (output, _) = broker.try_run("in-sync", "--topic nowhere --patience 0.2");
+    assert!(!output.status.success() && said(&output).contains("UNKNOWN_TOPIC_OR_PARTITION"), "{}", said(&output));
+    let (output, _) = broker.try_run("reorder", "--topic t");
+    assert!(!output.status.success() && said(&output).contains("at least two replicas"), "{}", said(&output));
 }
 
 /// `perf/compare` shows the stalls of the cores from these lines.

@@ -1,4 +1,5 @@
 """What a row uses to load a server: the generator with its options, and brokers of its own."""
+import contextlib
 import json
 import subprocess
 import time
@@ -14,8 +15,9 @@ class Load:
 
     def __init__(self, kind, place, seconds, results, memory):
         self.kind, self.place, self.seconds, self.results, self.memory = kind, place, seconds, results, memory
-        # The broker that is loaded.
+        # The broker that is loaded, or the cluster, and the replicas of topics in it.
         self.running = None
+        self.replicas = 1
         self.row = None
 
     def warm(self, seconds):
@@ -76,8 +78,8 @@ class Load:
         full = self.command(command, ["--json", out, *options])
         if timed:
             full += ["--duration", str(seconds), "--warmup", str(warm or self.seconds / 4)]
-        if pid:
-            full += ["--broker-pid", str(pid)]
+        for one in pid if isinstance(pid, list) else [pid] if pid else []:
+            full += ["--broker-pid", str(one)]
         self.run(full, seconds)
         result = json.loads(out.read_text())
         self.keep(result, label)
@@ -118,7 +120,7 @@ class Load:
     def target(self, topic, partitions=None, configs=()):
         options = ["--bootstrap", self.running.address(), "--topic", topic]
         if partitions:
-            options += ["--create", "--partitions", partitions]
+            options += ["--create", "--partitions", partitions, "--replication-factor", self.replicas]
             for config in configs:
                 options += ["--config", config]
         return options
@@ -196,6 +198,22 @@ class Load:
 
     def broker(self, keep_data=False, all_cores=False, settings=()):
         return servers.Broker(self.kind, self.placed(all_cores), keep_data, settings)
+
+    @contextlib.contextmanager
+    def cluster(self, settings=(), all_cores=False, replicas=servers.CLUSTER_NODES):
+        """Three brokers, which are loaded from now on, and topics with so many replicas."""
+        with servers.Cluster(self.kind, self.placed(all_cores), settings) as cluster:
+            before = self.running, self.replicas
+            self.running, self.replicas = cluster, replicas
+            self.results.configuration(f"{self.kind}-cluster", cluster)
+            try:
+                yield cluster
+            finally:
+                self.running, self.replicas = before
+
+    def ask(self, command, options, label=None):
+        """A command of the generator that is no load: what it found."""
+        return self.generator(command, ["--bootstrap", self.running.address(), *options], timed=False, label=label or command)
 
     def placed(self, all_cores):
         return self.place.on_all_cores() if all_cores else self.place

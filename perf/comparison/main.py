@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import report, servers
 from .load import Load
-from .rows import KINDS, ROWS, capacity
+from .rows import KINDS, ROWS, capacity, cluster_capacity
 
 ROOT = servers.ROOT
 # Where `tests/run tools` installs Apache Kafka and librdkafka.
@@ -73,6 +73,7 @@ def parse(arguments, usage):
     parser.add_argument("--afresh", action="store_true", help="with --add-to: forget what the run has of the chosen rows, since they have changed")
     parser.add_argument("--out", help="directory of the run; perf/runs/<date>-<machine> by default")
     parser.add_argument("--capacity", type=float, help="records/s that the end-to-end rows have a share of; measured on Apache Kafka by default")
+    parser.add_argument("--cluster-capacity", type=float, help="the same of a cluster, for the rows about one")
     parser.add_argument("--programs", help="directory with flumen and flumen-bench, instead of building them")
     parser.add_argument("--seed", type=int, default=None, help="of the order of brokers and rows")
     parsed = parser.parse_args(arguments)
@@ -112,7 +113,7 @@ def facts(place, parsed):
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": said("git", "-C", str(ROOT), "rev-parse", "HEAD"),
         "Flumen": said(str(place.flumen), "--version"), "Apache Kafka": ", ".join(jars) or "not installed",
-        "Java": said("java", "-version"), "JVM heap": servers.KAFKA_HEAP, "kernel": platform.release(), "processor": f"{model}, {os.cpu_count()} cores",
+        "Java": said("java", "-version"), "JVM heap": f"{servers.KAFKA_HEAP}, {servers.CLUSTER_HEAP} each in a cluster", "kernel": platform.release(), "processor": f"{model}, {os.cpu_count()} cores",
         "server cores": place.server_cores, "generator cores": place.load_cores,
         "file system": said("stat", "-f", "-c", "%T", str(place.scratch)), "rounds": 1 if parsed.quick else parsed.rounds,
         "seconds": f"{QUICK_SECONDS if parsed.quick else MEASURE_SECONDS} measured a row, {WARM_SECONDS if not parsed.quick else QUICK_SECONDS} of warm-up of a broker",
@@ -161,6 +162,9 @@ class Results:
         number = len(list(folder.glob(f"{name}-{self.round}-*.json")))
         (folder / f"{name}-{self.round}-{number}.json").write_text(json.dumps(result, indent=1) + "\n")
 
+    def configuration(self, name, server):
+        (self.out / f"{name}.properties").write_text(server.configuration().replace(str(server.place.scratch), "<scratch>"))
+
     def add(self, row, kind, figures):
         self.figures.setdefault(row, {}).setdefault(kind, []).append(figures)
         print(f"  {row:<24} {kind:<12} " + "  ".join(f"{name} {report.figure(value)}" for name, value in figures.items()), flush=True)
@@ -197,7 +201,32 @@ def measure_capacity(place, results, memory, seconds, warm_seconds):
         load.running = broker
         load.warm(warm_seconds)
         load.row, load.seconds = "capacity", seconds
-        memory["capacity"] = capacity(load)
+        return capacity(load)
+
+
+def measure_cluster_capacity(place, results, memory, seconds, warm_seconds):
+    """The same of three brokers."""
+    load = Load("kafka", place, seconds, results, memory)
+    load.row = "cluster-capacity"
+    return cluster_capacity(load, warm_seconds)
+
+
+# What rows have a share of, and what it is of in words.
+CAPACITIES = {"capacity": (measure_capacity, "Apache Kafka takes", "end-to-end rows"),
+              "cluster capacity": (measure_cluster_capacity, "Three brokers of Apache Kafka take", "paced rows of a cluster")}
+
+
+def find_capacities(parsed, place, results, memory, known):
+    """Measures what the chosen rows have a share of, unless it was given or an earlier run has it."""
+    for name, (measure, words, rows) in CAPACITIES.items():
+        given = getattr(parsed, name.replace(" ", "_"))
+        if given:
+            memory[name] = given
+        elif parsed.rounds and memory.get(name) is None and any(row.share_of == name for row in parsed.chosen):
+            memory[name] = measure(place, results, memory, *lengths(parsed))
+        if memory.get(name):
+            known[name] = memory[name]
+            known[words] = f"{report.figure(memory[name])} records/s in a closed loop, of which the {rows} have a share"
 
 
 def run_rows(rows, load, results, seconds):
@@ -208,7 +237,8 @@ def run_rows(rows, load, results, seconds):
         except (RuntimeError, OSError, subprocess.TimeoutExpired, KeyError) as error:
             results.fail(f"{row.name} on {load.kind}: {error!r}")
         if row.own:
-            shutil.rmtree(load.place.data / load.kind, ignore_errors=True)
+            for name in (load.kind, f"{load.kind}-cluster"):
+                shutil.rmtree(load.place.data / name, ignore_errors=True)
 
 
 def run_round(parsed, place, results, memory, dice):
@@ -248,7 +278,7 @@ def run_on_one_broker(rows, load, results, seconds, warm_seconds):
     if not rows:
         return
     with servers.Broker(load.kind, load.place) as broker:
-        (results.out / f"{load.kind}.properties").write_text(broker.configuration().replace(str(load.place.scratch), "<scratch>"))
+        results.configuration(load.kind, broker)
         load.running = broker
         load.warm(warm_seconds)
         run_rows(rows, load, results, seconds)
@@ -295,18 +325,13 @@ def main(arguments, usage):
     if parsed.add_to:
         before = results.take_up(parsed.chosen, parsed.afresh)
         begun = before.pop("added", [])
-        known, memory["capacity"] = before, before.get("capacity")
+        known = before
+        memory.update((name, before.get(name)) for name in CAPACITIES)
         known["added"] = begun
     elif not parsed.quick:
         known["memory written before the first round"] = touch_memory()
     first = results.round
-    if parsed.capacity:
-        memory["capacity"] = parsed.capacity
-    elif parsed.rounds and memory.get("capacity") is None and any(row.paced_by_capacity for row in parsed.chosen):
-        measure_capacity(place, results, memory, *lengths(parsed))
-    if memory.get("capacity"):
-        known["capacity"] = memory["capacity"]
-        known["Apache Kafka takes"] = f"{report.figure(memory['capacity'])} records/s in a closed loop, of which the end-to-end rows have a share"
+    find_capacities(parsed, place, results, memory, known)
     for number in range(1 if parsed.quick else parsed.rounds):
         results.round = first + number + 1
         print(f"round {results.round}", flush=True)

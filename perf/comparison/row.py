@@ -14,7 +14,7 @@ TITLES = {"flumen": "Flumen", "kafka": "Apache Kafka", "floor": "floor", "echo-e
 
 
 class Row:
-    def __init__(self, function, about, goals, floors, own, follows, within):
+    def __init__(self, function, about, goals, floors, own, follows, within, share_of):
         self.name = function.__name__.replace("_", "-")
         self.function, self.about, self.goals = function, about, goals
         # What else is shown in its table: the kinds of its floors.
@@ -25,16 +25,16 @@ class Row:
         self.follows = follows
         # Whether the brokers' turns measure the floor too, because it needs what they leave behind.
         self.within = within
-        # Whether its rate is a share of Apache Kafka's.
-        self.paced_by_capacity = function.__name__.startswith("end_to_end")
+        # What of Apache Kafka's its rate is a share of: `capacity` or `cluster capacity`.
+        self.share_of = share_of
 
     def floors_to_run(self):
         return () if self.within else self.floors
 
 
-def row(about, goals=(), floors=(), own=False, follows=False, within=False):
+def row(about, goals=(), floors=(), own=False, follows=False, within=False, share_of=None):
     def register(function):
-        made = Row(function, about, goals, floors, own, follows, within)
+        made = Row(function, about, goals, floors, own, follows, within, share_of)
         ROWS[made.name] = made
         return function
     return register

@@ -96,11 +96,13 @@ def share_of_capacity(load, kind, share):
     return {**latencies(result, "end_to_end"), "records/s": result["produced"]["records_per_second"], "unsent": result["unsent"]}
 
 
-@row("end to end at 20 % of what Apache Kafka can take; the echo returns as many requests of the same size", END_TO_END_GOALS, floors=ECHO)
+@row("end to end at 20 % of what Apache Kafka can take; the echo returns as many requests of the same size", END_TO_END_GOALS, floors=ECHO,
+     share_of="capacity")
 def end_to_end_20(load, kind):
     return share_of_capacity(load, kind, 0.2)
 
 
-@row("end to end at 50 % of what Apache Kafka can take; the echo returns as many requests of the same size", END_TO_END_GOALS, floors=ECHO)
+@row("end to end at 50 % of what Apache Kafka can take; the echo returns as many requests of the same size", END_TO_END_GOALS, floors=ECHO,
+     share_of="capacity")
 def end_to_end_50(load, kind):
     return share_of_capacity(load, kind, 0.5)

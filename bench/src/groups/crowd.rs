@@ -271,20 +271,14 @@ impl Crowd {
 
     /// Lets the members at some places of each group join or leave, all at once, and waits until all groups are stable in a new generation,
     /// in which each partition has one owner.
-    pub fn stage(
-        &mut self,
-        name: &'static str,
-        broker: Option<u32>,
-        change: Change,
-        places: Range<usize>,
-    ) -> Result<Stage, Failure> {
-        let before = Sample::take(broker);
+    pub fn stage(&mut self, name: &'static str, brokers: &[u32], change: Change, places: Range<usize>) -> Result<Stage, Failure> {
+        let before = Sample::take(brokers);
         let start = clock::now();
         self.begin(change, places, start);
         if !self.drive(start + PATIENCE, |crowd| crowd.stable == crowd.groups.len())? {
             return fail(format!("{name}: {} of {} groups were stable in time", self.stable, self.groups.len()));
         }
-        let after = Sample::take(broker);
+        let after = Sample::take(brokers);
         self.verify()?;
         let (mut rebalances, mut end) = (histogram(), start);
         for group in &self.groups {

@@ -62,7 +62,7 @@ fn manners(client: &Client, topic: &Topic, args: &GroupsArgs) -> Result<Manners,
 
 /// The stages, one after the other.
 fn stages(crowd: &mut Crowd, args: &GroupsArgs) -> Result<Vec<Stage>, Failure> {
-    let (broker, last) = (args.run.broker_pid, args.members - 1);
+    let (brokers, last) = (&args.run.broker_pid, args.members - 1);
     let mut done = Vec::new();
     for (name, change, places) in [
         ("first", Change::Join, 0..1),
@@ -70,7 +70,7 @@ fn stages(crowd: &mut Crowd, args: &GroupsArgs) -> Result<Vec<Stage>, Failure> {
         ("left", Change::Leave, last..args.members),
         ("returned", Change::Join, last..args.members),
     ] {
-        let stage = crowd.stage(name, broker, change, places)?;
+        let stage = crowd.stage(name, brokers, change, places)?;
         if !args.run.quiet {
             eprintln!("{}", line(&stage));
         }
@@ -86,7 +86,7 @@ fn stages(crowd: &mut Crowd, args: &GroupsArgs) -> Result<Vec<Stage>, Failure> {
 fn steady(crowd: &mut Crowd, args: &GroupsArgs) -> Result<Outcome, Failure> {
     let run = &args.run;
     crowd.beat(Phase::Warmup, run.warmup, |_| {})?;
-    let before = Sample::take(run.broker_pid);
+    let before = Sample::take(&run.broker_pid);
     let mut start = None;
     let told = |interval: &Interval| {
         let start = *start.get_or_insert(interval.start);
@@ -95,10 +95,10 @@ fn steady(crowd: &mut Crowd, args: &GroupsArgs) -> Result<Outcome, Failure> {
         }
     };
     let mut intervals = crowd.beat(Phase::Measured, run.duration.unwrap_or(10.0), told)?;
-    let after = Sample::take(run.broker_pid);
+    let after = Sample::take(&run.broker_pid);
     let measure = intervals.first().map_or(0, |interval| interval.start);
     intervals.push(crowd.drain()?);
-    Ok(Outcome::new(intervals, measure, (before, after), run.broker_pid.is_some(), None))
+    Ok(Outcome::new(intervals, measure, (before, after), !run.broker_pid.is_empty(), None))
 }
 
 /// A stage, for people.
