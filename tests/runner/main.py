@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +24,8 @@ TEST_OF_ROOM = re.compile(r"^test (\w+)::\S+ (?:- should panic )?\.\.\. ok$", re
 class Suite:
     def __init__(self, line):
         name, tier, minutes, needs, command = line.split(None, 4)
-        self.name, self.tier, self.command = name, tier, command
+        self.name, self.tier, self.command = name.lstrip("&"), tier, command
+        self.runs_beside = name.startswith("&")
         self.minutes = float(minutes)
         self.needs = [] if needs == "-" else needs.split(",")
         self.passed = self.failed = 0
@@ -116,6 +118,34 @@ def run_suite(suite, parts, tier, deadline):
         print("\n".join(line for line in lines[-150:] if not line.startswith("test result")))
 
 
+def side_by_side(suites):
+    """Of each step its lanes: a suite, and those that run one after another beside it."""
+    steps = []
+    for suite in suites:
+        if suite.runs_beside and steps:
+            lane = steps[-1]
+            lane[1:] = [lane[1] + [suite]] if lane[1:] else [[suite]]
+        else:
+            steps.append([[suite]])
+    return steps
+
+
+def run_lane(lane, chosen, tier, deadline):
+    for suite in lane:
+        parts = [part for part in chosen if part.is_part and part.name.split("/")[0] == suite.name]
+        print(f"{suite.name:<20} running", flush=True)
+        try:
+            run_suite(suite, parts, tier, deadline)
+        except Exception as error:
+            # In a thread it would end nothing but the lane, and what has not run must not count as passed.
+            suite.fail(f"the runner itself: {error!r}")
+        verdict = "FAILED" if suite.failed else "ok"
+        lines = [f"{suite.name:<20} {verdict:<7} {suite.passed:>5} passed {suite.failed:>3} failed {suite.seconds:8.1f} s"]
+        lines += [f"  {part.name:<18} {part.passed:>13} passed" for part in parts]
+        lines += [f"  {suite.name}: {complaint}" for complaint in suite.complaints]
+        print("\n".join(lines), flush=True)
+
+
 def forget_killed_runs():
     """Data directories of tests that were killed, or that shared a broker until their process ended."""
     for left in ROOT.glob("target/*/tmp/flumen-test-*"):
@@ -136,16 +166,12 @@ def main(arguments, usage):
     tools.install(sorted({need for suite in chosen for need in suite.needs}), LOGS)
     if arguments == ["tools"]:
         return 0
-    for suite in (suite for suite in chosen if not suite.is_part):
-        parts = [part for part in chosen if part.is_part and part.name.split("/")[0] == suite.name]
-        print(f"{suite.name:<20} running", flush=True)
-        run_suite(suite, parts, tier, deadline)
-        verdict = "FAILED" if suite.failed else "ok"
-        print(f"{suite.name:<20} {verdict:<7} {suite.passed:>5} passed {suite.failed:>3} failed {suite.seconds:8.1f} s", flush=True)
-        for part in parts:
-            print(f"  {part.name:<18} {part.passed:>13} passed")
-        for complaint in suite.complaints:
-            print(f"  {suite.name}: {complaint}", flush=True)
+    for lanes in side_by_side([suite for suite in chosen if not suite.is_part]):
+        threads = [threading.Thread(target=run_lane, args=(lane, chosen, tier, deadline)) for lane in lanes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     whole = [suite for suite in chosen if not suite.is_part]
     passed, failed = sum(suite.passed for suite in whole), sum(suite.failed for suite in whole)
     print(f"tier {tier}: {len(whole)} suites, {(time.monotonic() - started) / 60:.1f} minutes (at most {TIER_MINUTES[tier]} on two quiet cores)")
