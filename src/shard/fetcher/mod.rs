@@ -47,8 +47,9 @@ const REPLICA_STATE_SINCE: i16 = 15;
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long the leader waits, in milliseconds, while there are partitions that will have something to say soon.
 const SHORT_WAIT_MS: i32 = 20;
-/// How much less than the session's request those wait that are asked for beside.
-const BEFORE_THE_SESSION: Duration = Duration::from_millis(20);
+/// How long those wait at the leader at first that are asked for beside the session's request, and twice as long after each time that there
+/// was nothing new: who comes meanwhile waits for their answer, and a client's ack with it.
+const HURRY: Duration = Duration::from_millis(10);
 /// Answers that are not in the logs yet.
 const MAX_HELD: usize = 3;
 /// A connection that nobody has needed for so long is closed.
@@ -179,22 +180,22 @@ impl Core {
     /// Asks for what is wanted first while the session's request waits at the leader, until there is nothing of that for a while.
     async fn run_hurry(self: Rc<Self>, fetcher: Rc<Fetcher>) {
         let mut connection: Option<Connection> = None;
+        let mut wait = HURRY;
         while !self.is_stopping() {
             let changed = fetcher.changed.notified();
-            let until = fetcher.waits_until.get().filter(|_| fetcher.held.get() < MAX_HELD);
-            let request = until.and_then(|until| Some((fetcher.plan.borrow_mut().hurry()?, until)));
-            let Some((request, until)) = request else {
+            let Some((request, left)) = self.hurry(&fetcher) else {
+                wait = HURRY;
                 match select(pin!(changed), pin!(self.io.sleep(IDLE))).await {
                     Either::Left(_) => continue,
                     Either::Right(_) => break,
                 }
             };
-            // A little less than the session's, whose next request is to take this over.
-            let wait = until.since(self.io.now()).saturating_sub(BEFORE_THE_SESSION);
-            let max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+            let max_wait_ms = i32::try_from(wait.min(left).as_millis()).unwrap_or(i32::MAX);
             let answered = match self.send_fetch(&fetcher, &mut connection, request, max_wait_ms).await {
                 Ok(response) => {
                     let (error, told) = (error_of(&response), told(response));
+                    let has_records = |data: &PartitionData| data.records.bytes().is_some_and(|records| !records.is_empty());
+                    wait = if told.iter().any(|(_, data)| has_records(data)) { HURRY } else { wait.saturating_mul(2) };
                     fetcher.plan.borrow_mut().hurry_answered(error, told)
                 }
                 Err(why) => {
@@ -209,6 +210,18 @@ impl Core {
             fetcher.changed.notify_all();
         }
         fetcher.has_hurry.set(false);
+    }
+
+    /// What to ask for beside, if anything, and how long that may wait: the session's next request is to take it over.
+    fn hurry(&self, fetcher: &Fetcher) -> Option<(Request, Duration)> {
+        let until = fetcher.waits_until.get().filter(|_| fetcher.held.get() < MAX_HELD)?;
+        let left = match until.since(self.io.now()) {
+            // The leader is late.
+            Duration::ZERO => HURRY,
+            left if left < 2 * HURRY => return None,
+            left => left - HURRY,
+        };
+        Some((fetcher.plan.borrow_mut().hurry()?, left))
     }
 
     /// Waits until what came is in the logs, unless that takes long.

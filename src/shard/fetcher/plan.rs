@@ -6,7 +6,7 @@
 //!
 //! A leader that has nothing new lets the session's request wait. What is wanted first in that time, by a partition that has just been
 //! given this leader, or whose device was slow, would wait with it, and acks and clients for that; so it is asked for beside, without a
-//! session, at each position once ([`Plan::hurry`]). The next request of the session takes it over.
+//! session, again and again ([`Plan::hurry`]), until the next request of the session takes it over.
 //!
 //! An answer counts for what was asked. A partition that has been given another leader epoch meanwhile, or is not followed any more, is
 //! passed over, and the next request corrects the session.
@@ -62,8 +62,6 @@ pub(super) struct Plan {
     session: Session,
     /// What is asked for beside the session's request.
     hurried: BTreeMap<TopicIdPartition, FetchPosition>,
-    /// What was, since the session's last request.
-    was_hurried: BTreeMap<TopicIdPartition, FetchPosition>,
     /// Partitions that want to know where the leader's log begins and ends.
     questions: BTreeMap<TopicIdPartition, LeaderEpoch>,
 }
@@ -111,7 +109,6 @@ impl Plan {
         }
         let (session_id, session_epoch) = (self.session.id, self.session.epoch);
         let changed = std::mem::take(&mut self.changed);
-        self.was_hurried.clear();
         // What is being asked for already comes with the next request.
         self.changed.extend(self.hurried.keys());
         if session_epoch == INITIAL_EPOCH {
@@ -139,16 +136,13 @@ impl Plan {
     /// [`Plan::hurry_answered`] or [`Plan::hurry_failed`] before the next.
     pub(super) fn hurry(&mut self) -> Option<Request> {
         assert!(self.hurried.is_empty(), "one at a time");
-        let is_new = |id: &TopicIdPartition, position: &FetchPosition| {
-            self.session.asked.get(id) != Some(position) && self.was_hurried.get(id) != Some(position)
-        };
+        let is_new = |id: &TopicIdPartition, position: &FetchPosition| self.session.asked.get(id) != Some(position);
         let wanted = self.changed.iter().filter_map(|id| Some((*id, *self.wanted.get(id)?)));
         let partitions: Vec<_> = wanted.filter(|(id, position)| is_new(id, position)).collect();
         if partitions.is_empty() {
             return None;
         }
         self.hurried.extend(partitions.iter().copied());
-        self.was_hurried.extend(partitions.iter().copied());
         Some(Request { session_id: NO_SESSION, session_epoch: FINAL_EPOCH, partitions, forgotten: Vec::new() })
     }
 
@@ -354,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_while_the_leader_waits_is_asked_for_beside_once() {
+    fn what_is_wanted_while_the_leader_waits_is_asked_for_beside() {
         let mut plan = in_session();
         plan.request();
         assert_eq!(plan.hurry(), None);
@@ -364,13 +358,17 @@ mod tests {
         assert_eq!(plan.hurry(), named((0, -1), &[(0, at(2, 10)), (3, at(1, 0))], &[]));
         plan.want(id(0), at(3, 10));
         assert_eq!(plan.hurry_answered(OK, told(&[0, 3])), news(&[(3, at(1, 0))]), "0 has another leader epoch");
-        // Nothing new for the one, records for the other.
-        plan.want(id(3), at(1, 0));
+        // Nothing new at first, then records.
+        for _ in 0..2 {
+            assert_eq!(plan.hurry(), named((0, -1), &[(0, at(3, 10))], &[]));
+            assert_eq!(plan.hurry_answered(OK, told(&[])), news(&[]));
+        }
         assert_eq!(plan.hurry(), named((0, -1), &[(0, at(3, 10))], &[]));
         assert_eq!(plan.hurry_answered(OK, told(&[0])), news(&[(0, at(3, 10))]));
         plan.want(id(0), at(3, 12));
         assert_eq!(plan.hurry(), named((0, -1), &[(0, at(3, 12))], &[]));
         // The session goes on while that is under way.
+        plan.want(id(3), at(1, 0));
         assert_eq!(plan.answered(OK, 5, told(&[2])), news(&[(2, at(1, 10))]));
         assert_eq!(plan.request(), named((5, 2), &[(3, at(1, 0))], &[0, 1, 2]));
         assert_eq!(plan.hurry_answered(OK, told(&[0])), news(&[(0, at(3, 12))]));
@@ -394,9 +392,10 @@ mod tests {
         plan.forget(id(4));
         assert_eq!(plan.hurry_failed(), [(id(3), at(1, 0))]);
         plan.want(id(3), at(1, 0));
-        assert_eq!(plan.hurry(), None, "not in a hurry any more");
-        plan.want(id(3), at(2, 0));
         plan.hurry();
+        assert_eq!(plan.hurry_answered(OK, told(&[])), news(&[]));
+        plan.want(id(3), at(2, 0));
+        assert!(plan.hurry().is_some(), "there was nothing new, and the session does not ask for it yet");
         let waiting = vec![(id(3), at(2, 0))];
         assert_eq!(plan.hurry_answered(ErrorCode::UnknownServerError, told(&[])), {
             Answered::Failed(ErrorCode::UnknownServerError, waiting)
