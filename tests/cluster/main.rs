@@ -11,7 +11,7 @@
 //! that are connected by it; [`machine`] lets systemd run on one, with Flumen as its service; [`nodes`] is a cluster of brokers and
 //! controllers on such hosts ([`disk`]: some small): formatted, started, stopped, killed, paused, with disks that are filled and wiped; [`writer`] and [`reader`]
 //! are clients of our own that record everything that was acked and read; [`checker`] runs them and gives the verdict; [`scene`] has the
-//! faults; [`short`], [`faults`], [`soak`], [`administration`] and [`walk`] are the tests, the others have tests of their own that need no broker. After a test
+//! faults; [`short`], [`faults`], [`soak`], [`administration`], [`balancing`] and [`walk`] are the tests, the others have tests of their own that need no broker. After a test
 //! target/test-logs has `cluster-NAME-{flumen,kafka}.txt`: what was injected, how long the cluster took to go on, and what was checked;
 //! after a failure, or with `FLUMEN_TEST_KEEP=1`, also the logs and configuration files of all nodes.
 
@@ -21,6 +21,7 @@
 mod support;
 
 mod administration;
+mod balancing;
 mod checker;
 mod disk;
 mod faults;
