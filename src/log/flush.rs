@@ -21,6 +21,9 @@ impl Drop for FlushesOut<'_> {
 impl LogState {
     /// Returns when everything below `up_to` (at most the log end offset) is on the device. Many callers share one `fdatasync`.
     /// A failed one is never retried: the log fails for good.
+    ///
+    /// # Errors
+    /// The device fails, or the log is closed or deleted while this waits.
     pub async fn flush(&self, up_to: Offset) -> Result<(), LogError> {
         // A truncation meanwhile lowers both.
         while self.recovery_point.get() < up_to.min(self.log_end.get()) {
@@ -30,6 +33,10 @@ impl LogState {
                 continue;
             }
             let flushing = self.keep_flushes_out().await;
+            // A deletion may have been next in line: the files have other names now, which is no failure of the device.
+            if self.closed.get() {
+                return Err(LogError::Closed);
+            }
             let result = self.sync().await;
             drop(flushing);
             result?;

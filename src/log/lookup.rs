@@ -75,23 +75,44 @@ impl LogState {
     }
 
     async fn find_max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LogError> {
+        loop {
+            match self.find_max_timestamp_once().await {
+                // Retention was faster: there are fewer segments now.
+                Err(LogError::OffsetOutOfRange { .. }) => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_max_timestamp_once(&self) -> Result<Option<TimestampAndOffset>, LogError> {
         let start = self.log_start.get();
         let mut best: Option<(LargestTimestamp, Rc<Segment>)> = None;
         for segment in self.segments_from(start) {
             if segment.size.get() == 0 {
                 continue;
             }
-            let largest = self.largest_timestamp(&segment).await?;
+            let largest = self.largest_timestamp(&segment).await.map_err(|error| self.gone(&segment, start, error))?;
             if best.as_ref().is_none_or(|(other, _)| largest.0 > other.0) {
                 best = Some((largest, segment));
             }
         }
         let Some(((timestamp, offset), segment)) = best.filter(|&((timestamp, _), _)| timestamp >= 0) else { return Ok(None) };
-        let Some(place) = self.locate(&segment, offset).await? else { return Ok(None) };
+        let found = self.first_at(&segment, timestamp, offset).await;
+        found.map_err(|error| self.gone(&segment, start, error))
+    }
+
+    /// The first record of the batch at `offset` that is as late as `timestamp`.
+    async fn first_at(
+        &self,
+        segment: &Rc<Segment>,
+        timestamp: i64,
+        offset: Offset,
+    ) -> Result<Option<TimestampAndOffset>, LogError> {
+        let Some(place) = self.locate(segment, offset).await? else { return Ok(None) };
         let file = segment.file(&self.io).await?;
         let mut scanner = Scanner::headers(file, place.position, segment.size.get(), place.base, LOOKUP_CHUNK);
-        let Some(batch) = next_batch(&mut scanner, &self.io, &segment).await? else { return Ok(None) };
-        self.first_record(&segment, &batch, |at, _| at >= timestamp).await
+        let Some(batch) = next_batch(&mut scanner, &self.io, segment).await? else { return Ok(None) };
+        self.first_record(segment, &batch, |at, _| at >= timestamp).await
     }
 
     /// The first record of the batch that `wanted(timestamp, offset)` accepts.

@@ -18,6 +18,8 @@ mod checkpoint;
 mod chunks;
 mod clean;
 mod config;
+#[cfg(all(test, feature = "sim"))]
+mod deletion_tests;
 mod descriptors;
 mod dir;
 mod epochs;

@@ -78,8 +78,12 @@ impl LogState {
         Ok(plan)
     }
 
-    /// A file of a segment that retention took away while it was being looked at is not a failure of the device.
+    /// A file of a segment that retention took away while it was being looked at is not a failure of the device, nor is one of a log that
+    /// was deleted.
     pub(super) fn gone(&self, segment: &Segment, offset: Offset, error: LogError) -> LogError {
+        if self.closed.get() {
+            return LogError::Closed;
+        }
         if !segment.removed.get() {
             return error;
         }

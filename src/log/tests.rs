@@ -45,7 +45,7 @@ async fn open(io: &Io, dir: &Path, clean_shutdown: bool) -> Log {
 }
 
 /// `count` records of timestamp `first_timestamp`, +1, ...
-fn batch(codec: Codec, count: i64, first_timestamp: i64) -> Bytes {
+pub(super) fn batch(codec: Codec, count: i64, first_timestamp: i64) -> Bytes {
     let compression = Compression::of(codec);
     let mut builder = BatchBuilder::new(compression);
     for at in 0..count {
@@ -54,7 +54,7 @@ fn batch(codec: Codec, count: i64, first_timestamp: i64) -> Bytes {
     builder.build()
 }
 
-async fn append(log: &Log, batches: &[Bytes], epoch: i32) -> Appended {
+pub(super) async fn append(log: &Log, batches: &[Bytes], epoch: i32) -> Appended {
     let mut next = log.log_end_offset();
     let numbered = batches.iter().map(|bytes| {
         let header = BatchHeader::parse(bytes).unwrap();

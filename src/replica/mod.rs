@@ -354,6 +354,11 @@ impl Replica {
         self.assignment.leader
     }
 
+    /// What the metadata say, as far as it is in use.
+    pub fn assignment(&self) -> &Assignment {
+        &self.assignment
+    }
+
     /// The ISR that the controller has confirmed, as far as is known here.
     pub fn isr(&self) -> &[BrokerId] {
         &self.assignment.isr

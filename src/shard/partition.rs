@@ -22,13 +22,16 @@ use crate::log::{AppendBatch, Log};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition, TopicPartition};
 use crate::producer::{Origin, ProducerBatch, ProducerError, Verdict};
 use crate::record::ValidatedBatch;
-use crate::replica::{Acks, Effect, Input, LogState, Replica, Ticket};
+use crate::replica::{Acks, Assignment, Effect, Input, LogState, Replica, Ticket};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Writes above the high watermark whose ends are remembered one by one; of more the last ones count as one.
 const MAX_GROWTH: usize = 512;
+/// How late metadata come that were overtaken, where that bug is planted.
+const LATE: Duration = Duration::from_millis(300);
 
 /// A partition and everything that belongs to it.
 pub(super) struct Partition {
@@ -322,6 +325,9 @@ impl Partition {
         self.throttled.set(assigned.throttled);
         let mut state = self.state_mut();
         let now = core.io.now();
+        if core.io.planted("older epochs are taken") {
+            self.assign_late(core, state.replica.assignment().clone());
+        }
         state.on_event(now, Input::SetPolicy { min_insync_replicas, flush_gated });
         state.on_event(now, Input::Brokers(assigned.brokers.clone()));
         if state.writing != state.replica.is_busy() {
@@ -335,6 +341,18 @@ impl Partition {
         if unflushed {
             self.start_flushing(core);
         }
+    }
+
+    /// A planted bug: `replica` takes older metadata than it has, and here what it had comes again, as if messages overtook each other.
+    fn assign_late(self: &Rc<Self>, core: &Rc<Core>, late: Assignment) {
+        if late.replicas.is_empty() {
+            return;
+        }
+        let (partition, core) = (self.clone(), core.clone());
+        core.io.clone().spawn(async move {
+            core.io.sleep(LATE).await;
+            partition.on_event(&core, Input::Metadata(late));
+        });
     }
 
     /// The queue is empty: a leader epoch that had to wait begins.

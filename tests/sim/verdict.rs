@@ -82,9 +82,17 @@ fn watch_panics() {
 /// # Errors
 /// What ended it early.
 pub fn judge(seed: u64, planted: Option<&'static str>) -> Result<Outcome, Failure> {
+    judge_run(|| seed::run(seed, planted, crate::MINUTE))
+}
+
+/// Judges whatever runs a world.
+///
+/// # Errors
+/// What ended it early.
+pub fn judge_run<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
     watch_panics();
     FIRST_PANIC.take();
-    let ran = panic::catch_unwind(AssertUnwindSafe(|| seed::run(seed, planted, crate::MINUTE)));
+    let ran = panic::catch_unwind(AssertUnwindSafe(run));
     ran.map_err(|_| FIRST_PANIC.take().unwrap_or_else(|| Failure::Harness("a panic without a place".to_owned())))
 }
 

@@ -51,6 +51,11 @@ impl Client {
         self
     }
 
+    /// Whom it asks.
+    pub fn asks(&self) -> i32 {
+        self.at
+    }
+
     /// Asks any broker from now on.
     pub fn to_any(&mut self) -> &mut Self {
         let ids: Vec<i32> = self.brokers.borrow().keys().copied().collect();

@@ -39,6 +39,7 @@ const SETTINGS: &[(&str, &str)] = &[
 pub struct Node {
     pub id: i32,
     pub host: HostId,
+    roles: &'static str,
     pub is_broker: bool,
     pub is_controller: bool,
     cores: usize,
@@ -54,6 +55,8 @@ pub struct Node {
 pub struct Cluster {
     pub world: World,
     pub nodes: Vec<Node>,
+    voters: String,
+    durable: bool,
     /// Those that are members.
     pub brokers: Brokers,
 }
@@ -70,20 +73,32 @@ pub fn roles(shape: u64) -> &'static [&'static str] {
 
 impl Cluster {
     /// Formatted nodes, of which none runs. The last broker is a spare one.
-    pub fn new(world: World, roles: &[&str], durable: bool) -> Self {
+    pub fn new(world: World, roles: &[&'static str], durable: bool) -> Self {
         let voters: Vec<String> = (1..)
             .zip(roles)
             .filter(|(_, roles)| roles.contains("controller"))
             .map(|(id, _)| format!("{id}@node{id}:{CONTROLLERS}"))
             .collect();
-        let nodes = (1..).zip(roles).map(|(id, roles)| Node::new(&world, id, roles, &voters.join(","), durable)).collect();
-        let cluster = Self { world, nodes, brokers: Brokers::default() };
+        let voters = voters.join(",");
+        let node = |(id, roles): (i32, &&'static str)| Node::new(&world, &format!("node{id}"), (id, roles), &voters, durable);
+        let nodes = (1..).zip(roles).map(node).collect();
+        let cluster = Self { world, nodes, voters, durable, brokers: Brokers::default() };
         cluster.nodes.iter().for_each(|node| cluster.format(node));
         cluster
     }
 
     pub fn get(&self, id: i32) -> &Node {
         self.nodes.iter().find(|node| node.id == id).expect("nodes are asked for by their ids")
+    }
+
+    /// Another machine with an empty disk takes the place of a broker's; the old one, which knows nothing of it.
+    pub fn replace(&mut self, id: i32) -> Node {
+        let at = self.nodes.iter().position(|node| node.id == id).expect("nodes are asked for by their ids");
+        let old = &self.nodes[at];
+        let new = Node::new(&self.world, &format!("other{id}"), (id, old.roles), &self.voters, self.durable);
+        new.formatted.set(old.formatted.get());
+        self.format(&new);
+        std::mem::replace(&mut self.nodes[at], new)
     }
 
     /// As `flumen storage format` does it, with a directory id of its own each time.
@@ -169,13 +184,13 @@ impl Node {
         self.stops.get()
     }
 
-    fn new(world: &World, id: i32, roles: &str, voters: &str, durable: bool) -> Self {
+    fn new(world: &World, name: &str, (id, roles): (i32, &'static str), voters: &str, durable: bool) -> Self {
         let cores = 1 + (id as usize % 2);
-        let host = world.add_host(&format!("node{id}"), cores);
+        let host = world.add_host(name, cores);
         let (is_broker, is_controller) = (roles.contains("broker"), roles.contains("controller"));
         let listeners: Vec<String> = [
-            is_broker.then(|| format!("PLAINTEXT://node{id}:{CLIENTS}")),
-            is_controller.then(|| format!("CONTROLLER://node{id}:{CONTROLLERS}")),
+            is_broker.then(|| format!("PLAINTEXT://{name}:{CLIENTS}")),
+            is_controller.then(|| format!("CONTROLLER://{name}:{CONTROLLERS}")),
         ]
         .into_iter()
         .flatten()
@@ -191,6 +206,6 @@ impl Node {
         let settings: Vec<_> = of_node.into_iter().chain(of_all).map(|(key, value)| (key.to_owned(), value)).collect();
         let config = BrokerConfig::load(None, &settings).expect("the settings are valid").0;
         let (stops, may_fail) = (Rc::default(), Rc::default());
-        Self { id, host, is_broker, is_controller, cores, config, stops, may_fail, formatted: Cell::new(0) }
+        Self { id, host, roles, is_broker, is_controller, cores, config, stops, may_fail, formatted: Cell::new(0) }
     }
 }

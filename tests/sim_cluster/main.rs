@@ -2,8 +2,8 @@
 //!
 //! `cluster.rs` are the nodes, `topics.rs` says what is promised of which topic, `producers.rs`, `consumers.rs` and the groups of the
 //! simulator of one broker use them, `recovery.rs` says how soon all must be well again after a fault, and `invariants/` what must hold
-//! always. That all of this can fail is shown by `bugs.rs`: bugs are planted one by one, each has to be found by a check, and the seed
-//! that finds it has to hold without it.
+//! always; `transitions.rs` counts the states that were reached. That all of this can fail is shown by `bugs.rs`: bugs are planted one by
+//! one, each has to be found by a check, and the seed or the script (`scripts/`) that finds it has to hold without it.
 //!
 //! `SIM_SECONDS=300` runs seeds for so long (of the clock on the wall), `SIM_FIRST=3 SIM_STEP=4` others, `SIM_SEEDS=20` so many,
 //! `SIM_SEED=17` one of them; `SIM_BUG=name` plants one of the bugs in them, and looks for this one only; `SIM_TALK=1` tells
@@ -32,10 +32,12 @@ mod recovery;
 #[allow(dead_code, reason = "some are for one broker")]
 #[path = "../sim/requests.rs"]
 mod requests;
+mod scripts;
 mod seed;
 mod topics;
+mod transitions;
 
-use bugs::Bug;
+use bugs::{Bug, FoundBy, SEEDS_OF_A_SCRIPT};
 use flumen::io::sim::World;
 use nemesis::Kind;
 use seed::Outcome;
@@ -45,7 +47,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-use verdict::{Failure, judge, judge_clean, on_two_threads};
+use verdict::{Failure, judge, judge_clean, judge_run, on_two_threads};
 
 /// Virtual time of a seed.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -136,9 +138,10 @@ impl Sum {
     fn judge(self, every_kind: bool) {
         println!("{} seeds: {:?}", self.seeds, self.reached);
         assert!(self.failed.is_empty(), "{:#?}", self.failed);
-        let missing: Vec<&str> =
-            Kind::ALL.iter().map(|kind| kind.name()).filter(|name| !self.reached.contains_key(name)).collect();
-        assert!(!every_kind || missing.is_empty(), "faults that were never injected: {missing:?}");
+        let wanted = Kind::ALL.iter().map(|kind| kind.name()).chain(transitions::ALL.iter().copied());
+        let missing: Vec<&str> = wanted.filter(|name| !self.reached.contains_key(name)).collect();
+        assert!(!every_kind || missing.is_empty(), "never injected or never reached: {missing:?}");
+        assert!(!every_kind || self.seeds as u64 >= seed::SEEDS_OF_ALL_KINDS, "only {} seeds were run", self.seeds);
     }
 }
 
@@ -177,21 +180,40 @@ fn a_seed_replays_exactly() {
     assert_eq!((first.trace, first.acked, first.counts), (second.trace, second.acked, second.counts));
 }
 
-/// Looks for a bug in its seeds: what found it, or why that does not count.
+/// Looks for a bug where it has to be found: what found it, or why that does not count.
 fn look_for(bug: &Bug) -> Result<String, String> {
-    for seed in bug.seeds {
-        match judge(*seed, Some(bug.name)) {
+    listen();
+    match bug.found_by {
+        FoundBy::Days => {
+            look_in(bug.name, "seed", 0..bugs::SEEDS_OF_DAYS, judge, |seed| judge_clean(seed).get().expect("it was run").clone())
+        }
+        FoundBy::Script(script) => {
+            let run = |seed, planted| judge_run(|| scripts::run(script, seed, planted));
+            look_in(bug.name, script.name, 0..SEEDS_OF_A_SCRIPT, run, |seed| run(seed, None))
+        }
+    }
+}
+
+fn look_in(
+    bug: &'static str,
+    place: &str,
+    seeds: impl Iterator<Item = u64>,
+    run: impl Fn(u64, Option<&'static str>) -> Result<Outcome, Failure>,
+    run_clean: impl Fn(u64) -> Result<Outcome, Failure>,
+) -> Result<String, String> {
+    for seed in seeds {
+        match run(seed, Some(bug)) {
             Ok(_) => {}
-            Err(Failure::Harness(text)) => return Err(format!("{:?}: seed {seed} only broke the harness: {text}", bug.name)),
+            Err(Failure::Harness(text)) => return Err(format!("{bug:?}: {place} {seed} only broke the harness: {text}")),
             Err(failure) => {
-                if let Some(Err(other)) = judge_clean(*seed).get() {
-                    return Err(format!("{:?}: seed {seed} does not hold without it either: {other}", bug.name));
+                if let Err(other) = run_clean(seed) {
+                    return Err(format!("{bug:?}: {place} {seed} does not hold without it either: {other}"));
                 }
-                return Ok(format!("FOUND {:?} by seed {seed}, which holds without it; {failure}", bug.name));
+                return Ok(format!("FOUND {bug:?} by {place} {seed}, which holds without it; {failure}"));
             }
         }
     }
-    Err(format!("{:?}: nothing found it", bug.name))
+    Err(format!("{bug:?}: nothing found it"))
 }
 
 #[test]

@@ -177,15 +177,19 @@ impl Stage {
         matches!(kind, Wipe | FailedSync) || kind == PowerLoss && !self.durable
     }
 
+    /// What a broker had may be lost from now on: nothing is promised to who has no other replica.
+    pub fn lose_a_disk(&self, history: &Shared) {
+        let mut history = history.borrow_mut();
+        history.lost_a_disk = true;
+        topics::all().filter(|tp| !history.keeps(tp)).collect::<Vec<_>>().iter().for_each(|tp| {
+            history.invariants.committed.forgive(tp);
+        });
+    }
+
     fn plan(&mut self, main: Kind, history: &Shared) -> Vec<Strike> {
         let loses = self.loses(main);
         if loses {
-            // Alone is who has no other replica.
-            let mut history = history.borrow_mut();
-            history.lost_a_disk = true;
-            topics::all().filter(|tp| !history.keeps(tp)).collect::<Vec<_>>().iter().for_each(|tp| {
-                history.invariants.committed.forgive(tp);
-            });
+            self.lose_a_disk(history);
         }
         let mut kinds = vec![main];
         let others: Vec<Kind> = match loses || matches!(main, RollingRestart | Outage) {
@@ -345,7 +349,7 @@ impl Stage {
     }
 
     /// Whoever is down comes back; what one fault's end has left, another's takes away.
-    fn end_all(&mut self) {
+    pub fn end_all(&mut self) {
         for node in self.cluster.present() {
             self.start_again(node);
         }

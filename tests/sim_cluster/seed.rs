@@ -8,6 +8,7 @@ use crate::history::{Shared, Tp};
 use crate::nemesis::{Draw, Kind};
 use crate::producers::{PARTITIONS, TOPIC, idempotent, plain};
 use crate::topics;
+use crate::transitions;
 use flumen::io::Io;
 use flumen::io::sim::{HostId, Options, World};
 use std::cell::RefCell;
@@ -64,14 +65,20 @@ impl Stage {
         let owed: Vec<Kind> = (0..OWED).map(|n| Kind::ALL[((seed * OWED + n) % kinds) as usize]).collect();
         let durable = seed % 2 == 1 || owed.contains(&Kind::PowerLossOfAll);
         let mut draw = Draw::new(seed);
-        let world = World::new(seed, Options { planted, ..Options::default() });
-        let cluster = Cluster::new(world.clone(), roles(draw.below(4)), durable);
-        let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
-        let (struck, leaving, slowest) = (BTreeMap::new(), None, (Duration::ZERO, Duration::ZERO));
-        Self { seed, world, cluster, clients, durable, draw, struck, leaving, slowest, owed }
+        let roles = roles(draw.below(4));
+        Self { draw, owed, ..Self::of(seed, planted, roles, durable) }
     }
 
-    fn start(&mut self, history: &Shared) {
+    /// A world of nodes with these roles, to which nothing is owed.
+    pub fn of(seed: u64, planted: Option<&'static str>, roles: &[&'static str], durable: bool) -> Self {
+        let world = World::new(seed, Options { planted, ..Options::default() });
+        let cluster = Cluster::new(world.clone(), roles, durable);
+        let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
+        let (struck, leaving, slowest) = (BTreeMap::new(), None, (Duration::ZERO, Duration::ZERO));
+        Self { seed, world, cluster, clients, durable, draw: Draw::new(seed), struck, leaving, slowest, owed: vec![] }
+    }
+
+    pub fn start(&mut self, history: &Shared) {
         let (_, first) = self.cluster.nodes.split_last().expect("there are nodes");
         first.iter().for_each(|node| self.cluster.start(node));
         self.create_topics();
@@ -120,7 +127,7 @@ impl Stage {
     }
 
     /// Every replica holds everything, and the same.
-    fn judge(&mut self, history: &Shared) {
+    pub fn judge(&mut self, history: &Shared) {
         let (brokers, history) = (self.cluster.brokers.clone(), history.clone());
         let placed = self.world.run(self.clients[0], |io| async move {
             let mut client = Client::new(io, brokers);
@@ -159,6 +166,13 @@ impl Stage {
         }
     }
 
+    /// The longest log of the metadata.
+    fn metadata(&self) -> Vec<u8> {
+        let of = |node: &Node| self.log(node.id, &("__cluster_metadata".to_owned(), 0)).bytes;
+        let logs = self.cluster.nodes.iter().filter(|node| node.is_controller).map(of);
+        logs.max_by_key(Vec::len).expect("there are controllers")
+    }
+
     fn log(&self, node: i32, (topic, partition): &Tp) -> LogOnDisk {
         let disk = self.world.disk(self.cluster.get(node).host);
         let dir = format!("/data/{topic}-{partition}");
@@ -167,6 +181,22 @@ impl Stage {
         files.sort();
         let bytes = files.iter().flat_map(|path| disk.read(path).expect("it is listed")).collect();
         LogOnDisk { first: files.into_iter().next(), bytes }
+    }
+
+    /// What was done and reached.
+    pub fn outcome(&self, history: &Shared) -> Outcome {
+        let history = history.borrow();
+        let (progress, health) = self.slowest;
+        let slowest = [("slowest progress ms", progress), ("slowest health ms", health)];
+        let slowest = slowest.into_iter().map(|(name, took)| (name, took.as_millis() as u64));
+        let counts = history.counts.iter().map(|(name, count)| (*name, *count)).chain(self.world.faults().seen()).chain(slowest);
+        let counts = counts.chain(transitions::count(&self.metadata()));
+        Outcome {
+            trace: self.world.trace(),
+            acked: history.invariants.committed.acked(),
+            faults: self.struck.iter().map(|(name, count)| (*name, *count)).collect(),
+            counts: counts.collect(),
+        }
     }
 }
 
@@ -199,15 +229,5 @@ pub fn run(seed: u64, planted: Option<&'static str>, time: Duration) -> Outcome 
     stage.await_health(&history);
     stage.world.run_for(Duration::from_secs(2));
     stage.judge(&history);
-    let history = history.borrow();
-    let (progress, health) = stage.slowest;
-    let slowest = [("slowest progress ms", progress), ("slowest health ms", health)];
-    let slowest = slowest.into_iter().map(|(name, took)| (name, took.as_millis() as u64));
-    let counts = history.counts.iter().map(|(name, count)| (*name, *count)).chain(stage.world.faults().seen()).chain(slowest);
-    Outcome {
-        trace: stage.world.trace(),
-        acked: history.invariants.committed.acked(),
-        faults: stage.struck.iter().map(|(name, count)| (*name, *count)).collect(),
-        counts: counts.collect(),
-    }
+    stage.outcome(&history)
 }
