@@ -164,6 +164,22 @@ impl Io {
         each!(&self.kind, Kind, it => it.sleep(duration).await)
     }
 
+    /// Looks every 10 ms whether something is so. A bound for what hangs, not for what a busy machine is slow at.
+    ///
+    /// # Panics
+    /// It is not so after `limit`.
+    #[cfg(test)]
+    pub async fn until(&self, limit: Duration, what: &str, mut done: impl AsyncFnMut() -> bool) {
+        const STEP: Duration = Duration::from_millis(10);
+        for _ in 0..limit.as_millis() / STEP.as_millis() {
+            if done().await {
+                return;
+            }
+            self.sleep(STEP).await;
+        }
+        panic!("not within {limit:?}: {what}");
+    }
+
     /// Waits until the monotonic clock has reached `deadline`.
     pub async fn sleep_until(&self, deadline: Mono) {
         self.sleep(deadline.since(self.now())).await;

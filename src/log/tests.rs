@@ -341,12 +341,7 @@ fn a_roll_moves_the_recovery_point_and_trims_files() {
         fill(&log, 120).await;
         let last = log.segments().last().unwrap().base_offset;
         // It moves beside the appends, when the device is done.
-        for _ in 0..2000 {
-            if log.recovery_point() >= last {
-                break;
-            }
-            io.sleep(std::time::Duration::from_millis(10)).await;
-        }
+        io.until(std::time::Duration::from_secs(20), "the recovery point", async || log.recovery_point() >= last).await;
         assert!(log.recovery_point() >= last);
         let first = io.read_file(&dir.join("t-0/00000000000000000000.index")).await.unwrap();
         assert!(!first.is_empty() && first.len() < 512);

@@ -25,7 +25,7 @@ class Suite:
     def __init__(self, line):
         name, tier, minutes, needs, command = line.split(None, 4)
         self.name, self.tier, self.command = name.lstrip("&"), tier, command
-        self.runs_beside = name.startswith("&")
+        self.beside = None
         self.minutes = float(minutes)
         self.needs = [] if needs == "-" else needs.split(",")
         self.passed = self.failed = 0
@@ -45,7 +45,12 @@ class Suite:
 def read_manifest():
     lines = [line for line in MANIFEST.read_text().splitlines() if line.strip() and not line.startswith("#")]
     suites = [Suite(line) for line in lines]
-    for suite in suites:
+    main = None
+    for line, suite in zip(lines, suites):
+        if line.startswith("&"):
+            suite.beside = main
+        elif not suite.is_part:
+            main = suite.name
         if suite.tier not in TIERS:
             sys.exit(f"{MANIFEST}: {suite.name} has the unknown tier {suite.tier}")
     return suites
@@ -119,14 +124,13 @@ def run_suite(suite, parts, tier, deadline):
 
 
 def side_by_side(suites):
-    """Of each step its lanes: a suite, and those that run one after another beside it."""
+    """Of each step its two lanes: a suite, and those that run one after another beside it. Without it they are steps of their own."""
     steps = []
     for suite in suites:
-        if suite.runs_beside and steps:
-            lane = steps[-1]
-            lane[1:] = [lane[1] + [suite]] if lane[1:] else [[suite]]
+        if steps and suite.beside == steps[-1][0][0].name:
+            steps[-1][1].append(suite)
         else:
-            steps.append([[suite]])
+            steps.append(([suite], []))
     return steps
 
 

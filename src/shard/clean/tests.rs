@@ -1,7 +1,6 @@
 //! Compaction as a broker does it by itself: the topic's configs, the checkpoint, and a log that is damaged.
 
 use crate::controller::{ConfigOperation, ConfigResource};
-use crate::io::Io;
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 use crate::record::{BatchBuilder, Compression, ValidateOptions, validate};
 use crate::shard::tests::{alter, config, id, read, run, soon, topic_id, values, with_topic};
@@ -9,6 +8,8 @@ use crate::shard::*;
 use std::path::Path;
 use std::time::Duration;
 
+/// Until what is done by itself has been done.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// More than half a segment, so that the third one rolls it.
 const VALUE: usize = 600 << 10;
 const COMPACTED: [(&str, &str); 3] =
@@ -38,17 +39,6 @@ async fn read_all(shards: &Shards, partition: i32) -> Vec<(i64, String)> {
     }
 }
 
-async fn until(io: &Io, what: &str, mut done: impl AsyncFnMut() -> bool) {
-    // What is slow is the machine: it ends long before on a quiet one.
-    for _ in 0..3000 {
-        if done().await {
-            return;
-        }
-        io.sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within half a minute: {what}");
-}
-
 fn checkpoint(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("cleaner-offset-checkpoint")).unwrap_or_default()
 }
@@ -74,11 +64,11 @@ fn a_compacted_topic_keeps_the_newest_of_each_key_and_goes_on_there_after_a_rest
             }
             let left = expected(&[(3, "2"), (4, "3"), (5, "3")]);
             for partition in 0..2 {
-                until(shards.io(), "compaction", async || read_all(&shards, partition).await.len() <= left.len()).await;
+                shards.io().until(PATIENCE, "compaction", async || read_all(&shards, partition).await.len() <= left.len()).await;
                 let found = read_all(&shards, partition).await;
                 assert!(found.ends_with(&expected(&[(4, "3"), (5, "3")])), "{found:?}");
             }
-            until(shards.io(), "the checkpoint", async || checkpoint(&path) == "0\n2\nevents 0 5\nevents 1 5\n").await;
+            shards.io().until(PATIENCE, "the checkpoint", async || checkpoint(&path) == "0\n2\nevents 0 5\nevents 1 5\n").await;
         }
     });
     run(1, settings, move |shards| {
@@ -89,7 +79,7 @@ fn a_compacted_topic_keeps_the_newest_of_each_key_and_goes_on_there_after_a_rest
             for partition in 0..2 {
                 produce_keyed(&shards, partition, "a", "4").await;
             }
-            until(shards.io(), "compaction", async || checkpoint(&path) == "0\n2\nevents 0 6\nevents 1 6\n").await;
+            shards.io().until(PATIENCE, "compaction", async || checkpoint(&path) == "0\n2\nevents 0 6\nevents 1 6\n").await;
             assert_eq!(
                 read_all(&shards, 0).await,
                 expected(&[(4, "3"), (5, "3"), (6, "4")]),
@@ -115,7 +105,7 @@ fn a_damaged_log_is_left_as_it_is_and_others_are_compacted() {
             let file = path.join("events-0/00000000000000000000.log");
             let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
             std::os::unix::fs::FileExt::write_at(&file, b"x", 1000).unwrap();
-            until(shards.io(), "compaction", async || checkpoint(&path) == "0\n1\nevents 1 2\n").await;
+            shards.io().until(PATIENCE, "compaction", async || checkpoint(&path) == "0\n1\nevents 1 2\n").await;
             assert_eq!(read_all(&shards, 1).await, expected(&[(1, "2"), (2, "3")]));
             assert_eq!(produce_keyed(&shards, 0, "a", "4").await, Offset(3), "it takes records");
             let log = shards.core().partition(id(&shards, 0)).unwrap().log.clone();
@@ -145,7 +135,7 @@ fn settings_of_compaction_hold_from_when_they_are_set() {
             shards.io().sleep(Duration::from_millis(500)).await;
             assert!(!is_compacted() && read_all(&shards, 0).await.len() == 3, "a byte a second");
             set(&shards, "log.cleaner.io.max.bytes.per.second", "1000000000").await;
-            until(shards.io(), "compaction", async || is_compacted()).await;
+            shards.io().until(PATIENCE, "compaction", async || is_compacted()).await;
             assert_eq!(read_all(&shards, 0).await, expected(&[(1, "2"), (2, "3")]));
         }
     });

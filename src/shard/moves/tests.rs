@@ -2,7 +2,6 @@
 
 use crate::config::BrokerConfig;
 use crate::controller::{Command, ConfigOperation, ConfigResource};
-use crate::io::Io;
 use crate::model::{ErrorCode, Offset, PartitionIndex, TopicIdPartition};
 use crate::protocol::generated::DeleteTopicsRequest;
 use crate::shard::tests::{alter, config, id, produce, read, run, topic_id, values, with_topic};
@@ -11,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Until what is done by itself has been done.
+const PATIENCE: Duration = Duration::from_secs(10);
 const RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 /// Small segments, and values of which three fill one.
 const SEGMENTS: [(&str, &str); 2] = [("segment.bytes", "1048576"), ("file.delete.delay.ms", "0")];
@@ -35,16 +36,6 @@ async fn future(shards: &Shards) -> Option<LogSize> {
 
 async fn move_to(shards: &Shards, dir: usize) -> ErrorCode {
     shards.alter_log_dirs(vec![(id(shards, 0), dir)]).await.remove(0)
-}
-
-async fn until(io: &Io, what: &str, mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if done().await {
-            return;
-        }
-        io.sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within ten seconds: {what}");
 }
 
 fn large(number: usize) -> String {
@@ -113,8 +104,11 @@ fn a_partition_moves_while_it_is_written_and_read_and_is_there_after_a_restart()
                 after += usize::from(place(&shards).await == target);
                 check(&shards, number).await;
             }
-            until(shards.io(), "the move", async || place(&shards).await == target && future(&shards).await.is_none()).await;
-            until(shards.io(), "the removal", async || entries(&paths[source]).is_empty()).await;
+            shards
+                .io()
+                .until(PATIENCE, "the move", async || place(&shards).await == target && future(&shards).await.is_none())
+                .await;
+            shards.io().until(PATIENCE, "the removal", async || entries(&paths[source]).is_empty()).await;
             assert_eq!(entries(&paths[target]), ["events-0"]);
             for number in number..count {
                 assert_eq!(produce(&shards, 0, &[&large(number)], Some((5, 0, number as i32)), 1).await.error, ErrorCode::None);
@@ -123,12 +117,12 @@ fn a_partition_moves_while_it_is_written_and_read_and_is_there_after_a_restart()
             let again = produce(&shards, 0, &[&large(count - 1)], Some((5, 0, count as i32 - 1)), 1).await;
             assert_eq!(again.base_offset, Offset(count as i64 - 1), "the producer's last batch is known");
             let ids = shards.core().dir_ids.borrow().clone();
-            until(shards.io(), "the metadata", async || Some(directory_of(&shards)) == ids[target]).await;
+            shards.io().until(PATIENCE, "the metadata", async || Some(directory_of(&shards)) == ids[target]).await;
             // There and back again.
             assert_eq!(move_to(&shards, source).await, ErrorCode::None);
-            until(shards.io(), "the way back", async || place(&shards).await == source).await;
+            shards.io().until(PATIENCE, "the way back", async || place(&shards).await == source).await;
             check(&shards, count).await;
-            until(shards.io(), "the metadata", async || Some(directory_of(&shards)) == ids[source]).await;
+            shards.io().until(PATIENCE, "the metadata", async || Some(directory_of(&shards)) == ids[source]).await;
         }
     });
     run(2, settings, move |shards| async move {
@@ -157,7 +151,10 @@ fn a_slow_move_is_described_goes_on_after_a_restart_and_is_given_up_when_it_is_a
             let target = 1 - place(&shards).await;
             assert_eq!(move_to(&shards, target).await, ErrorCode::None);
             assert_eq!(entries(&paths[target]), ["future"], "there when it is answered");
-            until(shards.io(), "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
+            shards
+                .io()
+                .until(PATIENCE, "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0))
+                .await;
             let size = future(&shards).await.unwrap();
             assert_eq!((size.log_dir, size.id), (target, id(&shards, 0)));
             assert!(size.offset_lag > 0 && size.offset_lag < 12, "{size:?}");
@@ -169,8 +166,8 @@ fn a_slow_move_is_described_goes_on_after_a_restart_and_is_given_up_when_it_is_a
         let paths = paths.clone();
         async move {
             let source = place(&shards).await;
-            until(shards.io(), "it goes on", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
-            until(shards.io(), "one copy", async || entries(&paths[1 - source]) == ["future"]).await;
+            shards.io().until(PATIENCE, "it goes on", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
+            shards.io().until(PATIENCE, "one copy", async || entries(&paths[1 - source]) == ["future"]).await;
             assert_eq!(move_to(&shards, source).await, ErrorCode::None);
             assert_eq!((future(&shards).await, entries(&paths[1 - source])), (None, vec![]));
             check(&shards, 12).await;
@@ -182,7 +179,7 @@ fn a_slow_move_is_described_goes_on_after_a_restart_and_is_given_up_when_it_is_a
         assert_eq!(move_to(&shards, target).await, ErrorCode::None);
         // A rate that is raised is felt at once.
         alter(&shards, ConfigResource::Broker(None), RATE, ConfigOperation::Delete).await;
-        until(shards.io(), "the move", async || place(&shards).await == target).await;
+        shards.io().until(PATIENCE, "the move", async || place(&shards).await == target).await;
         check(&shards, 12).await;
     });
 }
@@ -200,14 +197,17 @@ fn what_happens_to_the_log_meanwhile_happens_to_the_copy() {
             produce_large(&shards, 12).await;
             let target = 1 - place(&shards).await;
             assert_eq!(move_to(&shards, target).await, ErrorCode::None);
-            until(shards.io(), "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
+            shards
+                .io()
+                .until(PATIENCE, "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0))
+                .await;
             // Segments that were copied already go, and the log begins in the middle of one.
             let deleted = shards.delete_records(vec![(id(&shards, 0), Offset(7))]).await;
             assert_eq!(deleted[0].low_watermark, Offset(7));
             let partition = shards.core().partition(id(&shards, 0)).unwrap();
             assert!(partition.log.apply_retention(Offset(12)).await.unwrap() > 0);
             alter(&shards, ConfigResource::Broker(None), RATE, ConfigOperation::Delete).await;
-            until(shards.io(), "the move", async || place(&shards).await == target).await;
+            shards.io().until(PATIENCE, "the move", async || place(&shards).await == target).await;
             assert_eq!(produce(&shards, 0, &[&large(12)], Some((5, 0, 12)), 1).await.base_offset, Offset(12));
             assert_eq!(shards.fetch(read(topic_id(&shards), &[(0, 6)], 1)).await[0].error, ErrorCode::OffsetOutOfRange);
         }
@@ -256,9 +256,9 @@ fn a_log_dir_that_has_failed_takes_nothing_and_ends_what_was_on_its_way_there() 
         let source = place(&shards).await;
         let (failing, third) = if source == 1 { (2, 0) } else { (1, if source == 0 { 2 } else { 0 }) };
         assert_eq!(move_to(&shards, failing).await, ErrorCode::None);
-        until(shards.io(), "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
+        shards.io().until(PATIENCE, "the first part", async || future(&shards).await.is_some_and(|size| size.bytes > 0)).await;
         shards.core().dir_failed(failing, "as the test wants it");
-        until(shards.io(), "the end of the move", async || future(&shards).await.is_none()).await;
+        shards.io().until(PATIENCE, "the end of the move", async || future(&shards).await.is_none()).await;
         assert_eq!(move_to(&shards, failing).await, ErrorCode::KafkaStorageError);
         assert_eq!(move_to(&shards, third).await, ErrorCode::KafkaStorageError, "it might have a copy, too");
         assert_eq!(move_to(&shards, source).await, ErrorCode::None, "it is there");
@@ -290,14 +290,14 @@ fn a_compacted_log_is_compacted_where_it_has_moved_to() {
                 keyed(number).await;
             }
             let partition = shards.core().partition(id(&shards, 0)).unwrap();
-            until(shards.io(), "compaction", async || partition.log.clean_up_to() == Some(Offset(6))).await;
+            shards.io().until(PATIENCE, "compaction", async || partition.log.clean_up_to() == Some(Offset(6))).await;
             let target = 1 - place(&shards).await;
             assert_eq!(move_to(&shards, target).await, ErrorCode::None);
-            until(shards.io(), "the move", async || place(&shards).await == target).await;
+            shards.io().until(PATIENCE, "the move", async || place(&shards).await == target).await;
             for number in 7..13 {
                 keyed(number).await;
             }
-            until(shards.io(), "compaction", async || partition.log.clean_up_to() == Some(Offset(12))).await;
+            shards.io().until(PATIENCE, "compaction", async || partition.log.clean_up_to() == Some(Offset(12))).await;
             let result = shards.fetch(read(topic_id(&shards), &[(0, 0)], 10 << 20)).await.remove(0);
             let found: Vec<_> = values(shards.io(), &result).await.iter().map(|(offset, _)| *offset).collect();
             assert_eq!(found.last(), Some(&12));

@@ -29,7 +29,7 @@ fn unheard(stage: &mut Stage, history: &Shared) {
         stage.write_to_all(history, &tp, first, ONE);
     }
     stage.kill(first);
-    let second = stage.await_known(others[0], &tp, "led by another", move |known| known.leader >= 0 && known.leader != first);
+    let second = stage.await_another(others[0], &tp, first);
     let second = second.leader;
     let third = others.iter().copied().find(|id| *id != second).expect("there are two");
     stage.write(history, &tp, second, Write { timeout_ms: 800, ..ONE });
@@ -46,7 +46,7 @@ fn apart(stage: &mut Stage, history: &Shared) {
     cut.iter().for_each(|other| stage.part(first, *other));
     // Promised to nobody.
     stage.write_to_all(history, &tp, first, Write { acks: 1, ..ONE });
-    let second = stage.await_known(others[0], &tp, "led by another", move |known| known.leader >= 0 && known.leader != first);
+    let second = stage.await_another(others[0], &tp, first);
     stage.write_to_all(history, &tp, second.leader, ONE);
     cut.iter().for_each(|other| stage.join_again(first, *other));
 }

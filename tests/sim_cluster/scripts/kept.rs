@@ -41,7 +41,7 @@ fn leader_knows_its_epoch(stage: &mut Stage, history: &Shared) {
     let (first, others) = stage.cast(&tp);
     stage.write_to_all(history, &tp, first, ONE);
     stage.kill(first);
-    let next = stage.await_known(others[0], &tp, "led by another", move |known| known.leader >= 0 && known.leader != first);
+    let next = stage.await_another(others[0], &tp, first);
     stage.world.run_for(Duration::from_millis(500));
     let (brokers, asked) = (stage.cluster.brokers.clone(), tp.clone());
     let (leader, epoch) = (next.leader, next.epoch);
@@ -84,7 +84,7 @@ fn producer_asks_again(stage: &mut Stage, history: &Shared) {
     let Some((records, (0, base))) = written else { crate::verdict::violated(format!("nothing happens: {written:?}")) };
     history.borrow_mut().invariants.committed.on_ack(&tp, base, &value);
     stage.kill(first);
-    let next = stage.await_known(others[0], &tp, "led by another", move |known| known.leader >= 0 && known.leader != first);
+    let next = stage.await_another(others[0], &tp, first);
     let (brokers, asked) = (stage.cluster.brokers.clone(), tp.clone());
     let told = stage.world.run(stage.clients[0], move |io| async move {
         let mut client = Client::new(io, brokers);

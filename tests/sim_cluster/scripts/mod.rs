@@ -107,6 +107,11 @@ impl Stage {
         known
     }
 
+    /// Waits for a broker to tell that somebody leads, and not who is gone.
+    fn await_another(&self, by: i32, tp: &Tp, gone: i32) -> Known {
+        self.await_known(by, tp, "led by another", move |known| known.leader >= 0 && known.leader != gone)
+    }
+
     /// Who leads a partition, and who else has it, the one first who is to lead next.
     fn cast(&self, tp: &Tp) -> (i32, Vec<i32>) {
         let any = *self.cluster.brokers.borrow().keys().next().expect("there are brokers");
