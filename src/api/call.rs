@@ -26,6 +26,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often a request is looked at again, by whoever leads then, after the leader has lost its lead over it, and the pause before.
+const MOST_LOSSES: u32 = 100;
+const LOSS_PAUSE: Duration = Duration::from_millis(50);
+
 /// Who asks, what, and the means to answer.
 pub(super) struct Call {
     pub(super) context: Rc<ApiContext>,
@@ -39,6 +43,10 @@ pub(super) struct Call {
     wait_ms: Cell<u64>,
     /// No controller could be had: nobody is asked again for this one.
     has_no_controller: Cell<bool>,
+    /// This node has found out, when it was to answer, that it does not lead any more.
+    lost_lead: Rc<Cell<bool>>,
+    /// How often that has happened with this request.
+    losses: u32,
     /// Its turn among the long requests, or answers, of this core while it has it. Whoever has it is polled on whatever happens.
     turn: RefCell<Option<Turn>>,
 }
@@ -54,6 +62,8 @@ impl Call {
             spent: Cell::default(),
             wait_ms: Cell::new(0),
             has_no_controller: Cell::new(false),
+            lost_lead: Rc::default(),
+            losses: 0,
             turn: RefCell::new(None),
         }
     }
@@ -84,8 +94,9 @@ impl Call {
         })
     }
 
-    /// The same for what the controller has to answer: it is handed on if another node leads. `frame` is the request as it was written.
-    pub(super) fn at_controller<R, F>(self, frame: Bytes, handle: impl FnOnce(Rc<Call>, R) -> F + 'static) -> Finish
+    /// The same for what the controller has to answer: it is handed on if another node leads, also if this node has found that out by
+    /// [`Call::lose_lead`]. `frame` is the request as it was written.
+    pub(super) fn at_controller<R, F>(self, frame: Bytes, handle: impl Fn(Rc<Call>, R) -> F + Copy + 'static) -> Finish
     where
         R: Request<Response: Send> + Send + 'static,
         F: Future<Output = R::Response> + 'static,
@@ -94,15 +105,31 @@ impl Call {
             return self.run(handle);
         }
         Box::pin(async move {
-            match self.context.shards.forward(frame, self.connection.peer.ip()).await {
+            match self.context.shards.forward(frame.clone(), self.connection.peer.ip()).await {
                 Forwarded::Answer(answer) => self.hand_back(answer),
-                Forwarded::Here => self.run(handle).await,
+                Forwarded::Here => {
+                    let mut again = Call::new(&self.context, &self.connection, self.request.clone());
+                    again.losses = self.losses + 1;
+                    let lost_lead = self.lost_lead.clone();
+                    let answer = self.run(handle).await;
+                    if !lost_lead.get() || again.losses > MOST_LOSSES {
+                        return answer;
+                    }
+                    again.context.io.sleep(LOSS_PAUSE).await;
+                    again.at_controller(frame, handle).await
+                }
                 Forwarded::Nobody => {
                     self.has_no_controller.set(true);
                     self.run(handle).await
                 }
             }
         })
+    }
+
+    /// What this was to answer, only the leader of the quorum can, and this node is none (any more).
+    pub(super) fn lose_lead(&self) {
+        self.lost_lead.set(true);
+        self.connection.miss_controller();
     }
 
     /// Gives a client the answer of another node: header and message.

@@ -64,7 +64,7 @@ fn alone(call: &Call) -> DescribeQuorumResponse {
 async fn of_cluster(call: &Call) -> DescribeQuorumResponse {
     let view = call.context.shards.describe_quorum().await;
     if !view.leads {
-        call.connection.miss_controller();
+        call.lose_lead();
         let error = ErrorCode::NotLeaderOrFollower;
         let partition = PartitionData {
             partition_index: METADATA_PARTITION,

@@ -180,6 +180,7 @@ fn dispatch_at_controller(call: Call) -> Finish {
         ApiKey::UnregisterBroker => call.run(unregister_broker::handle),
         ApiKey::AddRaftVoter => call.run(raft_voters::add),
         ApiKey::RemoveRaftVoter => call.run(raft_voters::remove),
+        ApiKey::UpdateRaftVoter => call.run(raft_voters::update),
         ApiKey::Envelope => call.run(envelope::handle),
         ApiKey::BrokerRegistration => call.run(of_brokers::register),
         ApiKey::BrokerHeartbeat => call.run(of_brokers::heartbeat),

@@ -99,21 +99,28 @@ fn load(arguments: &ServerArguments) -> Result<BrokerConfig, String> {
         None => Err(format!("--override {text}: expected KEY=VALUE")),
     };
     let overrides = arguments.overrides.iter().map(split).collect::<Result<Vec<_>, _>>()?;
-    let (mut config, warnings) = BrokerConfig::load(file.as_deref(), &overrides).map_err(|error| error.to_string())?;
+    let (mut config, mut warnings) = BrokerConfig::load(file.as_deref(), &overrides).map_err(|error| error.to_string())?;
     if config.is_alone() && !config.quorum_bootstrap_servers().is_empty() {
         let dir = config.metadata_log_dir();
-        let is_dynamic = move |io: Io| {
+        let can_change = move |io: Io| {
             let dir = dir.clone();
-            async move { quorum::is_dynamic(&io, &dir).await.map_err(|error| error.to_string()) }
+            async move { voters_can_change(&io, &dir).await }
         };
-        if on_a_core(is_dynamic)? {
+        if on_a_core(can_change)? {
             config.set_voters_can_change();
+            warnings.retain(|warning| !warning.is_of_a_node_that_is_alone());
         }
     }
     for Warning { key, message } in warnings {
         tracing::warn!(key, "{message}");
     }
     Ok(config)
+}
+
+/// Whether the disk of a node whose settings name a server and no voters says that it is one of several controllers, or is yet to be.
+async fn voters_can_change(io: &Io, dir: &Path) -> Result<bool, String> {
+    let can_change = quorum::is_dynamic(io, dir).await.map_err(|error| error.to_string())?;
+    Ok(can_change || quorum::names_nobody(io, dir).await.map_err(|error| error.to_string())?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

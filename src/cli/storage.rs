@@ -128,8 +128,10 @@ struct Plan {
 /// Who votes on the metadata of a node that is formatted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Voting {
-    /// The settings say it, or this node is no controller, or it is alone and formats itself.
+    /// The settings say it, or this node is no controller, or it is alone.
     Settings,
+    /// This node is alone, although its settings name a server.
+    Alone,
     /// This node is the first voter (`--standalone`), where it listens.
     Standalone(Vec<MemberEndpoint>),
     /// These are (`--initial-controllers`).
@@ -155,7 +157,7 @@ fn plan(config: &BrokerConfig, arguments: &FormatArguments) -> Result<Plan, Stri
         Voting::Initial(all) => all.iter().find(|(id, _)| *id == own).map(|(_, member)| member.directory),
         _ => None,
     };
-    let is_dynamic = !matches!(voters, Voting::Settings);
+    let is_dynamic = !matches!(voters, Voting::Settings | Voting::Alone);
     let metadata_version = metadata_version(arguments.release_version.as_deref(), &arguments.features, is_dynamic)?;
     let keeps_eligible = keeps_eligible(metadata_version, &arguments.features)?;
     Ok(Plan {
@@ -197,7 +199,7 @@ fn judge_voters(config: &BrokerConfig, arguments: &FormatArguments) -> Result<Vo
     if arguments.standalone {
         return match listeners(config) {
             // Nobody can ever be added to it.
-            Err(_) if config.is_alone() => Ok(Voting::Settings),
+            Err(_) if config.is_alone() => Ok(alone(config)),
             listeners => listeners.map(Voting::Standalone),
         };
     }
@@ -211,7 +213,12 @@ fn judge_voters(config: &BrokerConfig, arguments: &FormatArguments) -> Result<Vo
              --initial-controllers, or --no-initial-controllers."
         ));
     }
-    Ok(Voting::Settings)
+    Ok(if is_controller && !has_voters { alone(config) } else { Voting::Settings })
+}
+
+/// A node that is alone needs to say so only where somebody else could be meant.
+fn alone(config: &BrokerConfig) -> Voting {
+    if config.quorum_bootstrap_servers().is_empty() { Voting::Settings } else { Voting::Alone }
 }
 
 /// Where other controllers reach this one.
@@ -354,6 +361,7 @@ async fn format(io: Io, plan: Plan) -> Result<(), String> {
 async fn name_voters(io: &Io, dir: &Path, plan: &Plan, directory_id: TopicId) -> Result<(), quorum::QuorumError> {
     let voters = match &plan.voters {
         Voting::Settings => return Ok(()),
+        Voting::Alone => return quorum::write_alone(io, dir, BrokerId(plan.node_id)).await,
         Voting::Joining => return quorum::write_joining(io, dir).await,
         Voting::Standalone(listeners) => vec![(BrokerId(plan.node_id), Member::new(directory_id, listeners.clone()))],
         Voting::Initial(voters) => voters.clone(),

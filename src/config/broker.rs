@@ -29,6 +29,16 @@ pub struct Warning {
     pub message: String,
 }
 
+/// How the message ends of a controller's listener on a node that is alone.
+pub(super) const NOT_OPENED: &str = "is not opened: no other node can join this one yet";
+
+impl Warning {
+    /// Whether it is wrong as soon as others can be added to the node, see [`BrokerConfig::set_voters_can_change`].
+    pub fn is_of_a_node_that_is_alone(&self) -> bool {
+        self.message.ends_with(NOT_OPENED)
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key, self.message)

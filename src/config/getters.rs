@@ -63,6 +63,8 @@ getters! {
     busy_poll_us: Count = "flumen.busy.poll.us";
     /// A leader of the quorum whose process is gone is replaced at once.
     elect_on_refusal_enable: Bool = "flumen.elect.on.refusal.enable";
+    /// A controller that does not vote makes itself a voter (KIP-853, KIP-1186).
+    quorum_auto_join_enable: Bool = "controller.quorum.auto.join.enable";
     /// A broker whose process is gone is fenced at once.
     fence_on_refusal_enable: Bool = "flumen.fence.on.refusal.enable";
     /// Address and port of metrics and health; none: they are not served.

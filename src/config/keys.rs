@@ -27,7 +27,6 @@ const COMMITTED: &str = "each decision of the controller goes to the other voter
 const ASKED_AGAIN: &str = "a voter that does not answer is asked again after 50 to 400 ms, the longer the more often it did not";
 const BUFFERS: &str = "the system finds the size of the sockets that this broker makes itself";
 const ATTEMPTS: &str = "each attempt to connect may take socket.connection.setup.timeout.ms";
-const VOTERS: &str = "a controller becomes a voter when it is told to: kafka-metadata-quorum add-controller (KIP-853)";
 const FETCHERS: &str = "each core fetches what it follows from each leader by one connection";
 const SNAPSHOTS: &str = "a single node needs no such records, and its batches have fixed limits";
 const TELEMETRY: &str = "client telemetry is not served yet";
@@ -70,7 +69,7 @@ pub static BROKER_KEYS: &[KeyDef] = &[
     key("controlled.shutdown.enable", Boolean, Some("true"), Any, Honoured),
     key("controller.listener.names", List, None, Any, Honoured),
     key("controller.quorum.append.linger.ms", Int, Some("25"), Min(0), NoEffect(COMMITTED)),
-    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, NotYet(VOTERS)),
+    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, Honoured),
     key("controller.quorum.bootstrap.servers", List, Some(""), Servers, Honoured),
     key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), Min(0), Honoured),
     key("controller.quorum.election.timeout.ms", Int, Some("1000"), Min(0), Honoured),

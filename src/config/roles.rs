@@ -5,7 +5,7 @@
 //! be told of roles, voters and listeners even then: whatever starts with Kafka starts here, and less is enough.
 
 use super::ConfigError;
-use super::broker::{BrokerConfig, Warning};
+use super::broker::{BrokerConfig, NOT_OPENED, Warning};
 use super::key::Value;
 use super::keys::RACK_AWARE_SELECTOR;
 use super::listener::{LISTENER_PREFIX, Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
@@ -138,10 +138,11 @@ impl BrokerConfig {
         self.check_controller_names(&all, &protocols, warnings)?;
         let (closed, clients): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| self.is_controller_listener(&one.name));
         if self.is_alone() {
-            warnings.extend(closed.iter().map(|listener| Warning {
-                key: "listeners".to_owned(),
-                message: format!("{listener} is not opened: no other node can join this one yet"),
-            }));
+            warnings.extend(
+                closed
+                    .iter()
+                    .map(|listener| Warning { key: "listeners".to_owned(), message: format!("{listener} {NOT_OPENED}") }),
+            );
         }
         let named = |name: &String| closed.iter().find(|one| one.name == *name).cloned();
         self.controller_listeners = self.controller_listener_names().iter().filter_map(named).collect();

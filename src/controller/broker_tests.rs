@@ -179,6 +179,33 @@ fn a_broker_that_is_alive_keeps_its_id() {
     assert_eq!(world.beat(unknown).0, ErrorCode::StaleBrokerEpoch.code());
 }
 
+/// Started again where it was: what has the lock of its log directory and its address is what is left of it.
+#[test]
+fn who_is_in_the_place_of_a_broker_need_not_wait_for_the_end_of_its_session() {
+    let mut world = World::cluster(2);
+    let epoch = world.image().broker(BrokerId(1)).unwrap().epoch;
+    let mut second = registration(1, 2);
+    assert_eq!(world.register(second.clone()), Err(ErrorCode::DuplicateBrokerRegistration), "as in Kafka, unless it is allowed");
+    world.believes_successors = true;
+    let elsewhere =
+        BrokerRegistration { endpoints: vec![Endpoint { port: 9999, ..second.endpoints[0].clone() }], ..second.clone() };
+    assert_eq!(world.register(elsewhere), Err(ErrorCode::DuplicateBrokerRegistration), "a copy of its disk on another machine");
+    let other_disk = BrokerRegistration { log_dirs: vec![dir(1, 1), dir(1, 2)], ..second.clone() };
+    assert_eq!(
+        world.register(other_disk),
+        Err(ErrorCode::DuplicateBrokerRegistration),
+        "that directory may be another machine's"
+    );
+    let none = BrokerRegistration { log_dirs: vec![], ..second.clone() };
+    assert_eq!(world.register(none), Err(ErrorCode::DuplicateBrokerRegistration));
+    second.rack = Some("r".into());
+    let next = world.image().next_offset().0;
+    assert_eq!(world.register(second), Ok(next));
+    assert!(world.image().broker(BrokerId(1)).unwrap().fenced);
+    let stale = BrokerHeartbeatRequest { broker_epoch: epoch, ..beat(&world, 1) };
+    assert_eq!(world.beat(stale).0, ErrorCode::StaleBrokerEpoch.code());
+}
+
 #[test]
 fn a_new_incarnation_is_in_no_isr_and_its_registration_comes_last() {
     let mut world = World::cluster(2);

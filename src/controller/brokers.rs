@@ -180,13 +180,23 @@ fn check_registration(
         return Err(Refusal::new(ErrorCode::InvalidRegistration, format!("{id} is no id of a broker")));
     }
     // It tries again; by then the session of a broker that is dead has ended.
-    let is_alive = |broker: &&Broker| cluster.heartbeats.has_session(id, broker.epoch, cluster.now_ms);
+    let is_alive = |broker: &&Broker| {
+        cluster.heartbeats.has_session(id, broker.epoch, cluster.now_ms)
+            && !(cluster.believes_successors && is_in_its_place(registration, broker))
+    };
     if known.filter(is_alive).is_some_and(|broker| broker.incarnation != registration.incarnation) {
         let text = format!("another broker {id} is registered and was heard of lately");
         return Err(Refusal::new(ErrorCode::DuplicateBrokerRegistration, text));
     }
     check_log_dirs(image, registration)?;
     check_features(image, registration, cluster.kraft_version)
+}
+
+/// The process that was this broker has ended: one process at a time has the lock of a log directory, and listens at an address.
+/// (Kafka waits for the end of the session all the same.)
+fn is_in_its_place(registration: &BrokerRegistration, broker: &Broker) -> bool {
+    let dirs = &registration.log_dirs;
+    registration.endpoints == broker.endpoints && !dirs.is_empty() && dirs.iter().all(|dir| broker.log_dirs.contains(dir))
 }
 
 fn check_log_dirs(image: &MetadataImage, registration: &BrokerRegistration) -> Result<(), Refusal> {

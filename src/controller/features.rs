@@ -33,7 +33,9 @@ pub(super) fn update_features(image: &MetadataImage, request: &UpdateFeaturesReq
         request.feature_updates.iter().map(|update| (&*update.feature, update)).collect();
     // The quorum keeps its level for itself.
     let kraft_version = context.cluster.as_ref().map_or(0, |cluster| cluster.kraft_version);
-    let decided: Result<Vec<_>, String> = updates.values().map(|update| update_feature(image, update, kraft_version)).collect();
+    let can_rise = context.cluster.is_some();
+    let decided: Result<Vec<_>, String> =
+        updates.values().map(|update| update_feature(image, update, (kraft_version, can_rise))).collect();
     match decided {
         Ok(records) => {
             let mut records: Vec<MetadataRecord> = records.into_iter().flatten().collect();
@@ -52,11 +54,11 @@ pub(super) fn update_features(image: &MetadataImage, request: &UpdateFeaturesReq
     }
 }
 
-/// The record that an update takes, if it takes any.
+/// The record that an update takes, if it takes any. Of `kraft.version` that is the quorum's: its level, and whether that can rise.
 fn update_feature(
     image: &MetadataImage,
     update: &FeatureUpdateKey,
-    kraft_version: i16,
+    (kraft_version, can_rise): (i16, bool),
 ) -> Result<Option<MetadataRecord>, String> {
     let (name, wanted) = (&*update.feature, update.max_version_level);
     let invalid = |why: &str| {
@@ -88,7 +90,8 @@ fn update_feature(
     match name {
         METADATA_VERSION => check_metadata_version(current, wanted, update.upgrade_type)?,
         // The quorum keeps this one, in control records.
-        KRAFT_VERSION if wanted == current => return Ok(None),
+        KRAFT_VERSION if wanted == current || (wanted > current && can_rise) => return Ok(None),
+        KRAFT_VERSION if can_rise => return invalid("The level of the quorum cannot be lowered."),
         KRAFT_VERSION => return invalid("The quorum keeps the level with which it was formatted."),
         ELR_VERSION => check_elr_version(image, wanted)?,
         unserved if UNSERVED_FEATURES.contains(&unserved) => {}

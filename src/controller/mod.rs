@@ -305,6 +305,8 @@ pub struct Cluster<'a> {
     pub now_ms: u64,
     /// Level of `kraft.version`, which the quorum keeps for itself.
     pub kraft_version: i16,
+    /// `flumen.fence.on.refusal.enable`: who has taken the place of a broker need not wait for the end of its session.
+    pub believes_successors: bool,
 }
 
 /// What a decision needs beside the image.

@@ -21,6 +21,7 @@ pub(super) struct World {
     pub(super) allows_unclean: bool,
     /// `min.insync.replicas` of the controller; 0 counts as 1.
     pub(super) min_isr: usize,
+    pub(super) believes_successors: bool,
 }
 
 /// What the brokers of a [`World`] with heartbeats have to say.
@@ -89,6 +90,7 @@ impl World {
             heartbeats,
             now_ms: self.now_ms,
             kraft_version: 1,
+            believes_successors: self.believes_successors,
         });
         let mut context = Context {
             node: BrokerId(1),

@@ -93,6 +93,7 @@ pub const SERVED_BY_CONTROLLERS: &[ServedApi] = &[
     served(ApiKey::AssignReplicasToDirs, 0, 0),
     served(ApiKey::AddRaftVoter, 0, 1),
     served(ApiKey::RemoveRaftVoter, 0, 0),
+    served(ApiKey::UpdateRaftVoter, 0, 0),
 ];
 
 /// For whom a listener is.

@@ -2,30 +2,27 @@
 //!
 //! One at a time, so that the old majority and the new one always have somebody in common, and each change waits until the one before is
 //! committed. Who comes is given the log first, and votes when it has caught up: otherwise everything could wait for its disk. A leader
-//! that is taken out leads until that is committed, and is nobody then.
+//! that is to be taken out hands over first, and its successor takes it out.
 //!
 //! Nothing else is written while an entry of the voters is (`deciding`): a decision is made for the offset behind all that is in the log.
 
 use super::QuorumError;
 use super::codec::{Answer, Message};
 use super::entry::raft_id;
-use super::members::{self, Member};
+use super::members::{self, KRAFT_VERSION_DYNAMIC, Member};
 use super::node::Node;
 use super::observers::FORGOTTEN_AFTER;
-use super::timing;
 use super::types::{LeaderId, Membership, Payload, Types};
 use crate::io::Mono;
 use crate::model::{BrokerId, TopicId};
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 use openraft::ChangeMembers;
 use openraft::RaftMetrics;
 use openraft::entry::RaftPayload as _;
 use openraft::raft::Precondition;
 use openraft::vote::RaftLeaderId as _;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::rc::Weak;
 use std::time::Duration;
 
 /// Controllers that do not vote and are given the log. Nobody has more.
@@ -93,8 +90,13 @@ impl Node {
         }
         let known = self.members();
         if known.voter_ids().any(|voter| voter == raft_id(id)) {
-            // It hears of this node again, if it is the one that votes.
-            return Ok(());
+            let is_same = known.get_node(&raft_id(id)).is_some_and(|voter| voter.directory == member.directory);
+            // It hears of this node again, where the log says that it is.
+            return if is_same {
+                Ok(())
+            } else {
+                Err(format!("node {id} votes with another disk, and is to be taken out first"))
+            };
         }
         if known.learner_ids().count() >= MOST_LEARNERS {
             return Err(format!("there are {MOST_LEARNERS} already who do not vote"));
@@ -118,36 +120,9 @@ impl Node {
         self.write_members(term, learning, deadline).await
     }
 
-    /// A controller that nobody sends the log to asks for it: it was not added yet, or was taken out.
-    pub(super) async fn ask_for_the_log(node: Weak<Self>) {
-        loop {
-            let Some(this) = node.upgrade().filter(|this| !this.is_closed.get()) else { return };
-            let (io, limit) = (this.io.clone(), Duration::from_millis(this.how.timeouts.fetch_ms));
-            let is_silent = this.members().voter_ids().next().is_none() || io.now().since(this.heard.get()) > limit;
-            if is_silent && this.leads_in().is_none() {
-                this.ask_everybody().await;
-            }
-            drop(this);
-            io.sleep(limit / 4).await;
-        }
-    }
-
-    async fn ask_everybody(&self) {
-        let Some(member) = self.how.member.clone() else { return };
-        let message = Message::Join { id: self.how.node, member };
-        let known = self.peers.known_servers();
-        for (host, port) in self.how.servers.iter().chain(&known) {
-            match self.peers.ask_once(host, *port, &message).await {
-                Ok(Answer::Joined) => return,
-                Ok(other) => tracing::debug!("{host}:{port} answers {other:?}"),
-                Err(why) => tracing::debug!("{host}:{port} does not let this controller follow: {why}"),
-            }
-        }
-    }
-
     /// The leader sends nothing any more to who does not vote and was not heard of for long.
     pub(super) async fn forget_learners(&self) {
-        let Some(_) = self.acts_in().filter(|_| self.journal.voters.are_in_log()) else { return };
+        let Some(_) = self.acts_in().filter(|_| self.journal.are_voters_in_log()) else { return };
         let known = self.members();
         let now = self.io.now();
         let is_gone = |id: &u64| {
@@ -165,7 +140,8 @@ impl Node {
         }
     }
 
-    /// Takes a voter out.
+    /// Takes a voter out. A leader that is to go lets another one lead first, which is then the one to ask: so nobody waits until somebody
+    /// finds out that there is no leader any more.
     pub(super) async fn remove_voter(&self, id: BrokerId, directory: TopicId, limit: Duration) -> Result<(), VoterChangeError> {
         let deadline = self.io.now().after(limit);
         let (term, _turn) = self.begin_change()?;
@@ -175,21 +151,41 @@ impl Node {
             return Err(VoterChangeError::NotFound(id, directory));
         }
         let after = members::without(&before, raft_id(id)).map_err(VoterChangeError::Invalid)?;
-        let written = self.write_members(term, after.clone(), deadline).await;
-        if id == self.how.node && written.is_err() {
-            // It leads no more as soon as this is committed, which is what it is to find out.
-            self.io.sleep(timing::look(&self.how.timeouts)).await;
-            if *self.metadata.membership().membership() == after {
-                return Ok(());
-            }
+        if id == self.how.node {
+            return Err(self.hand_over_before_it_goes(term, deadline).await);
         }
-        written
+        self.write_members(term, after, deadline).await
+    }
+
+    /// What to say to whoever wants this leader to be no voter any more.
+    async fn hand_over_before_it_goes(&self, term: u64, deadline: Mono) -> VoterChangeError {
+        // What is being decided is to come to its end.
+        let _turn = self.deciding.enter().await;
+        let asked = match self.successor() {
+            Some(next) => self.give_leadership_to(next).await,
+            None => return VoterChangeError::TimedOut("no other voter could lead".to_owned()),
+        };
+        if let Err(error) = asked {
+            return error.into();
+        }
+        while self.leads_in() == Some(term) || self.state().leader.is_none() {
+            if self.io.now() >= deadline {
+                return VoterChangeError::TimedOut("no other voter took over the leadership".to_owned());
+            }
+            self.next_look().await;
+        }
+        self.not_leader().into()
     }
 
     /// A voter listens elsewhere, or knows other versions.
     pub(super) async fn update_voter(&self, id: BrokerId, member: Member, limit: Duration) -> Result<(), VoterChangeError> {
         let deadline = self.io.now().after(limit);
         let (term, _turn) = self.begin_change()?;
+        let (min, max) = member.kraft_versions;
+        if !(min..=max).contains(&KRAFT_VERSION_DYNAMIC) {
+            let why = format!("kraft.version {KRAFT_VERSION_DYNAMIC} is in force, and the voter knows {min} to {max}");
+            return Err(VoterChangeError::Invalid(why));
+        }
         let before = self.members();
         let known = before.get_node(&raft_id(id)).filter(|known| known.directory == member.directory);
         let is_voter = before.voter_ids().any(|voter| voter == raft_id(id));
@@ -199,7 +195,41 @@ impl Node {
         if *known == member {
             return Ok(());
         }
-        self.set_member(term, id, member, deadline).await
+        self.set_members(term, [(id, member)], deadline).await
+    }
+
+    /// What a quorum of fixed voters becomes when `kraft.version` is raised (KIP-853): the log names the voters, the same as ever, each with
+    /// its disk and where it listens, as it says itself. From the moment that this is in a node's log, the settings count for nothing there.
+    pub(super) async fn raise_kraft_version(&self, validate_only: bool, limit: Duration) -> Result<(), VoterChangeError> {
+        let deadline = self.io.now().after(limit);
+        let term = self.acts_in().ok_or_else(|| self.not_leader())?;
+        if self.journal.are_voters_in_log() {
+            return Ok(());
+        }
+        let _turn = self.take_turn()?;
+        let Some(own) = &self.how.member else {
+            return Err(VoterChangeError::Invalid("This node is alone: it has no listener for other controllers.".to_owned()));
+        };
+        let described = self.voters().into_iter().map(|voter| async move {
+            if voter == self.how.node { Ok((voter, own.clone())) } else { self.described(voter).await.map(|it| (voter, it)) }
+        });
+        let described: Result<Vec<_>, _> = join_all(described).await.into_iter().collect();
+        let described = described?;
+        if validate_only { Ok(()) } else { self.set_members(term, described, deadline).await }
+    }
+
+    /// A voter by its own word, if it can be one of a quorum whose voters can change.
+    async fn described(&self, voter: BrokerId) -> Result<Member, VoterChangeError> {
+        let invalid = |why: String| VoterChangeError::Invalid(format!("Voter {voter}: {why}"));
+        let member = self.peers.peer(voter).describe().await.map_err(invalid)?;
+        let (min, max) = member.kraft_versions;
+        if !(min..=max).contains(&KRAFT_VERSION_DYNAMIC) {
+            return Err(invalid(format!("it only supports versions {min}-{max}.")));
+        }
+        if member.endpoints.is_empty() || member.directory == TopicId::default() {
+            return Err(invalid("it has no listener, or no directory id.".to_owned()));
+        }
+        Ok(member)
     }
 
     /// The first leader writes into the log who the voters are, and each one where it listens itself, if that is new.
@@ -209,7 +239,7 @@ impl Node {
         let own = self.how.member.clone().unwrap_or_default();
         let known = members.get_node(&raft_id(self.how.node)).filter(|known| known.directory == own.directory);
         let changed = match known {
-            Some(known) if *known != own => self.set_member(term, self.how.node, own, deadline).await,
+            Some(known) if *known != own => self.set_members(term, [(self.how.node, own)], deadline).await,
             _ if self.journal.names_members() => Ok(()),
             _ => self.write_members(term, members, deadline).await,
         };
@@ -225,18 +255,28 @@ impl Node {
 
     fn begin_change(&self) -> Result<(u64, Turn<'_>), VoterChangeError> {
         let term = self.acts_in().ok_or_else(|| self.not_leader())?;
-        if !self.journal.voters.are_in_log() {
+        if !self.journal.are_voters_in_log() {
             return Err(VoterChangeError::Fixed);
         }
+        Ok((term, self.take_turn()?))
+    }
+
+    fn take_turn(&self) -> Result<Turn<'_>, VoterChangeError> {
         if self.changing.replace(true) {
             let why = "Request timed out waiting for leader to handle previous voter change request";
             return Err(VoterChangeError::TimedOut(why.to_owned()));
         }
-        Ok((term, Turn(self)))
+        Ok(Turn(self))
     }
 
-    async fn set_member(&self, term: u64, id: BrokerId, member: Member, deadline: Mono) -> Result<(), VoterChangeError> {
-        let change = ChangeMembers::SetNodes(BTreeMap::from([(raft_id(id), member)]));
+    /// Writes what is new of some who vote or learn.
+    async fn set_members(
+        &self,
+        term: u64,
+        members: impl IntoIterator<Item = (BrokerId, Member)>,
+        deadline: Mono,
+    ) -> Result<(), VoterChangeError> {
+        let change = ChangeMembers::SetNodes(members.into_iter().map(|(id, member)| (raft_id(id), member)).collect());
         let written = async { self.raft.change_membership_if(change, true, [self.only_in(term)]).await.map(drop) };
         self.wait_for_members(term, written, deadline).await
     }

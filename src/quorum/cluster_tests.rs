@@ -138,7 +138,12 @@ fn change_voters(io: &Io, handle: &QuorumHandle, watched: &Shared, asked: Asked)
             Asked::Add(id, disk) => handle.add_voter(BrokerId(id), member(id, disk), limit).await,
             Asked::Remove(id, disk) => handle.remove_voter(BrokerId(id), TopicId([disk; 16]), limit).await,
         };
-        watched.borrow_mut().answers.push(changed.map_err(|error| error.to_string()));
+        let mut watched = watched.borrow_mut();
+        match changed {
+            // As a tool does: whoever leads now is asked.
+            Err(VoterChangeError::Quorum(QuorumError::NotLeader { .. })) => watched.asked = Some(asked),
+            changed => watched.answers.push(changed.map_err(|error| error.to_string())),
+        }
     });
 }
 

@@ -69,6 +69,8 @@ pub(super) enum Message {
     TransferLeader { leader: Vote, to: BrokerId, last: Option<LogId> },
     /// A voter without any data asks whether the receiver has some.
     Hello,
+    /// The leader asks a voter where it listens and what it knows.
+    Describe,
     /// A controller that does not vote wants to be given the log (KIP-853); whoever does not lead hands it on.
     Join { id: BrokerId, member: Member },
 }
@@ -130,6 +132,8 @@ pub(super) enum Answer {
     },
     /// The receiver is given the log.
     Joined,
+    /// Where the receiver listens, and what it knows.
+    Described(Member),
     /// Why nothing was done.
     Refused(String),
 }
@@ -152,6 +156,7 @@ pub(super) fn encode_request(
         Message::TransferLeader { .. } => 4,
         Message::Hello => 5,
         Message::Join { .. } => 6,
+        Message::Describe => 7,
     });
     w.string(false, &StrBytes::from(cluster_id))?;
     w.i32(sender.0);
@@ -181,18 +186,10 @@ pub(super) fn encode_request(
             w.i32(to.0);
             put_optional(&mut w, last.as_ref());
         }
-        Message::Hello => {}
+        Message::Hello | Message::Describe => {}
         Message::Join { id, member } => {
             w.i32(id.0);
-            w.uuid(member.directory);
-            w.i16(member.kraft_versions.0);
-            w.i16(member.kraft_versions.1);
-            w.array(false, &member.endpoints, |w, endpoint| {
-                w.string(false, &StrBytes::from(endpoint.listener.as_str()))?;
-                w.string(false, &StrBytes::from(endpoint.host.as_str()))?;
-                w.u16(endpoint.port);
-                Ok(())
-            })?;
+            put_member(&mut w, member)?;
         }
     }
     Ok(w.into_bytes())
@@ -225,17 +222,8 @@ pub(super) fn decode_request(bytes: Bytes) -> Result<Request, CodecError> {
         }),
         4 => Message::TransferLeader { leader: vote(&mut r)?, to: BrokerId(not_negative(r.i32()?)?), last: optional(&mut r)? },
         5 => Message::Hello,
-        6 => Message::Join {
-            id: BrokerId(not_negative(r.i32()?)?),
-            member: Member {
-                directory: r.uuid()?,
-                kraft_versions: (r.i16()?, r.i16()?),
-                endpoints: r.array(false, LEAST_ENDPOINT, |r| {
-                    let (listener, host) = (r.string(false)?.to_string(), r.string(false)?.to_string());
-                    Ok(MemberEndpoint { listener, host, port: r.u16()? })
-                })?,
-            },
-        },
+        6 => Message::Join { id: BrokerId(not_negative(r.i32()?)?), member: member(&mut r)? },
+        7 => Message::Describe,
         other => return Err(CodecError::Kind(other)),
     };
     ends(&r)?;
@@ -257,6 +245,7 @@ pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
         Answer::Hello { .. } => 7,
         Answer::Refused(_) => 8,
         Answer::Joined => 9,
+        Answer::Described(_) => 10,
     });
     match answer {
         Answer::Appended | Answer::Conflict | Answer::Joined => {}
@@ -269,6 +258,7 @@ pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
         }
         Answer::SnapshotUpTo(next) => w.i64(*next as i64),
         Answer::Transferred(flag) | Answer::Hello { is_blank: flag } => w.bool(*flag),
+        Answer::Described(member) => put_member(&mut w, member).expect("listeners that were configured"),
         Answer::Refused(why) => {
             let short: String = why.chars().take(1_000).collect();
             w.string(false, &StrBytes::from(short.as_str())).expect("a thousand characters fit");
@@ -292,6 +282,7 @@ pub(super) fn decode_answer(bytes: Bytes) -> Result<Answer, CodecError> {
         7 => Answer::Hello { is_blank: r.bool()? },
         8 => Answer::Refused(r.string(false)?.to_string()),
         9 => Answer::Joined,
+        10 => Answer::Described(member(&mut r)?),
         other => return Err(CodecError::Kind(other)),
     };
     ends(&r)?;
@@ -322,6 +313,29 @@ fn size(r: &mut Reader) -> Result<u64, CodecError> {
 
 fn ballot(r: &mut Reader) -> Result<Ballot, CodecError> {
     Ok(Ballot { vote: vote(r)?, last: optional(r)?, is_transfer: r.bool()? })
+}
+
+fn put_member(w: &mut Writer, member: &Member) -> Result<(), EncodeError> {
+    w.uuid(member.directory);
+    w.i16(member.kraft_versions.0);
+    w.i16(member.kraft_versions.1);
+    w.array(false, &member.endpoints, |w, endpoint| {
+        w.string(false, &StrBytes::from(endpoint.listener.as_str()))?;
+        w.string(false, &StrBytes::from(endpoint.host.as_str()))?;
+        w.u16(endpoint.port);
+        Ok(())
+    })
+}
+
+fn member(r: &mut Reader) -> Result<Member, CodecError> {
+    Ok(Member {
+        directory: r.uuid()?,
+        kraft_versions: (r.i16()?, r.i16()?),
+        endpoints: r.array(false, LEAST_ENDPOINT, |r| {
+            let (listener, host) = (r.string(false)?.to_string(), r.string(false)?.to_string());
+            Ok(MemberEndpoint { listener, host, port: r.u16()? })
+        })?,
+    })
 }
 
 fn put_vote(w: &mut Writer, vote: &Vote) {

@@ -8,6 +8,9 @@ use crate::io::sim::{Crash, Options};
 use crate::record::Batch;
 use std::time::Duration;
 
+/// Far less than any follower waits for a leader that it does not hear: 500 ms and more.
+const HAND_OVER: Duration = Duration::from_millis(300);
+
 /// Nodes 1 to 3, of which these are the first voters.
 fn three(seed: u64, snapshots: SnapshotPolicy, first: &[i32]) -> Three {
     Three { first_voters: Some(first.to_vec()), ..Three::new(seed, Options::default(), snapshots) }
@@ -74,14 +77,18 @@ fn a_single_controller_becomes_three_that_can_do_without_it() {
 }
 
 #[test]
-fn a_leader_that_is_taken_out_leads_no_more_and_goes_on_reading() {
+fn a_leader_that_is_taken_out_hands_over_first_and_goes_on_reading() {
     let three = three(3, how(Path::new(DIR)).snapshots, &[1, 2, 3]);
     (1..=3).for_each(|id| three.start(id, Work::Decide));
     three.progress("the start");
     let old = three.leader().unwrap();
-    assert_eq!(three.change(Asked::Remove(old, old as u8)), Ok(()));
+    three.watched.borrow_mut().asked = Some(Asked::Remove(old, old as u8));
     let another = || three.leader().is_some_and(|leader| leader != old);
-    assert!(three.world.run_until(PATIENCE, another), "nobody took over");
+    assert!(three.world.run_until(HAND_OVER, another), "nobody took over before a timeout");
+    let answered = || !three.watched.borrow().answers.is_empty();
+    assert!(three.world.run_until(PATIENCE, answered), "it is not taken out");
+    assert_eq!(three.watched.borrow_mut().answers.remove(0), Ok(()));
+    assert!(another(), "whoever took over leads on");
     three.progress("with two");
     three.world.run_for(Duration::from_secs(5));
     three.follows(old);

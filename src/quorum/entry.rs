@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// Who decides what is committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Voters {
-    /// The same nodes for ever (`kraft.version` 0): the configuration names them, and the log need not.
+    /// Those that the configuration names (`kraft.version` 0), until the log names some (see [`super::change`]): then those.
     Fixed(Vec<BrokerId>),
     /// Those that the log names last (`kraft.version` 1). As long as it names nobody it is these, of the checkpoint that the directory was
     /// formatted with; nobody in the directory of a node that is yet to be added.
@@ -34,6 +34,8 @@ pub(super) struct Place {
     pub(super) now_ms: i64,
     /// No voters are named before it in the log.
     pub(super) names_first: bool,
+    /// The log names the voters (`kraft.version` 1).
+    pub(super) are_in_log: bool,
 }
 
 impl Voters {
@@ -45,7 +47,7 @@ impl Voters {
         }
     }
 
-    /// Whether the log says who they are.
+    /// Whether the directory was formatted so that the log says who they are.
     pub(super) fn are_in_log(&self) -> bool {
         matches!(self, Self::InLog(_))
     }
@@ -91,9 +93,8 @@ pub(super) fn offsets_of(entry: &Entry) -> i64 {
 ///
 /// # Errors
 /// A decision that was made for another place, or voters that the log cannot name.
-pub(super) fn encode(entry: &Entry, place: Place, voters: &Voters, known: &Membership) -> Result<Bytes, String> {
+pub(super) fn encode(entry: &Entry, place: Place, known: &Membership) -> Result<Bytes, String> {
     match &entry.payload {
-        Payload::Voters(..) if !voters.are_in_log() => Err("the voters of this quorum are fixed".to_owned()),
         Payload::Batch(MetadataBatch { bytes, .. }) | Payload::Voters(_, Some(bytes)) => {
             let header = BatchHeader::parse(bytes).map_err(|error| error.to_string())?;
             if header.base_offset != place.base || header.partition_leader_epoch.0 != place.epoch {
@@ -105,11 +106,15 @@ pub(super) fn encode(entry: &Entry, place: Place, voters: &Voters, known: &Membe
             Ok(bytes.clone())
         }
         Payload::Blank => {
-            let value = leader_change(place.leader, voters, known);
+            let value = leader_change(place, known);
             let records = [(ControlRecordType::LeaderChange, &value[..])];
             Ok(encode_controls(&records, place.base, place.epoch, place.now_ms))
         }
         Payload::Voters(membership, None) => {
+            let is_unknown = |(_, member): (&u64, &Member)| member.directory == TopicId::default();
+            if !place.are_in_log && membership.nodes().any(is_unknown) {
+                return Err("the voters of this quorum are fixed".to_owned());
+            }
             let version = place.names_first.then(|| (ControlRecordType::KRaftVersion, members::kraft_version_record()));
             let sets = members::records(membership).into_iter().map(|value| (ControlRecordType::KRaftVoters, value));
             let values: Vec<_> = version.into_iter().chain(sets).collect();
@@ -130,22 +135,18 @@ pub(super) fn as_written(entry: &Entry, bytes: &Bytes) -> Entry {
 }
 
 /// With the directories of the voters where they are known, which version 0 of it has not.
-fn leader_change(leader: BrokerId, voters: &Voters, known: &Membership) -> Bytes {
-    let version = i16::from(voters.are_in_log());
+fn leader_change(place: Place, known: &Membership) -> Bytes {
+    let (leader, version) = (place.leader, i16::from(place.are_in_log));
     let directory = |id: BrokerId| known.get_node(&raft_id(id)).map_or(TopicId::default(), |member: &Member| member.directory);
     let voter = |id: BrokerId| LeaderChangeVoter {
         voter_id: id.0,
         voter_directory_id: if version == 0 { TopicId::default() } else { directory(id) },
         ..LeaderChangeVoter::default()
     };
-    let all: Vec<BrokerId> = match voters {
-        Voters::Fixed(voters) => voters.clone(),
-        Voters::InLog(_) => known.voter_ids().map(broker_id).collect(),
-    };
     let message = LeaderChangeMessage {
         version,
         leader_id: leader.0,
-        voters: all.into_iter().map(voter).collect(),
+        voters: known.voter_ids().map(broker_id).map(voter).collect(),
         granting_voters: vec![voter(leader)],
         ..LeaderChangeMessage::default()
     };
@@ -156,12 +157,12 @@ fn leader_change(leader: BrokerId, voters: &Voters, known: &Membership) -> Bytes
 ///
 /// # Errors
 /// A batch that nobody can have written.
-pub(super) fn decode(batch: &Batch<'_>, bytes: Bytes, index: u64, voters: &Voters) -> Result<Entry, String> {
+pub(super) fn decode(batch: &Batch<'_>, bytes: Bytes, index: u64, reads_voters: bool) -> Result<Entry, String> {
     let at = batch.header.base_offset;
     let epoch = batch.header.partition_leader_epoch.0;
     let term = u64::try_from(epoch).map_err(|_| format!("the batch at {at} has the epoch {epoch}"))?;
     // A leader change is passed on as it was written, not written anew by whoever gets it; and so are voters.
-    let named = if voters.are_in_log() { members::named_in(batch)? } else { None };
+    let named = if reads_voters { members::named_in(batch)? } else { None };
     let payload = match named {
         Some(membership) => Payload::Voters(membership, Some(bytes)),
         None => Payload::Batch(MetadataBatch::new(bytes)),
@@ -183,25 +184,22 @@ mod tests {
     use super::*;
     use crate::model::LeaderEpoch;
 
-    const PLACE: Place = Place { base: Offset(7), epoch: 3, leader: BrokerId(2), now_ms: 5, names_first: false };
+    const PLACE: Place =
+        Place { base: Offset(7), epoch: 3, leader: BrokerId(2), now_ms: 5, names_first: false, are_in_log: false };
 
-    fn in_log() -> Voters {
-        Voters::InLog(Membership::default())
-    }
-
-    fn there_and_back(payload: Payload, place: Place, voters: &Voters) -> Entry {
+    fn there_and_back(payload: Payload, place: Place) -> Entry {
         let entry = <Entry as RaftEntry>::new(log_id(3, 40), payload);
-        let bytes = encode(&entry, place, voters, &voters.membership()).unwrap();
+        let bytes = encode(&entry, place, &Membership::default()).unwrap();
         let batch = Batch::parse(&bytes).unwrap();
         assert!(batch.crc_is_valid());
         assert_eq!((batch.header.base_offset, batch.header.partition_leader_epoch), (Offset(7), LeaderEpoch(3)));
-        let back = decode(&batch, bytes.clone(), 40, voters).unwrap();
+        let back = decode(&batch, bytes.clone(), 40, true).unwrap();
         assert_eq!(back.log_id, entry.log_id);
         assert_eq!(i64::from(batch.header.records_count), offsets_of(&back));
         // Whoever gets it writes the same bytes, whenever that is.
         let later = Place { now_ms: 9, names_first: !place.names_first, ..place };
-        assert_eq!(encode(&back, later, voters, &Membership::default()).unwrap(), bytes);
-        assert_eq!(encode(&as_written(&entry, &bytes), later, voters, &Membership::default()).unwrap(), bytes);
+        assert_eq!(encode(&back, later, &Membership::default()).unwrap(), bytes);
+        assert_eq!(encode(&as_written(&entry, &bytes), later, &Membership::default()).unwrap(), bytes);
         back
     }
 
@@ -212,8 +210,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_entry_is_one_batch_and_comes_back() {
-        let fixed = Voters::Fixed(vec![BrokerId(2), BrokerId(3)]);
-        match there_and_back(Payload::Blank, PLACE, &fixed).payload {
+        match there_and_back(Payload::Blank, PLACE).payload {
             Payload::Batch(batch) => {
                 let batch = Batch::parse(&batch.bytes).unwrap();
                 assert_eq!(super::super::batch::control_type(&batch), Some(ControlRecordType::LeaderChange));
@@ -221,7 +218,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         let bytes = super::super::batch::encode(&crate::controller::bootstrap_records(), 29, Offset(7), 3, 5).unwrap();
-        match there_and_back(Payload::Batch(MetadataBatch::new(bytes.clone())), PLACE, &fixed).payload {
+        match there_and_back(Payload::Batch(MetadataBatch::new(bytes.clone())), PLACE).payload {
             Payload::Batch(batch) => assert_eq!(batch.bytes, bytes),
             other => panic!("{other:?}"),
         }
@@ -231,8 +228,8 @@ mod tests {
             for names_first in [false, true] {
                 // Who is in no set has yet to learn.
                 let membership = Membership::new(sets.clone(), nodes()).unwrap();
-                let place = Place { names_first, ..PLACE };
-                match there_and_back(Payload::Voters(membership.clone(), None), place, &in_log()).payload {
+                let place = Place { names_first, are_in_log: true, ..PLACE };
+                match there_and_back(Payload::Voters(membership.clone(), None), place).payload {
                     Payload::Voters(back, _) => assert_eq!(back, membership),
                     other => panic!("{other:?}"),
                 }
@@ -243,13 +240,12 @@ mod tests {
     #[test]
     fn what_does_not_belong_into_the_log_is_refused() {
         let fixed = Voters::Fixed(vec![BrokerId(2)]);
-        let refused = |payload, voters: &Voters| {
-            encode(&<Entry as RaftEntry>::new(log_id(3, 40), payload), PLACE, voters, &voters.membership()).is_err()
-        };
-        assert!(refused(Payload::Voters(fixed.membership(), None), &fixed));
+        let refused =
+            |payload| encode(&<Entry as RaftEntry>::new(log_id(3, 40), payload), PLACE, &Membership::default()).is_err();
+        assert!(refused(Payload::Voters(fixed.membership(), None)), "no disk is known of them");
         for (base, epoch) in [(Offset(6), 3), (Offset(7), 2)] {
             let bytes = super::super::batch::encode(&crate::controller::bootstrap_records(), 29, base, epoch, 5).unwrap();
-            assert!(refused(Payload::Batch(MetadataBatch::new(bytes)), &fixed), "decided for {base} in {epoch}");
+            assert!(refused(Payload::Batch(MetadataBatch::new(bytes))), "decided for {base} in {epoch}");
         }
         assert!(epoch_of(1 << 31).is_err());
     }
@@ -260,7 +256,8 @@ mod tests {
         let both = members::of_voters([2, 3].map(|id| (BrokerId(id), member(id as u8)))).unwrap();
         let fixed = Voters::Fixed(vec![BrokerId(2)]);
         for (voters, version, directory) in [(fixed, 0, TopicId::default()), (Voters::InLog(both), 1, TopicId([2; 16]))] {
-            let bytes = encode(&blank, PLACE, &voters, &voters.membership()).unwrap();
+            let place = Place { are_in_log: voters.are_in_log(), ..PLACE };
+            let bytes = encode(&blank, place, &voters.membership()).unwrap();
             let batch = Batch::parse(&bytes).unwrap();
             let record = batch.records().unwrap().next().unwrap().unwrap();
             assert_eq!(record.key, Some(&ControlRecordType::LeaderChange.key()[..]));

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that surely hold the first batch of a checkpoint.
 const HEAD_BYTES: usize = 256 << 10;
+/// What every formatted log dir has.
+const META_FILE: &str = "meta.properties";
 const FIRST_CHECKPOINT: &str = "00000000000000000000-0000000000.checkpoint";
 
 fn path_of(log_dir: &Path) -> PathBuf {
@@ -60,6 +62,29 @@ pub async fn is_dynamic(io: &Io, log_dir: &Path) -> Result<bool, QuorumError> {
     let head = file.read_at(io, 0, HEAD_BYTES).await.map_err(failed)?;
     let first = Batches::new(&head).next().and_then(Result::ok);
     Ok(first.is_some_and(|batch| matches!(members::named_in(&batch), Ok(Some(_)))))
+}
+
+/// Whether a log dir is formatted and nothing in it says who votes. So Kafka's tool leaves that of a controller that is yet to be added
+/// (`--no-initial-controllers`). A node that is alone has said so ([`write_alone`]), or has a log.
+///
+/// # Errors
+/// The device fails.
+pub async fn names_nobody(io: &Io, log_dir: &Path) -> Result<bool, QuorumError> {
+    let exists = async |path: PathBuf| io.exists(&path).await.map_err(|error| QuorumError::File { path, error });
+    Ok(exists(log_dir.join(META_FILE)).await? && !exists(partition_dir(log_dir)).await?)
+}
+
+/// Notes, durably, in a log dir that is being formatted, that its node is the only voter for ever, although its settings name a server that
+/// could be another controller.
+///
+/// # Errors
+/// The device fails.
+pub async fn write_alone(io: &Io, log_dir: &Path, node: BrokerId) -> Result<(), QuorumError> {
+    let dir = partition_dir(log_dir);
+    let failed = |error| QuorumError::File { path: dir.clone(), error };
+    io.create_dir_all(&dir).await.map_err(failed)?;
+    state::write(io, &dir, &[node], Elected { epoch: 0, node: BrokerId(-1), leads: false }).await?;
+    io.sync_dir(log_dir).await.map_err(failed)
 }
 
 /// Notes, durably, in a log dir that is being formatted, that its node joins a quorum whose voters can change: nobody has its vote. Kafka

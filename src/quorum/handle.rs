@@ -126,6 +126,15 @@ impl QuorumHandle {
         self.change(async move |node: &Node| node.update_voter(id, member, limit).await).await
     }
 
+    /// Raises `kraft.version` to 1: from now on the log names the voters, each as it describes itself, and they can change. All of them have
+    /// to answer and to know the level. Nothing is written if it is only to be validated, or is so already.
+    ///
+    /// # Errors
+    /// See [`VoterChangeError`].
+    pub async fn raise_kraft_version(&self, validate_only: bool, limit: Duration) -> Result<(), VoterChangeError> {
+        self.change(async move |node: &Node| node.raise_kraft_version(validate_only, limit).await).await
+    }
+
     /// A change goes on to its end, also when nobody waits for it any more.
     async fn change(
         &self,
@@ -150,12 +159,17 @@ impl QuorumHandle {
 
     /// Level of `kraft.version`: whether voters can change.
     pub fn kraft_version(&self) -> i16 {
-        if self.node.journal.voters.are_in_log() { KRAFT_VERSION_DYNAMIC } else { 0 }
+        if self.node.journal.are_voters_in_log() { KRAFT_VERSION_DYNAMIC } else { 0 }
     }
 
     /// How far everybody is; none if this node does not lead.
     pub fn describe(&self) -> Option<QuorumDescription> {
         self.node.describe()
+    }
+
+    /// The voter that could best lead in this node's place; none if this node does not lead.
+    pub fn successor(&self) -> Option<BrokerId> {
+        self.node.successor()
     }
 
     /// Asks another voter to lead in this node's place, which has to lead: before it stops, so that nobody waits for a timeout. Who leads

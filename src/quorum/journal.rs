@@ -46,7 +46,10 @@ pub(super) struct Journal {
     pub(super) io: Io,
     pub(super) dir: PathBuf,
     node: BrokerId,
-    pub(super) voters: Voters,
+    /// As the directory was formatted, or the configuration says.
+    voters: Voters,
+    /// This node is the only voter for ever.
+    is_alone: bool,
     log: Log,
     state: RefCell<Places>,
     snapshot: RefCell<Option<Snapshot>>,
@@ -84,6 +87,8 @@ impl Journal {
             io: io.clone(),
             dir,
             node: how.node,
+            // One that has a listener for controllers can get others.
+            is_alone: how.member.is_none() && voters.are_only(how.node),
             voters,
             log,
             state: RefCell::default(),
@@ -96,7 +101,7 @@ impl Journal {
         let epoch = journal.log.latest_epoch().0.max(0);
         journal.find_entries(snapshots).await?;
         journal.find_vote(epoch).await?;
-        if !journal.voters.are_only(journal.node) {
+        if !journal.is_alone {
             // A leader is told of what is here without its being written once more.
             journal.log.flush(journal.end_offset()).await?;
         }
@@ -186,7 +191,7 @@ impl Journal {
 
     /// Whom a snapshot, whose last entry has this index, names as the quorum.
     async fn membership_in(&self, snapshot: &SnapshotFile, index: u64) -> Result<Option<StoredMembership>, QuorumError> {
-        if !self.voters.are_in_log() {
+        if self.is_alone {
             return Ok(None);
         }
         let loaded = snapshot::load(&self.io, snapshot).await?;
@@ -220,8 +225,8 @@ impl Journal {
                     continue;
                 }
                 next = header.next_offset();
-                let is_named = self.voters.are_in_log() && header.attributes.is_control();
-                let members = if is_named { members::named_in(&batch).map_err(|reason| self.invalid(reason))? } else { None };
+                let named = if self.is_alone { Ok(None) } else { members::named_in(&batch) };
+                let members = named.map_err(|reason| self.invalid(reason))?;
                 found.push(Found {
                     base: header.base_offset,
                     next,
@@ -296,7 +301,17 @@ impl Journal {
 
     /// The last entry that is surely committed: the last one, where nobody else has to agree.
     pub(super) fn committed(&self) -> Option<LogId> {
-        if self.voters.are_only(self.node) { self.state.borrow().last() } else { None }
+        if self.is_alone { self.state.borrow().last() } else { None }
+    }
+
+    /// Whether this node is the only voter for ever.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Whether the log says who votes (`kraft.version` 1): the directory was formatted so, or a leader has written it.
+    pub(super) fn are_voters_in_log(&self) -> bool {
+        self.voters.are_in_log() || self.names_members()
     }
 
     /// Whether there is nothing here, as on a new disk.
@@ -402,7 +417,7 @@ impl Journal {
                 }
                 let own = bytes.slice(batch.position..batch.position + batch.bytes.len());
                 bytes_so_far += own.len();
-                entries.push(entry::decode(&batch, own, next, &self.voters).map_err(|reason| self.invalid(reason))?);
+                entries.push(entry::decode(&batch, own, next, !self.is_alone).map_err(|reason| self.invalid(reason))?);
                 next += 1;
             }
             if next == before {
@@ -422,14 +437,15 @@ impl Journal {
         if !is_saved {
             let node = broker_id(id);
             // Who needs no other vote leads with its own.
-            let leads = vote.is_committed() || self.voters.are_only(node);
+            let leads = vote.is_committed() || (self.is_alone && node == self.node);
             let election = Elected { epoch: epoch_of(term)?, node, leads };
-            match &self.voters {
-                Voters::Fixed(voters) => state::write(&self.io, &self.dir, voters, election).await?,
-                Voters::InLog(_) => {
-                    let directory = self.members().get_node(&id).map_or(TopicId::default(), |member| member.directory);
-                    state::write_dynamic(&self.io, &self.dir, directory, election).await?;
-                }
+            let members = self.members();
+            if self.are_voters_in_log() {
+                let directory = members.get_node(&id).map_or(TopicId::default(), |member| member.directory);
+                state::write_dynamic(&self.io, &self.dir, directory, election).await?;
+            } else {
+                let voters: Vec<BrokerId> = members.voter_ids().map(broker_id).collect();
+                state::write(&self.io, &self.dir, &voters, election).await?;
             }
         }
         let mut state = self.state.borrow_mut();
@@ -447,7 +463,7 @@ impl Journal {
             (!state.batches.is_empty() || state.purged.is_some()).then(|| state.next_index())
         };
         let (now_ms, mut members) = (self.io.wall_clock_ms(), self.members());
-        let (mut named, are_named) = (Vec::new(), !self.state.borrow().members.is_empty());
+        let (mut named, are_named, mut are_in_log) = (Vec::new(), self.names_members(), self.are_voters_in_log());
         for entry in &entries {
             let index = entry.log_id.index();
             if expected.or(known).is_some_and(|expected| index != expected) {
@@ -456,10 +472,10 @@ impl Journal {
             expected = Some(index + 1);
             let term = term_of(&entry.log_id);
             let names_first = !are_named && named.is_empty();
-            let place = Place { base, epoch: epoch_of(term)?, leader: self.leader_of(term), now_ms, names_first };
-            let bytes = entry::encode(entry, place, &self.voters, &members).map_err(|reason| self.invalid(reason))?;
+            let place = Place { base, epoch: epoch_of(term)?, leader: self.leader_of(term), now_ms, names_first, are_in_log };
+            let bytes = entry::encode(entry, place, &members).map_err(|reason| self.invalid(reason))?;
             if let Payload::Voters(those, _) = &entry.payload {
-                members = those.clone();
+                (members, are_in_log) = (those.clone(), true);
                 named.push((index, those.clone()));
             }
             let header = BatchHeader::parse(&bytes).map_err(|error| self.invalid(error.to_string()))?;
@@ -473,6 +489,9 @@ impl Journal {
         let bytes: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
         let last_timestamp = batches.last().map_or(now_ms, |batch| batch.max_timestamp);
         let end = self.log.append(batches).await?.log_end_offset;
+        if !named.is_empty() && !self.are_voters_in_log() {
+            self.note_that_voters_are_in_log().await?;
+        }
         {
             let mut state = self.state.borrow_mut();
             if state.batches.is_empty() {
@@ -491,6 +510,14 @@ impl Journal {
             self.log.flush(end).await?;
         }
         Ok(())
+    }
+
+    /// From here on the log names the voters, and not the settings: so says `quorum-state`, whatever becomes of the settings.
+    async fn note_that_voters_are_in_log(&self) -> Result<(), QuorumError> {
+        let Some(vote) = self.vote() else { return Ok(()) };
+        let (epoch, node) = (epoch_of(vote.leader_id().term())?, broker_id(*vote.leader_id().node_id()));
+        let elected = Elected { epoch, node, leads: vote.is_committed() };
+        state::write_dynamic(&self.io, &self.dir, TopicId::default(), elected).await
     }
 
     /// Who leads in a term: whoever has this node's vote for it.

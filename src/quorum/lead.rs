@@ -111,7 +111,7 @@ impl Node {
         if !self.now(|now| has_applied_all(now, &self.journal, &self.metadata)) {
             return Ok(());
         }
-        if self.journal.voters.are_in_log() {
+        if self.journal.are_voters_in_log() {
             self.name_voters(term).await?;
         }
         if self.loader().in_transaction() {
@@ -129,6 +129,13 @@ impl Node {
         self.active.set(Some(term));
         self.active_since.set(self.io.now());
         Ok(())
+    }
+
+    /// The voter that is to lead in this node's place: of the others the one that has most. None if this node does not lead.
+    pub(super) fn successor(&self) -> Option<BrokerId> {
+        let described = self.describe()?;
+        let others = described.voters.iter().filter(|voter| voter.id != self.how.node);
+        others.max_by_key(|voter| (voter.last_caught_up_ms, voter.log_end)).map(|voter| voter.id)
     }
 
     /// Asks another voter to lead in this node's place.
@@ -149,7 +156,7 @@ impl Node {
                 node.raft.runtime_config().elect(true);
                 node.stands.set(true);
             }
-            if node.journal.voters.are_in_log() {
+            if node.journal.are_voters_in_log() {
                 node.peers.learn(&node.members());
             }
             node.note_progress();

@@ -131,11 +131,6 @@ impl Metadata {
         *self.applied.borrow()
     }
 
-    /// Who is in the quorum, as committed.
-    pub(super) fn membership(&self) -> StoredMembership {
-        self.membership.borrow().clone()
-    }
-
     /// What a snapshot would hold. What is not understood would be lost, and so would a transaction that is open.
     fn view(&self) -> Option<View> {
         let loader = self.loader.borrow();

@@ -47,7 +47,8 @@
 //! - The log names the voters, each with the directory of its disk and with its listeners (`members`). A message is for such a directory,
 //!   so that a voter whose disk is new is none, and it need not wait for anybody before it stands for election.
 //! - A controller that does not vote asks the leader for the log, as Kafka's observers fetch it; openraft has it as a learner. It has to have
-//!   everything before it is made a voter. `change` is what is asked of the leader, one change after the other.
+//!   everything before it is made a voter. `change` is what is asked of the leader, one change after the other; `announce` is what a
+//!   controller asks for itself.
 //!
 //! What was found out about openraft 0.10.0-alpha.37 (of 0.10 there are pre-releases only):
 //! - It runs on one thread (feature `single-threaded`: no `Send`) and without tokio (no default features): its runtime is a type, ours
@@ -70,12 +71,13 @@
 //!
 //! Files: `settings` what a quorum is opened with, `timing` Kafka's timeouts as openraft has them; `bootstrap` what a new cluster begins
 //! with, `formatted` and who votes in it first; `members` voters as records; `node` openraft with its parts, `lead` who leads, `change` who
-//! votes, `lookout` a leader that is gone, `handle` the face to others; `types` what openraft is told of ours;
+//! votes, `announce` who says so of itself, `lookout` a leader that is gone, `handle` the face to others; `types` what openraft is told of ours;
 //! `journal` the log, the vote and the numbers of entries, with `places` in memory, `store` openraft's view of it; `entry` entries to
 //! batches and back, `batch` batches to bytes; `machine` the metadata; `snapshot` and `position` what a start begins with and lets the
 //! log be short; `state` the file `quorum-state`; `network` the way to other voters, `codec` what is said, `receive` and `reception`
 //! what comes; `reads` and `observers` brokers that read along.
 
+mod announce;
 mod batch;
 mod bootstrap;
 mod change;
@@ -119,7 +121,7 @@ pub use crate::controller::{Command, Reply};
 
 pub use batch::decode as decode_batch;
 pub use change::VoterChangeError;
-pub use formatted::{is_dynamic, write_joining, write_voters};
+pub use formatted::{is_dynamic, names_nobody, write_alone, write_joining, write_voters};
 pub use handle::{QuorumHandle, QuorumState};
 pub use members::{KRAFT_VERSION_DYNAMIC, Member, MemberEndpoint};
 pub use observers::{QuorumDescription, ReplicaProgress};
@@ -214,6 +216,8 @@ pub struct OfCluster {
     pub now_ms: u64,
     /// Level of `kraft.version`.
     pub kraft_version: i16,
+    /// Who has taken the place of a broker need not wait for the end of its session.
+    pub believes_successors: bool,
 }
 
 /// A decision that is committed.
@@ -254,7 +258,7 @@ impl Quorum {
         } else {
             io.spawn(Node::attend(Rc::downgrade(&node)));
             if how.member.is_some() {
-                io.spawn(Node::ask_for_the_log(Rc::downgrade(&node)));
+                io.spawn(Node::announce(Rc::downgrade(&node)));
             }
             if how.fast_failover {
                 io.spawn(Node::look_out(Rc::downgrade(&node)));
@@ -395,8 +399,14 @@ impl Quorum {
 
 impl OfCluster {
     fn as_seen(&self) -> Cluster<'_> {
-        let Self { cluster_id, heartbeats, now_ms, kraft_version } = self;
-        Cluster { cluster_id, heartbeats, now_ms: *now_ms, kraft_version: *kraft_version }
+        let Self { cluster_id, heartbeats, now_ms, kraft_version, believes_successors } = self;
+        Cluster {
+            cluster_id,
+            heartbeats,
+            now_ms: *now_ms,
+            kraft_version: *kraft_version,
+            believes_successors: *believes_successors,
+        }
     }
 }
 

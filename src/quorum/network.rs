@@ -17,6 +17,7 @@ use crate::client::Connection;
 use crate::config::QuorumVoter;
 use crate::io::{Io, OpenOptions, local_reply};
 use crate::model::{BrokerId, TopicId};
+use crate::protocol::Request;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use openraft::OptionalSend;
@@ -126,6 +127,27 @@ impl Peers {
         }
     }
 
+    /// Host and port of a member, if they are known.
+    pub(super) fn server_of(&self, target: BrokerId) -> Option<(String, u16)> {
+        self.0.place_of(target).ok().map(|place| (place.host, place.port))
+    }
+
+    /// Asks whoever listens there by a request of Kafka's, over a connection of its own. The answer may take `more` than others.
+    ///
+    /// # Errors
+    /// There is no answer; why.
+    pub(super) async fn call_once<R: Request>(
+        &self,
+        host: &str,
+        port: u16,
+        request: &R,
+        more: Duration,
+    ) -> Result<R::Response, String> {
+        let connection = self.0.connect(host, port).await?;
+        let version = connection.version_of::<R>().map_err(|error| error.to_string())?;
+        connection.call(version, request, self.0.limit + more).await.map_err(|error| error.to_string())
+    }
+
     /// Where a voter's controller listens.
     pub(super) async fn addresses_of(&self, target: BrokerId) -> Result<Vec<SocketAddr>, String> {
         let place = self.0.place_of(target)?;
@@ -172,6 +194,17 @@ impl Peer {
     /// Whether the voter says that it has no data either.
     pub(super) async fn is_blank(&self) -> bool {
         matches!(self.ask(&Message::Hello).await, Ok(Answer::Hello { is_blank: true }))
+    }
+
+    /// Where the voter listens and what it knows, by its own word.
+    ///
+    /// # Errors
+    /// It does not answer; why.
+    pub(super) async fn describe(&self) -> Result<Member, String> {
+        match self.ask(&Message::Describe).await? {
+            Answer::Described(member) => Ok(member),
+            other => Err(format!("the answer {other:?} to something else")),
+        }
     }
 
     async fn asked(&self, message: &Message) -> Result<Answer, Unreachable<Types>> {

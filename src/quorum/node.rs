@@ -68,17 +68,18 @@ pub(super) struct Node {
 impl Node {
     /// Opens and reads the log. Nobody leads yet.
     pub(super) async fn open(io: &Io, how: OpenQuorum, bootstrap: Vec<MetadataRecord>) -> Result<Rc<Self>, QuorumError> {
-        let voters = match how.member {
-            Some(_) => Voters::InLog(formatted::read(io, &how.log_dir).await?.unwrap_or_default()),
+        let first = if how.member.is_some() { formatted::read(io, &how.log_dir).await? } else { None };
+        let voters = match first {
+            Some(first) => Voters::InLog(first),
+            None if how.member.is_some() && how.voters.is_empty() => Voters::InLog(Membership::default()),
             None => Voters::Fixed(how.voter_ids().map_err(QuorumError::Consensus)?),
         };
         let journal = Journal::open(io, &how, voters).await?;
         let metadata = Metadata::new(journal.clone());
         let (store, machine) = (LogStore(journal.clone()), Machine(metadata.clone()));
         // Who has nothing does not know whether the others have something; but the log says with which disk somebody votes.
-        let stands = journal.voters.are_in_log() || !journal.is_blank();
-        let is_alone = journal.voters.are_only(how.node);
-        let config = if is_alone { timing::alone() } else { timing::among_others(&how.timeouts, stands) };
+        let stands = journal.are_voters_in_log() || !journal.is_blank();
+        let config = if journal.is_alone() { timing::alone() } else { timing::among_others(&how.timeouts, stands) };
         let config = config.map_err(|error| QuorumError::Consensus(error.to_string()))?;
         let peers = Peers::new(io.clone(), &how);
         peers.learn(&journal.members());
@@ -110,7 +111,7 @@ impl Node {
 
     /// Whether this node is the only voter for ever.
     pub(super) fn is_alone(&self) -> bool {
-        self.journal.voters.are_only(self.how.node)
+        self.journal.is_alone()
     }
 
     /// Who is in the quorum by this node's log, committed or not.
@@ -120,10 +121,7 @@ impl Node {
 
     /// Who votes, likewise.
     pub(super) fn voters(&self) -> Vec<BrokerId> {
-        match &self.journal.voters {
-            Voters::Fixed(voters) => voters.clone(),
-            Voters::InLog(_) => self.members().voter_ids().map(broker_id).collect(),
-        }
+        self.members().voter_ids().map(broker_id).collect()
     }
 
     /// Has this node, which is alone, elected in a new epoch, which opens with a control batch that says who leads. When this returns,

@@ -48,7 +48,7 @@ impl Node {
 
     /// Where the log names the voters, one who lags behind does not know all of them yet, and must hear its leader all the same.
     fn may_speak(&self, sender: BrokerId) -> bool {
-        self.journal.voters.are_in_log() || self.journal.voters.fixed().contains(&sender)
+        self.journal.are_voters_in_log() || self.voters().contains(&sender)
     }
 
     async fn take(&self, sender: BrokerId, message: Message) -> Result<Answer, String> {
@@ -70,11 +70,15 @@ impl Node {
                 taken.map(|taken| Answer::Transferred(taken.is_ok())).map_err(|fatal| fatal.to_string())
             }
             Message::Join { id, member } => {
-                if !self.journal.voters.are_in_log() {
+                if !self.journal.are_voters_in_log() {
                     return Err("the voters of this quorum are fixed".to_owned());
                 }
                 self.let_join(sender, id, member).await.map(|()| Answer::Joined)
             }
+            Message::Describe => match &self.how.member {
+                Some(member) => Ok(Answer::Described(member.clone())),
+                None => Err("this node is alone".to_owned()),
+            },
             Message::Hello => Ok(Answer::Hello { is_blank: self.journal.is_blank() }),
         }
     }
@@ -118,7 +122,6 @@ impl Node {
 
     /// The entries of a message: whole batches, each of which follows the one before.
     fn entries_of(&self, append: &Append) -> Result<Vec<Entry>, String> {
-        let voters = &self.journal.voters;
         let mut next = match &append.previous {
             Some(previous) => self.end_of(previous),
             None => Some(Offset::ZERO),
@@ -134,7 +137,7 @@ impl Node {
             if next.is_some_and(|next| next != base) {
                 return Err(format!("a batch at {base} where one at {} is due", next.unwrap_or_default()));
             }
-            let entry = entry::decode(&batch, bytes.clone(), index, voters)?;
+            let entry = entry::decode(&batch, bytes.clone(), index, true)?;
             check_term(&append.vote, Some(&entry.log_id))?;
             if before.is_some_and(|before| term_of(&before) > term_of(&entry.log_id)) {
                 return Err(format!("the epoch of the batch at {base} is less than that before it"));

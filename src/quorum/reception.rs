@@ -110,8 +110,7 @@ impl Node {
             return Err(format!("the snapshot ends at {}, but here is {committed:?}", coming.last));
         }
         // In which entry they were named, a snapshot does not say; it was not after its last one.
-        let named = loaded.members.filter(|_| self.journal.voters.are_in_log());
-        let named = named.map(|members| StoredMembership::new(Some(coming.last), members));
+        let named = loaded.members.map(|members| StoredMembership::new(Some(coming.last), members));
         let last_membership = named.unwrap_or_else(|| self.journal.first_membership());
         let meta = SnapshotMeta { last_log_id: Some(coming.last), last_membership };
         let snapshot = Snapshot { meta, snapshot: coming.into.clone() };

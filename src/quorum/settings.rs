@@ -48,10 +48,13 @@ pub struct OpenQuorum {
     pub node: BrokerId,
     /// Id of the cluster, of `meta.properties`: voters of another are refused.
     pub cluster_id: String,
-    /// All voters of a quorum whose voters are fixed (`kraft.version` 0), this node among them; none, or only this node: it is alone.
+    /// All voters of a quorum whose voters are fixed (`kraft.version` 0), this node among them, until the log names some. None of a quorum
+    /// whose voters the log names (`kraft.version` 1).
     pub voters: Vec<QuorumVoter>,
-    /// This node in a quorum whose voters can change (`kraft.version` 1): the log names them, and `voters` counts for nothing.
+    /// This node as the log names it; none of a node that is alone, to which nobody can ever be added.
     pub member: Option<Member>,
+    /// `controller.quorum.auto.join.enable`: a member that does not vote asks to be made a voter.
+    pub auto_join: bool,
     /// `controller.quorum.bootstrap.servers`: whom a member asks for the others, as long as it does not know them.
     pub servers: Vec<(String, u16)>,
     /// Name of the listener by which controllers call each other, the first of `controller.listener.names`.
@@ -88,6 +91,7 @@ impl OpenQuorum {
             cluster_id: String::new(),
             voters: vec![],
             member: None,
+            auto_join: config.quorum_auto_join_enable(),
             servers: config.quorum_bootstrap_servers(),
             listener: config.controller_listener_names().into_iter().next().unwrap_or_default(),
             timeouts: config.into(),

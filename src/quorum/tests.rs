@@ -23,6 +23,7 @@ pub(super) fn how(dir: &Path) -> OpenQuorum {
         cluster_id: "c".to_owned(),
         voters: vec![],
         member: None,
+        auto_join: false,
         servers: vec![],
         listener: "CONTROLLER".to_owned(),
         timeouts: QuorumTimeouts::default(),

@@ -15,6 +15,7 @@ use crate::controller::MetadataImage;
 use crate::io::{Handover, Io, Receiver, Sender, mailbox, reply};
 use crate::log::{LogDir, MetaProperties};
 use crate::model::TopicId;
+use crate::quorum;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -270,6 +271,10 @@ impl Core {
                 node_id: self.settings.node_id.0,
                 directory_id: self.fresh_id(),
             };
+            if index == self.settings.metadata_dir && !self.config.quorum_bootstrap_servers().is_empty() {
+                let node = self.settings.node_id;
+                quorum::write_alone(&self.io, path, node).await.map_err(|error| error.to_string())?;
+            }
             match LogDir::format(&self.io, path, &meta).await {
                 Ok(()) => tracing::info!(dir = %path.display(), cluster_id, directory_id = %meta.directory_id, "formatted"),
                 Err(error) => tracing::error!(dir = %path.display(), %error, "cannot be formatted"),

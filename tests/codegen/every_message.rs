@@ -257,6 +257,8 @@ macro_rules! for_every_message {
             UnregisterBrokerResponse,
             UpdateFeaturesRequest,
             UpdateFeaturesResponse,
+            UpdateRaftVoterRequest,
+            UpdateRaftVoterResponse,
             UserScramCredentialRecord,
             VotersRecord,
             WriteShareGroupStateRequest,

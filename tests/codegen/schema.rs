@@ -277,8 +277,7 @@ fn without_comments(text: &str) -> String {
 }
 
 /// What the broker has no use for: the RPCs of Kafka's own Raft (openraft speaks here), and tiered storage's records.
-const LEFT_OUT: &[&str] =
-    &["VoteRe", "BeginQuorumEpoch", "EndQuorumEpoch", "UpdateRaftVoter", "QuorumStateData", "RemoteLog", "RemotePartition"];
+const LEFT_OUT: &[&str] = &["VoteRe", "BeginQuorumEpoch", "EndQuorumEpoch", "QuorumStateData", "RemoteLog", "RemotePartition"];
 
 /// Every schema below `directory` that exists in some version and is not [`LEFT_OUT`], by name.
 pub fn load(directory: &Path) -> Vec<Message> {

@@ -52,6 +52,10 @@ fn who_votes_comes_from_the_settings_or_is_said() {
     ] {
         assert_eq!(with(lines, arguments).voters, Voting::Settings, "{lines}");
     }
+    // Roles are both; the one server that it knows is itself, or was not meant.
+    let lone = "controller.quorum.bootstrap.servers=h:9093\n";
+    assert_eq!(with(lone, arguments()).voters, Voting::Alone);
+    assert_eq!(with(lone, standalone()).voters, Voting::Alone);
     let at = |host: &str, port| vec![MemberEndpoint { listener: "CONTROLLER".into(), host: host.into(), port }];
     assert_eq!(with(CONTROLLER, standalone()).voters, Voting::Standalone(at("h", 9093)));
     assert_eq!(with(CONTROLLER, none()).voters, Voting::Joining);
@@ -199,6 +203,24 @@ mod on_disk {
                 assert!(!quorum::is_dynamic(&io, Path::new("/data/a")).await.unwrap(), "only the metadata's dir names them");
             });
         }
+    }
+
+    /// Kafka's tool says nothing on the disk of a controller that is yet to be added; a node that is alone says so.
+    #[test]
+    fn a_node_whose_disk_names_nobody_is_not_taken_for_alone() {
+        with_disk(|io| async move {
+            let dir = Path::new("/meta");
+            assert!(!crate::cli::voters_can_change(&io, dir).await.unwrap(), "it is yet to be formatted");
+            let meta = MetaProperties { cluster_id: ID.to_owned(), node_id: 1, directory_id: fresh_id(&io) };
+            LogDir::format(&io, dir, &meta).await.unwrap();
+            assert!(crate::cli::voters_can_change(&io, dir).await.unwrap());
+        });
+        with_disk(|io| async move {
+            let plan = plan(&config("controller.quorum.bootstrap.servers=h:9093\n"), &arguments()).unwrap();
+            let dir = plan.metadata_dir.clone();
+            format(io.clone(), plan).await.unwrap();
+            assert!(!crate::cli::voters_can_change(&io, &dir).await.unwrap());
+        });
     }
 
     #[test]

@@ -24,6 +24,7 @@ const LIMITS: &str = "tests/operations/limits.rs";
 const SETTINGS: &str = "tests/operations/settings.rs";
 const ADMIN: &str = "tests/kafka_clients/admin.rs";
 const IDLE: &str = "tests/attacks/idle.rs";
+const VOTERS: &str = "src/server/cluster_tests/voters.rs";
 const FAILOVER: &str = "src/server/cluster_tests/failover.rs";
 
 /// Keys of the broker.
@@ -42,6 +43,7 @@ const BROKER: &[SeenBy] = &[
     ("connections.max.idle.ms", IDLE, "silent_and_vanished_clients"),
     ("controlled.shutdown.enable", CLUSTER, "a_broker_takes_its_leave_if_the_settings_say_so"),
     ("controller.listener.names", IDENTITY, "clients_are_told_of_the_broker_what_its_listener_advertises"),
+    ("controller.quorum.auto.join.enable", VOTERS, "controllers_join_by_themselves_also_with_a_new_disk"),
     ("controller.quorum.bootstrap.servers", CLUSTER, "nodes_find_each_other_where_the_settings_say"),
     ("controller.quorum.election.backoff.max.ms", TIMING, "voters_stand_as_far_apart_as_the_settings_say"),
     ("controller.quorum.election.timeout.ms", CLUSTER, "a_leader_of_the_quorum_is_missed_as_soon_as_the_settings_say"),

@@ -81,6 +81,7 @@ pub enum ApiKey {
     ShareAcknowledge = 79,
     AddRaftVoter = 80,
     RemoveRaftVoter = 81,
+    UpdateRaftVoter = 82,
     InitializeShareGroupState = 83,
     ReadShareGroupState = 84,
     WriteShareGroupState = 85,
@@ -188,6 +189,7 @@ impl ApiKey {
         Self::ShareAcknowledge,
         Self::AddRaftVoter,
         Self::RemoveRaftVoter,
+        Self::UpdateRaftVoter,
         Self::InitializeShareGroupState,
         Self::ReadShareGroupState,
         Self::WriteShareGroupState,
@@ -278,6 +280,7 @@ impl ApiKey {
             79 => Self::ShareAcknowledge,
             80 => Self::AddRaftVoter,
             81 => Self::RemoveRaftVoter,
+            82 => Self::UpdateRaftVoter,
             83 => Self::InitializeShareGroupState,
             84 => Self::ReadShareGroupState,
             85 => Self::WriteShareGroupState,
@@ -370,6 +373,7 @@ impl ApiKey {
             Self::ShareAcknowledge => "ShareAcknowledge",
             Self::AddRaftVoter => "AddRaftVoter",
             Self::RemoveRaftVoter => "RemoveRaftVoter",
+            Self::UpdateRaftVoter => "UpdateRaftVoter",
             Self::InitializeShareGroupState => "InitializeShareGroupState",
             Self::ReadShareGroupState => "ReadShareGroupState",
             Self::WriteShareGroupState => "WriteShareGroupState",
@@ -610,6 +614,9 @@ impl ApiKey {
             }
             Self::RemoveRaftVoter => {
                 SchemaVersions { min: 0, max: 0, flexible_from: 0, latest_unstable: false, broker: true, controller: true }
+            }
+            Self::UpdateRaftVoter => {
+                SchemaVersions { min: 0, max: 0, flexible_from: 0, latest_unstable: false, broker: false, controller: true }
             }
             Self::InitializeShareGroupState => {
                 SchemaVersions { min: 0, max: 0, flexible_from: 0, latest_unstable: false, broker: true, controller: false }

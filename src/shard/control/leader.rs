@@ -11,7 +11,7 @@ use crate::controller::{Command, Heartbeats, Intervals, Reply, Schedule};
 use crate::io::Mono;
 use crate::model::{Offset, PartitionIndex, TopicId};
 use crate::protocol::generated::{AlterPartitionRequest, BrokerHeartbeatRequest};
-use crate::quorum::{self, Executed, Member, MemberEndpoint, OfCluster, OpenQuorum, Quorum, QuorumError, QuorumHandle};
+use crate::quorum::{Executed, Member, MemberEndpoint, OfCluster, OpenQuorum, Quorum, QuorumError, QuorumHandle};
 use crate::shard::Stopping;
 use crate::shard::core::Core;
 use crate::shard::dirs::DirReport;
@@ -27,9 +27,9 @@ const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
 
 /// The controller.
 pub(super) struct Leader {
-    core: Rc<Core>,
+    pub(super) core: Rc<Core>,
     quorum: Quorum,
-    member: QuorumHandle,
+    pub(super) member: QuorumHandle,
     cluster_id: String,
 }
 
@@ -105,8 +105,6 @@ impl Core {
 
     async fn how_to_open(&self, cluster_id: &str, directory: TopicId, clean_shutdown: bool) -> Result<OpenQuorum, String> {
         let config = &self.config;
-        let is_dynamic = quorum::is_dynamic(&self.io, &config.metadata_log_dir()).await.map_err(|error| error.to_string())?;
-        // A controller whose settings name no voters is one that is to be added to a quorum.
         let endpoint = |listener: &Listener| MemberEndpoint {
             listener: listener.name.clone(),
             host: listener.host.clone(),
@@ -114,9 +112,8 @@ impl Core {
         };
         let hostname = super::broker::hostname(&self.io).await;
         let endpoints = config.advertised_controller_listeners(&hostname, |_| None).iter().map(endpoint).collect();
-        let member = (is_dynamic || config.quorum_voters().is_empty()).then(|| Member::new(directory, endpoints));
         Ok(OpenQuorum {
-            member,
+            member: Some(Member::new(directory, endpoints)),
             cluster_id: cluster_id.to_owned(),
             voters: self.config.quorum_voters(),
             ..OpenQuorum::new(&self.config, clean_shutdown)
@@ -139,16 +136,14 @@ impl Core {
     /// Lets another voter lead before this one stops, so that nobody has to find out by waiting.
     pub(super) async fn hand_over_quorum(&self) {
         let Some(member) = self.in_cluster().member.clone() else { return };
-        let Some(view) = member.describe() else { return };
-        let others = view.voters.iter().filter(|voter| voter.id != view.leader);
-        let Some(next) = others.max_by_key(|voter| (voter.last_caught_up_ms, voter.log_end)) else { return };
-        if let Err(error) = member.give_leadership_to(next.id).await {
+        let Some(next) = member.successor() else { return };
+        if let Err(error) = member.give_leadership_to(next).await {
             return tracing::warn!(%error, "the leadership of the quorum could not be handed over");
         }
         let until = self.io.now().after(HAND_OVER_LIMIT);
         while self.io.now() < until {
             let changed = member.changed();
-            if member.state().leader.is_some_and(|leader| leader != view.leader) {
+            if member.state().leader.is_some_and(|leader| leader != self.in_cluster().node) {
                 return;
             }
             select(pin!(changed), pin!(self.io.sleep_until(until))).await;
@@ -280,6 +275,11 @@ impl Leader {
         // Blocks of producer ids come as commands in a cluster.
         let Waiting::Command(command, mutations, reply) = waiting else { return Ok(true) };
         let (is_broker, heartbeat) = (is_of_brokers(&command), heartbeat_of(&command));
+        let rise = self.core.rise_of_kraft_version(&command);
+        if let Some(Err(refused)) = self.rise(rise.map(|_| true)).await {
+            reply.send(refused);
+            return Ok(true);
+        }
         let command = match command {
             Command::AlterPartition(request) if self.core.io.planted("stale AlterPartition accepted") => {
                 Command::AlterPartition(self.as_if_fresh(request))
@@ -296,7 +296,18 @@ impl Leader {
                 Ok(true)
             }
             Outcome::Decided(executed) => {
-                let Executed { reply: answer, image, delta, .. } = *executed;
+                let Executed { reply: mut answer, image, delta, .. } = *executed;
+                if matches!(answer, Reply::UpdateFeatures(Ok(())))
+                    && let Some(Err(refused)) = self.rise(rise).await
+                {
+                    match refused {
+                        Ok(refusal) => answer = refusal,
+                        Err(Stopping) => {
+                            reply.send(Err(Stopping));
+                            return Ok(false);
+                        }
+                    }
+                }
                 if is_broker || delta.is_empty() {
                     reply.send(Ok(answer));
                 } else {
@@ -339,8 +350,13 @@ impl Leader {
         let core = self.core.clone();
         let Some(heartbeats) = core.in_cluster().heartbeats.borrow().clone() else { return Ok(Outcome::NotLeading) };
         let cluster_id = self.cluster_id.clone();
-        let of_cluster =
-            OfCluster { cluster_id, heartbeats, now_ms: core.now_ms(), kraft_version: core.in_cluster().kraft_version() };
+        let of_cluster = OfCluster {
+            cluster_id,
+            heartbeats,
+            now_ms: core.now_ms(),
+            kraft_version: core.in_cluster().kraft_version(),
+            believes_successors: core.config.fence_on_refusal_enable(),
+        };
         match self.quorum.execute_of(command, core.allowance(mutations), Some(of_cluster)).await {
             Ok(mut executed) => {
                 core.take_mutations(mutations, &mut executed);

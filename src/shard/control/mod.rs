@@ -19,6 +19,8 @@
 //! A broker that is no controller keeps nothing of the metadata on its disk: what is committed is kept by the quorum, and a start fetches
 //! its newest snapshot. Kafka's brokers keep a copy, which spares them that fetch and is not read by anything else.
 //!
+//! `kraft.version` is no record of the metadata, and raised by whoever leads (`kraft_version`).
+//!
 //! A controller that decides finds out whether a broker whose connection has ended is gone (`suspects`).
 //!
 //! `cluster` is what these tasks share, `channel` the connections to the leading controller, `producer_ids` the blocks of producer ids
@@ -31,6 +33,7 @@ mod cluster;
 mod door;
 mod follow;
 mod forward;
+mod kraft_version;
 mod leader;
 mod lifecycle;
 mod observer;

@@ -61,6 +61,19 @@ pub enum VoterChange {
         /// Directory of its metadata.
         directory: TopicId,
     },
+    /// One of them listens elsewhere, or knows other levels.
+    Update {
+        /// Its `node.id`.
+        id: BrokerId,
+        /// Directory of its metadata.
+        directory: TopicId,
+        /// Its controller listeners: name, host and port of each.
+        listeners: Vec<(String, String, u16)>,
+        /// The levels of `kraft.version` that it knows, from and to.
+        kraft_versions: (i16, i16),
+        /// The epoch of the quorum as it knows it.
+        epoch: i32,
+    },
 }
 
 /// A Fetch of the metadata.
@@ -308,16 +321,19 @@ impl Core {
             // A node that is alone is the only voter, and stays that.
             return Err(Refusal::new(ErrorCode::UnsupportedVersion, VoterChangeError::Fixed.to_string()));
         }
-        let Some((_, member)) = self.member() else { return Err(Refusal(ErrorCode::NotLeaderOrFollower, None)) };
+        let Some((cluster, member)) = self.member() else { return Err(Refusal(ErrorCode::NotLeaderOrFollower, None)) };
+        let limit_of_requests = Duration::from_millis(u64::try_from(self.config.quorum_request_timeout_ms()).unwrap_or(0));
+        let endpoint = |(listener, host, port)| MemberEndpoint { listener, host, port };
         let changed = match change {
             VoterChange::Add { id, listeners, directory, limit } => {
-                let endpoint = |(listener, host, port)| MemberEndpoint { listener, host, port };
                 let member_to_be = Member::new(directory, listeners.into_iter().map(endpoint).collect());
                 member.add_voter(id, member_to_be, limit).await
             }
-            VoterChange::Remove { id, directory } => {
-                let limit = Duration::from_millis(u64::try_from(self.config.quorum_request_timeout_ms()).unwrap_or(0));
-                member.remove_voter(id, directory, limit).await
+            VoterChange::Remove { id, directory } => member.remove_voter(id, directory, limit_of_requests).await,
+            VoterChange::Update { id, directory, listeners, kraft_versions, epoch } => {
+                check(cluster, &member, None, epoch).map_err(|error| Refusal(error, None))?;
+                let moved = Member { directory, endpoints: listeners.into_iter().map(endpoint).collect(), kraft_versions };
+                member.update_voter(id, moved, limit_of_requests).await
             }
         };
         changed.map_err(|error| match &error {

@@ -14,7 +14,9 @@
 //!   at once; so does one whose connection was merely broken, and it takes ours;
 //! - a process that ends may take connections while it is being taken down, so one that was taken is followed by another look;
 //! - who was started in its place registers under another epoch, and what was found out about the old one does not touch it. It may do so
-//!   as soon as the old one is gone: whoever registers while a session lasts has to wait for its end.
+//!   as soon as the old one is gone: whoever registers while a session lasts has to wait for its end, unless he is where the old one was,
+//!   whose log directories and address one process has at a time (`controller::brokers`). That is what a process that is started again
+//!   at once does, before anybody is refused.
 //!
 //! A controller that begins to lead knows no connections. It looks at every broker once, for the node of the controller before it may have
 //! died as a broker, too. Being wrong would cost little: who is fenced by mistake loses what it leads and no record, and its next
