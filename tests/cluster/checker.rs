@@ -9,17 +9,19 @@
 //!
 //! Three writers ([`Kind`]) and a reader for each partition.
 
+use crate::counts::Counts;
 use crate::nodes::Cluster;
-use crate::reader::{self, Reader};
+use crate::probe::{self, Probe};
+use crate::reader::{self, Reader, Seen};
 use crate::report::Report;
 use crate::support::client::Client;
-use crate::support::history::History;
+use crate::support::history::{Ack, History};
 use crate::support::router::Place;
 use crate::writer::{self, Kind, Told, Writer};
 use flumen::model::TopicId;
 use flumen::record::BatchHeader;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 const MORE_BATCHES: u64 = 6;
 /// How often the limit is added for a machine that has no core to spare: what takes longer would not end at all.
 const MOST_PATIENCE: u32 = 3;
+/// The same for clients that come anew, whose limit is short.
+const MOST_WAIT: Duration = Duration::from_secs(45);
 /// For a reader, behind what was acked; it may have to find out first that somebody else leads.
 const READ_LIMIT: Duration = Duration::from_secs(60);
 /// For a replica that is in sync, to tell the high watermark and everything below it.
@@ -82,7 +86,9 @@ pub struct Checker {
     pub report: Report,
     history: Arc<Mutex<History>>,
     writers: Vec<Watched<Told>>,
-    readers: Vec<Watched<Option<String>>>,
+    readers: Vec<Watched<Seen>>,
+    /// Of the next record of a client that comes anew.
+    probed: AtomicU32,
     stop_writers: Arc<AtomicBool>,
     stop_readers: Arc<AtomicBool>,
 }
@@ -103,13 +109,13 @@ impl Checker {
             checker.writers.push(Watched { told, thread: Some(std::thread::spawn(move || writer.run(&stop))) });
         }
         for partition in 0..checker.partitions {
-            let told: Arc<Mutex<Option<String>>> = Arc::default();
+            let told: Arc<Mutex<Seen>> = Arc::default();
             let reader = Reader {
                 partition,
                 topic: (topic.to_owned(), id),
                 router: cluster.router(usize::try_from(partition).unwrap(), reader::ANSWER_LIMIT),
                 history: checker.history.clone(),
-                complaint: told.clone(),
+                seen: told.clone(),
                 high_watermarks: BTreeMap::new(),
             };
             let stop = checker.stop_readers.clone();
@@ -130,6 +136,7 @@ impl Checker {
             history: Arc::default(),
             writers: Vec::new(),
             readers: Vec::new(),
+            probed: AtomicU32::new(0),
             stop_writers: Arc::default(),
             stop_readers: Arc::default(),
         }
@@ -138,7 +145,7 @@ impl Checker {
     /// What no client should have seen; also a thread that has panicked.
     fn complaints(&self) -> Result<(), String> {
         let of_writers = self.writers.iter().filter_map(|writer| writer.told.lock().ok()?.complaint.clone());
-        let of_readers = self.readers.iter().filter_map(|reader| reader.told.lock().ok()?.clone());
+        let of_readers = self.readers.iter().filter_map(|reader| reader.told.lock().ok()?.complaint.clone());
         let complaints: Vec<String> = of_writers.chain(of_readers).collect();
         let ended = self.writers.iter().filter(|writer| writer.has_ended()).count()
             + self.readers.iter().filter(|reader| reader.has_ended()).count();
@@ -189,6 +196,57 @@ impl Checker {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits until each partition takes and serves a record of a client that came after this call ([`probe`]); how long after `since` that
+    /// is, and for how long nodes have waited for a core of this machine, which does not count towards the limit.
+    ///
+    /// # Errors
+    /// The partitions that do not.
+    pub fn await_newcomers(&self, cluster: &Cluster, since: Instant, limit: Duration) -> Result<(Duration, Duration), String> {
+        let (waits, give_up) = (cluster.waits(), AtomicBool::new(false));
+        let topic = (self.topic.as_str(), self.id);
+        let come = |partition: i32| {
+            let router = cluster.router(usize::try_from(partition).unwrap(), probe::ANSWER_LIMIT);
+            Probe { topic, partition, router, numbers: &self.probed, give_up: &give_up }
+        };
+        let acks: Vec<Option<Ack>> = std::thread::scope(|scope| {
+            let probes: Vec<_> = (0..self.partitions).map(|partition| scope.spawn(move || come(partition).run())).collect();
+            while !probes.iter().all(|probe| probe.is_finished()) {
+                let over = since.elapsed().saturating_sub(limit);
+                if !over.is_zero() && over > cluster.waits().since(&waits).min(MOST_WAIT) {
+                    give_up.store(true, Ordering::Relaxed);
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            probes.into_iter().map(|probe| probe.join().expect("it does not panic")).collect()
+        });
+        let (took, waited) = (since.elapsed(), cluster.waits().since(&waits));
+        let stuck: Vec<usize> = (0..acks.len()).filter(|partition| acks[*partition].is_none()).collect();
+        self.history.lock().unwrap().acked(acks.into_iter().flatten());
+        if stuck.is_empty() {
+            return Ok((took, waited));
+        }
+        Err(format!(
+            "no progress of partitions {stuck:?} within {limit:?}: {took:?}, of which nodes waited {waited:?} for a core"
+        ))
+    }
+
+    /// Everything that has been counted since the load began.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for writer in &self.writers {
+            let told = writer.told.lock().unwrap();
+            counts.acked += told.records;
+            counts.batches += told.batches;
+            counts.refused += told.retries.values().sum::<u64>();
+            counts.given_up += told.given_up;
+        }
+        counts.high_watermarks = self.readers.iter().map(|reader| reader.told.lock().unwrap().high_watermarks).sum();
+        let history = self.history.lock().unwrap();
+        counts.found = history.records() as u64;
+        (counts.promises, counts.compared) = (history.promises(), history.compared());
+        counts
     }
 
     /// How far the acks since the last call reach, by partition.
@@ -260,13 +318,13 @@ impl Checker {
         let mut history = self.history.lock().unwrap();
         history.check_nothing_lost(&ends)?;
         history.check_order(|number| Kind::of(number).order())?;
-        let (acks, records) = (history.acks(), history.records());
+        let acks = history.acks();
         drop(history);
         let least = 20 * usize::try_from(self.partitions).unwrap();
         if acks < least {
             return Err(format!("the load was none: {acks} acks"));
         }
-        self.summary(cluster, acks, records, replicas);
+        self.summary(cluster, replicas);
         Ok(())
     }
 
@@ -332,7 +390,7 @@ impl Checker {
         Ok(())
     }
 
-    fn summary(&mut self, cluster: &Cluster, acks: usize, records: usize, replicas: usize) {
+    fn summary(&mut self, cluster: &Cluster, replicas: usize) {
         let (mut sessions, mut duplicates) = (0, 0);
         let mut retries: BTreeMap<i16, u64> = BTreeMap::new();
         for writer in &self.writers {
@@ -343,8 +401,9 @@ impl Checker {
             }
         }
         self.report.end(&format!(
-            "{records} records, {acks} batches whose ack promises, on {replicas} replicas; {sessions} connections of writers, retries by \
-             error {retries:?}, {duplicates} duplicates known to be written but not where; packets: {:?}",
+            "{}; the headers of all batches on {replicas} replicas; {sessions} connections of writers, retries by error {retries:?}, {duplicates} \
+             duplicates known to be written but not where; packets: {:?}",
+            self.counts(),
             cluster.network.counts()
         ));
     }
@@ -370,7 +429,7 @@ impl Drop for Checker {
 mod tests {
     use super::*;
     use crate::support::client::FetchedRecord;
-    use crate::support::history::{Ack, Identity};
+    use crate::support::history::Identity;
     use flumen::model::LeaderEpoch;
     use flumen::record::{BatchBuilder, Compression};
 

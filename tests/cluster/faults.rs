@@ -2,7 +2,7 @@
 //! [`short`](crate::short) has the smaller one that every change must pass.
 
 use crate::checker::Checker;
-use crate::nodes::{Cluster, Layout, Roles};
+use crate::nodes::{Cluster, Layout, Roles, SESSION_TIMEOUT};
 use crate::scene::{Fault, How, Scene, Way, Who, create};
 use crate::support::process;
 use crate::support::tools;
@@ -70,8 +70,7 @@ fn two_of_three_controllers_down_and_back() {
     scene.checker.report.inject("two of three controllers are killed", &format!("{active} (active) and {other}"));
     [active, other].iter().for_each(|node| scene.down(*node, How::Hard));
     scene.progress_for(Duration::from_secs(15), "without controllers").unwrap_or_else(|wrong| panic!("{wrong}"));
-    scene.restart_all(&[active, other]);
-    scene.recover().unwrap_or_else(|wrong| panic!("with controllers again: {wrong}"));
+    scene.come_back(Fault::TwoDown, &[active, other]).unwrap_or_else(|wrong| panic!("with controllers again: {wrong}"));
     create(&scene.cluster, "afterwards", &[&[3, 2, 1]], &[]);
     for fault in [Fault::Stop(Who::Leader, How::Hard), Fault::Bounce(Who::Controller, How::Hard)] {
         scene.strike(fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong}"));
@@ -139,5 +138,22 @@ fn the_checker_notices_a_log_that_is_lost() {
     let losses = ["out of range", "was acked at offset", "and is served up to", "and is Identity"];
     assert!(losses.iter().any(|loss| wrong.contains(loss)), "another complaint: {wrong}");
     checker.report.inject("a log is taken away from its only replica", "");
+    checker.report.end(&format!("it is noticed: {wrong}"));
+}
+
+/// The check of time can fail: a broker that led is gone, and is not missed for longer than is allowed.
+#[test]
+fn the_checker_notices_a_cluster_that_goes_on_too_late() {
+    let settings = [("broker.session.timeout.ms", "60000"), ("flumen.fence.on.refusal.enable", "false")];
+    let mut cluster = Cluster::start("late", &Layout { settings: &settings, ..Layout::THREE });
+    create(&cluster, "late", &[&[1, 2, 3], &[2, 3, 1]], &[("min.insync.replicas", "2")]);
+    let mut checker = Checker::start("late", &cluster, "late");
+    checker.await_progress(&cluster, Duration::from_secs(60)).unwrap();
+    let leader = cluster.leader("late", 0);
+    cluster.kill(leader);
+    let since = Instant::now();
+    let wrong = checker.await_newcomers(&cluster, since, SESSION_TIMEOUT).expect_err("nobody leads partition 0");
+    assert!(since.elapsed() >= SESSION_TIMEOUT && wrong.contains("no progress of partitions [0"), "another complaint: {wrong}");
+    checker.report.inject("a broker is gone and not missed for a minute", "");
     checker.report.end(&format!("it is noticed: {wrong}"));
 }

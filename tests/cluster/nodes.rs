@@ -3,18 +3,17 @@
 //! Node `n` runs on host `n - 1`. Its log dir and its metadata log dir are apart, as on machines with several disks, so that the first can
 //! be lost without the second. Both kinds of broker get the same configuration file.
 
+mod asked;
+
 use crate::disk::{self, Disk};
 use crate::machine::Machine;
 use crate::network::{self, Network};
 use crate::support::broker::{Kind, answers};
-use crate::support::client::Client;
-use crate::support::members::wait_until;
-use crate::support::router::Router;
 use crate::support::{process, tools};
-use flumen::protocol::generated::metadata_response::{MetadataResponse, MetadataResponsePartition};
+use crate::waits::Waits;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +22,8 @@ use std::time::{Duration, Instant};
 const CLUSTER_ID: &str = "Zmx1bWVuLWNsdXN0ZXItMQ";
 const PORT: u16 = 9092;
 const CONTROLLER_PORT: u16 = 9093;
+/// The node whose disk Apache Kafka's tool formats where the voters are in the log.
+const FORMATTED_BY_KAFKA: i32 = 3;
 /// Apache Kafka's log line when it serves.
 const READY: &str = "Kafka Server started";
 /// Three JVMs that start at once on two cores, with whatever else is there.
@@ -41,7 +42,7 @@ const FILLER: &str = "filler";
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Replicas and promises of what the brokers create themselves, and timers so short that a test does not wait long for them.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("broker.session.timeout.ms", "3000"),
     ("broker.heartbeat.interval.ms", "500"),
     ("replica.lag.time.max.ms", "5000"),
@@ -56,6 +57,8 @@ const SETTINGS: [(&str, &str); 14] = [
     ("share.coordinator.state.topic.min.isr", "2"),
     ("group.initial.rebalance.delay.ms", "300"),
     ("auto.create.topics.enable", "false"),
+    // A JVM that has no core for a minute must not give up.
+    ("initial.broker.registration.timeout.ms", "600000"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +87,21 @@ impl Roles {
     }
 }
 
+/// Who votes on the metadata, and how the nodes know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voters {
+    /// All controllers, by `controller.quorum.voters`.
+    Fixed,
+    /// Node 1, and whoever is made one while the cluster runs (KIP-853). The third node is formatted by Apache Kafka's tool and knows no
+    /// controller but the first.
+    InLog,
+}
+
 /// What a cluster is made of.
 pub struct Layout<'a> {
     /// Of nodes 1, 2, ...
     pub roles: &'a [Roles],
+    pub voters: Voters,
     /// Hosts for nodes that come later.
     pub spare_hosts: usize,
     /// Over those that all clusters have.
@@ -100,12 +114,19 @@ pub struct Layout<'a> {
 
 impl Layout<'_> {
     /// Three nodes, each broker and controller.
-    pub const THREE: Layout<'static> =
-        Layout { roles: &[Roles::Both; 3], spare_hosts: 0, settings: &[], disk_mib: None, as_service: false };
+    pub const THREE: Layout<'static> = Layout {
+        roles: &[Roles::Both; 3],
+        voters: Voters::Fixed,
+        spare_hosts: 0,
+        settings: &[],
+        disk_mib: None,
+        as_service: false,
+    };
 }
 
 struct Node {
     roles: Roles,
+    controller_port: u16,
     home: PathBuf,
     child: Option<Child>,
     paused: bool,
@@ -119,7 +140,9 @@ pub struct Cluster {
     pub kind: Kind,
     name: String,
     settings: Vec<(String, String)>,
-    voters: String,
+    voters: Voters,
+    /// The first controllers and where they are: `id@host:port`.
+    controllers: Vec<String>,
     disk_mib: Option<u32>,
     as_service: bool,
     nodes: BTreeMap<i32, Node>,
@@ -140,7 +163,8 @@ impl Cluster {
         let network = Network::new(layout.roles.len() + layout.spare_hosts);
         let ids = 1..=i32::try_from(layout.roles.len()).unwrap();
         let voter = |(id, _): (i32, &Roles)| format!("{id}@{}:{CONTROLLER_PORT}", network::address(host(id)));
-        let voters: Vec<String> = ids.clone().zip(layout.roles).filter(|(_, roles)| roles.is_controller()).map(voter).collect();
+        let controllers: Vec<String> =
+            ids.clone().zip(layout.roles).filter(|(_, roles)| roles.is_controller()).map(voter).collect();
         let mut settings: Vec<(String, String)> = Vec::new();
         for (key, value) in SETTINGS.iter().chain(layout.settings) {
             settings.retain(|(old, _)| old != key);
@@ -150,7 +174,8 @@ impl Cluster {
             kind: Kind::under_test(),
             name: name.to_owned(),
             settings,
-            voters: voters.join(","),
+            voters: layout.voters,
+            controllers,
             disk_mib: layout.disk_mib,
             as_service: layout.as_service && Kind::under_test() == Kind::Flumen,
             nodes: BTreeMap::new(),
@@ -182,7 +207,16 @@ impl Cluster {
         fs::create_dir_all(home.join("data")).unwrap();
         fs::create_dir(home.join("meta")).unwrap();
         let disk = self.disk_mib.filter(|_| roles.is_broker()).map(|mib| Disk::mount(&home.join("data"), mib));
-        let mut node = Node { roles, home, child: None, paused: false, said_ready: 0, disk, machine: None };
+        let mut node = Node {
+            roles,
+            controller_port: CONTROLLER_PORT,
+            home,
+            child: None,
+            paused: false,
+            said_ready: 0,
+            disk,
+            machine: None,
+        };
         let configuration = self.configuration(id, &node);
         fs::write(node.home.join("server.properties"), &configuration).unwrap();
         node.machine = self.as_service.then(|| Machine::install(&node.home.join("machine"), &configuration));
@@ -195,6 +229,40 @@ impl Cluster {
         } else {
             self.format(id, &[]);
         }
+    }
+
+    /// The settings that name the controllers.
+    fn quorum_settings(&self, id: i32) -> String {
+        let servers = self.controllers.iter().map(|controller| controller.split_once('@').expect("id@host:port").1);
+        match self.voters {
+            Voters::Fixed => format!("controller.quorum.voters={}\n", self.controllers.join(",")),
+            Voters::InLog => {
+                let known = if id == FORMATTED_BY_KAFKA { 1 } else { self.controllers.len() };
+                let known: Vec<&str> = servers.take(known).collect();
+                format!("controller.quorum.bootstrap.servers={}\n", known.join(","))
+            }
+        }
+    }
+
+    /// The controller of a node that is down listens elsewhere from the next start on.
+    pub fn move_controller(&mut self, id: i32, port: u16) {
+        assert!(self.nodes[&id].child.is_none(), "node {id} is down");
+        self.node(id).controller_port = port;
+        self.write_settings(id);
+    }
+
+    /// From now on no settings that are written name the voters.
+    pub fn name_no_voters(&mut self) {
+        self.voters = Voters::InLog;
+    }
+
+    /// Writes the settings of a node as they are to be at its next start.
+    pub fn write_settings(&self, id: i32) {
+        fs::write(self.settings_file(id), self.configuration(id, &self.nodes[&id])).unwrap();
+    }
+
+    pub fn settings_file(&self, id: i32) -> PathBuf {
+        self.nodes[&id].home.join("server.properties")
     }
 
     fn machine(&self, id: i32) -> Option<&Machine> {
@@ -212,15 +280,15 @@ impl Cluster {
     fn configuration(&self, id: i32, node: &Node) -> String {
         let address = network::address(host(id));
         let broker = format!("PLAINTEXT://{address}:{PORT}");
-        let controller = format!("CONTROLLER://{address}:{CONTROLLER_PORT}");
+        let controller = format!("CONTROLLER://{address}:{}", node.controller_port);
         let mut listeners = Vec::new();
         listeners.extend(node.roles.is_broker().then(|| broker.clone()));
         listeners.extend(node.roles.is_controller().then_some(controller));
         let mut text = format!(
-            "process.roles={}\nnode.id={id}\ncontroller.quorum.voters={}\nlisteners={}\ncontroller.listener.names=CONTROLLER\n\
+            "process.roles={}\nnode.id={id}\n{}listeners={}\ncontroller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
             node.roles.name(),
-            self.voters,
+            self.quorum_settings(id),
             listeners.join(","),
         );
         if self.as_service {
@@ -241,15 +309,24 @@ impl Cluster {
     }
 
     fn format(&self, id: i32, options: &[&str]) {
-        let mut command = match self.kind {
+        self.format_as(id, options, id);
+    }
+
+    /// Formats a node as if it were the first, the second or the third of a cluster.
+    fn format_as(&self, id: i32, options: &[&str], place: i32) {
+        let in_log = self.voters == Voters::InLog;
+        let kind = if in_log && place == FORMATTED_BY_KAFKA { Kind::Kafka } else { self.kind };
+        let mut command = match kind {
             Kind::Flumen => Command::new(env!("CARGO_BIN_EXE_flumen")),
             Kind::Kafka => tools::java("kafka.tools.StorageTool", 128, "warn"),
         };
-        if self.kind == Kind::Flumen {
+        if kind == Kind::Flumen {
             command.arg("storage");
         }
-        let file = self.nodes[&id].home.join("server.properties");
-        command.arg("format").arg("--config").arg(file).args(["--cluster-id", CLUSTER_ID]).args(options);
+        command.arg("format").arg("--config").arg(self.settings_file(id)).args(["--cluster-id", CLUSTER_ID]).args(options);
+        if in_log {
+            command.arg(if place == 1 { "--standalone" } else { "--no-initial-controllers" });
+        }
         process::run_ok(&mut self.network.on(host(id), command), b"", FORMAT_LIMIT);
     }
 
@@ -313,7 +390,7 @@ impl Cluster {
 
     pub fn wait_until_ready(&mut self, id: i32) {
         let deadline = Instant::now() + START_LIMIT;
-        let port = if self.nodes[&id].roles.is_broker() { PORT } else { CONTROLLER_PORT };
+        let port = if self.nodes[&id].roles.is_broker() { PORT } else { self.nodes[&id].controller_port };
         let address = SocketAddr::from((network::address(host(id)), port));
         loop {
             let ready = match self.kind {
@@ -378,6 +455,22 @@ impl Cluster {
         assert!(node.child.is_none(), "node {id} is down");
     }
 
+    /// The metadata log dir of a node that is down is empty, as on a new disk, and formatted again.
+    pub fn wipe_metadata(&mut self, id: i32) {
+        assert!(self.nodes[&id].child.is_none(), "node {id} is down");
+        let dir = self.nodes[&id].home.join("meta");
+        fs::remove_dir_all(&dir).and_then(|()| fs::create_dir(&dir)).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        self.format_as(id, &["--ignore-formatted"], 2);
+    }
+
+    /// The id of the directory of a node's metadata.
+    pub fn metadata_directory(&self, id: i32) -> String {
+        let file = self.nodes[&id].home.join("meta/meta.properties");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let id = text.lines().find_map(|line| line.strip_prefix("directory.id="));
+        id.unwrap_or_else(|| panic!("no directory id in {text}")).to_owned()
+    }
+
     /// As [`Cluster::remove`], with everything that it had: another may come under its number.
     pub fn discard(&mut self, id: i32) {
         let home = self.nodes[&id].home.clone();
@@ -420,165 +513,11 @@ impl Cluster {
     }
 }
 
-/// How long the threads of each process have waited for a core, by process id.
-#[derive(Default)]
-pub struct Waits(BTreeMap<u32, Duration>);
-
-impl Waits {
-    /// How much longer each node has waited since `before`: of its threads the one that waited longest, of all nodes the sum, since one
-    /// waits for the other.
-    pub fn since(&self, before: &Waits) -> Duration {
-        let more = |(id, wait): (&u32, &Duration)| wait.saturating_sub(before.0.get(id).copied().unwrap_or_default());
-        self.0.iter().map(more).sum()
-    }
-}
-
 impl Cluster {
     /// On a machine that has no core for them, processes are late through no fault of theirs.
     pub fn waits(&self) -> Waits {
         let ids = self.nodes.values().filter_map(|node| node.child.as_ref().map(Child::id));
-        Waits(ids.map(|id| (id, waited_for_a_core(id))).collect())
-    }
-}
-
-/// Of the threads of a process, the one that has waited longest.
-fn waited_for_a_core(process: u32) -> Duration {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return Duration::ZERO };
-    let waited = |thread: fs::DirEntry| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split(' ').nth(1)?.parse().ok().map(Duration::from_nanos)
-    };
-    threads.flatten().filter_map(waited).max().unwrap_or_default()
-}
-
-/// What is asked of a cluster that is well.
-impl Cluster {
-    /// The brokers, also those that are down.
-    pub fn brokers(&self) -> Vec<i32> {
-        self.nodes.iter().filter(|(_, node)| node.roles.is_broker()).map(|(id, _)| *id).collect()
-    }
-
-    pub fn nodes(&self) -> Vec<i32> {
-        self.nodes.keys().copied().collect()
-    }
-
-    pub fn controllers(&self) -> Vec<i32> {
-        self.nodes.iter().filter(|(_, node)| node.roles.is_controller()).map(|(id, _)| *id).collect()
-    }
-
-    fn serving(&self) -> Vec<i32> {
-        let serves = |node: &Node| node.roles.is_broker() && node.child.is_some() && !node.paused;
-        self.nodes.iter().filter(|(_, node)| serves(node)).map(|(id, _)| *id).collect()
-    }
-
-    pub fn address(&self, id: i32) -> SocketAddr {
-        (network::address(host(id)), PORT).into()
-    }
-
-    /// Where a controller is asked.
-    pub fn controller_address(&self, id: i32) -> String {
-        format!("{}:{CONTROLLER_PORT}", network::address(host(id)))
-    }
-
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.brokers().into_iter().map(|id| self.address(id)).collect()
-    }
-
-    /// `bootstrap.servers`.
-    pub fn bootstrap(&self) -> String {
-        self.addresses().iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
-    }
-
-    /// A client that goes to whoever leads, and waits so long for an answer.
-    pub fn router(&self, turn: usize, limit: Duration) -> Router {
-        Router::new(self.addresses(), turn, limit)
-    }
-
-    /// Asks the brokers in turn until one has an answer.
-    pub fn ask<T>(&self, what: &str, mut ask: impl FnMut(&mut Client) -> io::Result<Option<T>>) -> T {
-        let mut router = self.router(0, ANSWER_LIMIT);
-        let deadline = Instant::now() + SETTLE_LIMIT;
-        loop {
-            match router.connect_to_any().and_then(|mut client| ask(&mut client)) {
-                Ok(Some(answer)) => return answer,
-                Ok(None) => {}
-                Err(error) => assert!(Instant::now() < deadline, "{what}: {error}"),
-            }
-            assert!(Instant::now() < deadline, "{what}: nobody knows after {SETTLE_LIMIT:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits until every broker that serves says so of the cluster and of `topics`.
-    pub fn await_everywhere(&self, what: &str, topics: &[&str], so: impl Fn(&MetadataResponse) -> bool) {
-        let says_so = |id: i32| {
-            let answer = Client::connect(self.address(id)).and_then(|mut client| {
-                client.limit(ANSWER_LIMIT);
-                client.metadata(Some(topics))
-            });
-            answer.is_ok_and(|answer| so(&answer))
-        };
-        for id in self.serving() {
-            wait_until(&format!("node {id}: {what}"), SETTLE_LIMIT, || says_so(id));
-        }
-    }
-
-    /// Waits until all brokers that serve know of each other and of nobody else.
-    pub fn await_brokers(&self) {
-        let wanted = self.serving();
-        self.await_everywhere(&format!("the brokers are {wanted:?}"), &[], |answer| {
-            let mut found: Vec<i32> = answer.brokers.iter().map(|broker| broker.node_id).collect();
-            found.sort_unstable();
-            found == wanted
-        });
-    }
-
-    /// Waits until all replicas of a topic are in sync.
-    pub fn await_in_sync(&self, topic: &str) {
-        let in_sync = |partition: &MetadataResponsePartition| {
-            partition.leader_id >= 0 && partition.isr_nodes.len() == partition.replica_nodes.len()
-        };
-        self.await_everywhere(&format!("all replicas of {topic} are in sync"), &[topic], |answer| {
-            answer.topics[0].error_code == 0 && answer.topics[0].partitions.iter().all(in_sync)
-        });
-    }
-
-    /// Waits until each partition is led by the first of its replicas.
-    pub fn await_preferred_leaders(&self, topic: &str) {
-        self.await_everywhere(&format!("the preferred leaders of {topic} lead"), &[topic], |answer| {
-            let mut partitions = answer.topics[0].partitions.iter();
-            answer.topics[0].error_code == 0 && partitions.all(|found| found.replica_nodes.first() == Some(&found.leader_id))
-        });
-    }
-
-    /// The partitions of a topic, by index.
-    pub fn partitions(&self, topic: &str) -> Vec<MetadataResponsePartition> {
-        self.ask(topic, |client| {
-            let mut found = client.metadata(Some(&[topic]))?.topics.remove(0);
-            found.partitions.sort_by_key(|partition| partition.partition_index);
-            let led = found.error_code == 0 && found.partitions.iter().all(|partition| partition.leader_id >= 0);
-            Ok((led && !found.partitions.is_empty()).then_some(found.partitions))
-        })
-    }
-
-    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
-        let partitions = self.partitions(topic);
-        partitions[usize::try_from(partition).unwrap()].leader_id
-    }
-
-    /// The end of what consumers can read of a partition.
-    pub fn log_end(&self, topic: &str, partition: i32) -> i64 {
-        let mut router = self.router(0, ANSWER_LIMIT);
-        self.ask("a log end", |_| {
-            let (_, mut leader) = router.connect_to_leader(topic, partition)?;
-            let (error, end) = leader.list_offset(topic, partition, -1)?;
-            Ok((error == 0).then_some(end))
-        })
-    }
-
-    /// The node that leads the controller quorum.
-    pub fn active_controller(&self) -> i32 {
-        self.ask("the active controller", Client::active_controller)
+        Waits::of(ids)
     }
 }
 

@@ -20,12 +20,21 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const STALE: Duration = Duration::from_secs(2);
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 
+/// What a reader has seen, for who watches it; the records are in the history.
+#[derive(Default)]
+pub struct Seen {
+    /// High watermarks that were compared with the highest of their leader epoch.
+    pub high_watermarks: u64,
+    /// What no consumer should see. The reader has ended then.
+    pub complaint: Option<String>,
+}
+
 pub struct Reader {
     pub partition: i32,
     pub topic: (String, TopicId),
     pub router: Router,
     pub history: Arc<Mutex<History>>,
-    pub complaint: Arc<Mutex<Option<String>>>,
+    pub seen: Arc<Mutex<Seen>>,
     /// The highest high watermark that was seen in each leader epoch.
     pub high_watermarks: BTreeMap<i32, i64>,
 }
@@ -33,7 +42,7 @@ pub struct Reader {
 impl Reader {
     /// Reads until `stop` or until something is wrong.
     pub fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) && self.complaint.lock().unwrap().is_none() {
+        while !stop.load(Ordering::Relaxed) && self.seen.lock().unwrap().complaint.is_none() {
             // A failed connection is what faults are about; the next one goes to whoever leads then.
             self.session(stop).ok();
             std::thread::sleep(BACKOFF);
@@ -55,7 +64,8 @@ impl Reader {
                 Ok(false) => return Ok(()),
                 Err(wrong) => {
                     let partition = self.partition;
-                    *self.complaint.lock().unwrap() = Some(format!("reader of partition {partition} from {leader:?}: {wrong}"));
+                    let wrong = format!("reader of partition {partition} from {leader:?}: {wrong}");
+                    self.seen.lock().unwrap().complaint = Some(wrong);
                     return Ok(());
                 }
             }
@@ -82,6 +92,7 @@ impl Reader {
             return Err(format!("the high watermark fell from {highest} to {} within epoch {epoch}", answer.high_watermark));
         }
         *highest = answer.high_watermark;
+        self.seen.lock().unwrap().high_watermarks += 1;
         self.history.lock().unwrap().saw(self.partition, offset, &answer.records)?;
         Ok(true)
     }
@@ -99,7 +110,7 @@ mod tests {
             topic: ("t".to_owned(), TopicId::ZERO),
             router: Router::new(vec![([127, 0, 0, 1], 1).into()], 0, Duration::from_secs(1)),
             history: Arc::default(),
-            complaint: Arc::default(),
+            seen: Arc::default(),
             high_watermarks: BTreeMap::new(),
         }
     }

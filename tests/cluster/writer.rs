@@ -64,6 +64,10 @@ pub struct Told {
     pub acks: Vec<Ack>,
     /// Batches that were acked, whatever that promises.
     pub batches: u64,
+    /// The records in them.
+    pub records: u64,
+    /// Batches of who does not retry whose answer did not come or was an error.
+    pub given_up: u64,
     /// Answers that asked to try again, by error code.
     pub retries: BTreeMap<i16, u64>,
     /// Connections that were made or tried.
@@ -217,6 +221,7 @@ impl Writer {
             return None;
         }
         told.batches += 1;
+        told.records += u64::from(done.count);
         if self.kind.acks() == -1 {
             told.acks.push(Ack { first: done.first, count: done.count, base_offset });
         }
@@ -235,6 +240,7 @@ impl Writer {
     /// Who does not retry gives up what was under way: it may or may not be there.
     fn forget_what_is_in_doubt(&mut self) {
         if self.kind != Kind::Idempotent {
+            self.told.lock().unwrap().given_up += self.pending.len() as u64;
             self.pending.clear();
         }
         for pending in &mut self.pending {
@@ -314,6 +320,7 @@ mod tests {
             let mut writer = with_a_batch(number);
             writer.forget_what_is_in_doubt();
             assert_eq!(writer.pending.len(), left);
+            assert_eq!(writer.told.lock().unwrap().given_up, 1 - left as u64);
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct History {
     acks: Vec<Ack>,
     /// Acks whose offsets have been compared with what is there.
     checked_acks: usize,
+    /// Records that were at an offset that had been read before.
+    compared: u64,
 }
 
 impl History {
@@ -90,6 +92,16 @@ impl History {
 
     pub fn acks(&self) -> usize {
         self.acks.len()
+    }
+
+    /// Records whose ack has been compared with what is at their offset.
+    pub fn promises(&self) -> u64 {
+        self.acks[..self.checked_acks].iter().map(|ack| u64::from(ack.count)).sum()
+    }
+
+    /// How many records have been compared with what was at their offset before.
+    pub fn compared(&self) -> u64 {
+        self.compared
     }
 
     pub fn records(&self) -> usize {
@@ -117,7 +129,7 @@ impl History {
                 Some(before) if *before != identity => {
                     return Err(format!("partition {partition}: offset {offset} was {before:?} and is {identity:?}"));
                 }
-                Some(_) => {}
+                Some(_) => self.compared += 1,
                 None if offset == read.len() as i64 => read.push(identity),
                 None => return Err(format!("partition {partition}: read from {offset}, but nothing before it")),
             }
