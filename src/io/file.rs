@@ -4,8 +4,9 @@ use super::Io;
 use super::core::Kind;
 use super::real::{RealFile, RealLock};
 use bytes::Bytes;
-use std::io::Result;
+use std::io::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +66,8 @@ pub struct DiskSpace {
 #[derive(Clone)]
 pub struct File {
     pub(super) kind: FileKind,
+    /// A sync of it has failed.
+    lost: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -77,13 +80,13 @@ pub(super) enum FileKind {
 #[cfg(feature = "sim")]
 impl From<Arc<super::sim::SimFile>> for File {
     fn from(file: Arc<super::sim::SimFile>) -> Self {
-        Self { kind: FileKind::Sim(file) }
+        Self { kind: FileKind::Sim(file), lost: Arc::default() }
     }
 }
 
 impl From<Arc<RealFile>> for File {
     fn from(file: Arc<RealFile>) -> Self {
-        Self { kind: FileKind::Real(file) }
+        Self { kind: FileKind::Real(file), lost: Arc::default() }
     }
 }
 
@@ -149,8 +152,22 @@ impl File {
     }
 
     /// Reads `len` bytes at `position`; fewer only where the file ends.
+    ///
+    /// # Errors
+    /// The device fails, or a sync has failed before: the kernel may have dropped what it could not write, and tells what was there earlier.
     pub async fn read_at(&self, io: &Io, position: u64, len: usize) -> Result<Bytes> {
-        file_each!(self, io, it, core => it.read_at(core, position, len))
+        let bytes = file_each!(self, io, it, core => it.read_at(core, position, len))?;
+        // Afterwards, since the sync may fail meanwhile.
+        self.check_kept()?;
+        Ok(bytes)
+    }
+
+    /// What was written is what is read: no sync has failed.
+    pub(super) fn check_kept(&self) -> Result<()> {
+        if self.lost.load(Ordering::Acquire) {
+            return Err(Error::other("an earlier fdatasync of this file failed: what it holds is not certain"));
+        }
+        Ok(())
     }
 
     /// Writes the pieces one after the other at `position`, in one sequential write (in steps of at most 256 KiB between yields).
@@ -160,9 +177,10 @@ impl File {
     }
 
     /// Returns when all that was written before the call is on the device (`fdatasync`). After an error the kernel may have dropped
-    /// the bytes: never call it again in the hope that it succeeds.
+    /// the bytes: never call it again in the hope that it succeeds. Nothing is read or sent from the file any more.
     pub async fn sync_data(&self, io: &Io) -> Result<()> {
-        file_each!(self, io, it, core => it.sync_data(core))
+        let synced = file_each!(self, io, it, core => it.sync_data(core));
+        synced.inspect_err(|_| self.lost.store(true, Ordering::Release))
     }
 
     /// Cuts or extends (with zeros) to `len`.

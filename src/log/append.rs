@@ -57,7 +57,7 @@ impl LogState {
     }
 
     async fn append_in_turn(&self, batches: &[AppendBatch], numbered: Numbered) -> Result<Appended, LogError> {
-        self.check_writable()?;
+        self.check_usable()?;
         let config = self.config();
         self.check_batches(batches, numbered, &config)?;
         self.last_used.set(self.io.now());
@@ -234,7 +234,7 @@ impl LogState {
     fn flush_in_background(&self, up_to: Offset) {
         let log = self.clone_handle();
         self.io.spawn(async move {
-            // A failure is kept by the log, whose next append or flush tells.
+            // A failure is kept by the log, and told to whoever listens.
             let _ = log.flush(up_to).await;
         });
     }

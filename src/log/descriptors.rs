@@ -42,7 +42,7 @@ impl LogState {
     /// The device fails, or the log has failed or is closed already.
     pub async fn rest(&self) -> Result<(), LogError> {
         let _turn = self.writer.enter().await;
-        self.check_writable()?;
+        self.check_usable()?;
         if self.open_files() == 0 {
             return Ok(());
         }

@@ -117,7 +117,7 @@ impl LogState {
         if self.closed.get() {
             return Ok(());
         }
-        self.check_writable()?;
+        self.check_usable()?;
         let end = self.log_end.get();
         self.active().finish(&self.io).await?;
         let snapshot = self.write_snapshot(end).await?;

@@ -97,7 +97,7 @@ impl LogState {
     pub async fn pause(&self) -> Result<Pause<'_>, LogError> {
         let turn = self.writer.enter().await;
         let no_flush = self.keep_flushes_out().await;
-        self.check_writable()?;
+        self.check_usable()?;
         Ok(Pause { _no_flush: no_flush, _turn: turn })
     }
 

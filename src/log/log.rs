@@ -28,6 +28,9 @@ impl std::ops::Deref for Log {
     }
 }
 
+/// Is told why the log has failed.
+type FailureListener = Box<dyn FnOnce(&LogError)>;
+
 /// What a [`Log`] consists of; only this room sees the fields.
 pub struct LogState {
     /// For tasks that outlive the call that starts them.
@@ -77,6 +80,8 @@ pub struct LogState {
     /// Files were made since the directory was last synced.
     pub(super) dir_unsynced: Cell<bool>,
     pub(super) failure: RefCell<Option<LogError>>,
+    /// Whom the failure is told, once.
+    on_failure: RefCell<Option<FailureListener>>,
     pub(super) closed: Cell<bool>,
 }
 
@@ -136,6 +141,7 @@ impl Log {
             last_used: Cell::new(now),
             dir_unsynced: Cell::new(true),
             failure: RefCell::new(None),
+            on_failure: RefCell::new(None),
             closed: Cell::new(false),
         });
         Self { state }
@@ -230,17 +236,34 @@ impl LogState {
         self.failure.borrow().clone()
     }
 
-    /// The device failed in a way after which nothing is certain: no more appends, no more flushes.
+    /// Tells `listener` if the log fails, soon after: a flush in the background may be all that learns of it.
+    pub fn on_failure(&self, listener: impl FnOnce(&LogError) + 'static) {
+        *self.on_failure.borrow_mut() = Some(Box::new(listener));
+        self.tell_failure();
+    }
+
+    /// The device failed in a way after which nothing is certain: no more appends, no more flushes, no more reads.
     pub(super) fn fail(&self, error: &LogError) {
         let mut failure = self.failure.borrow_mut();
-        if failure.is_none() {
-            tracing::error!(partition = %self.partition, %error, "the log has failed and takes no more records");
-            *failure = Some(error.clone());
+        if failure.is_some() {
+            return;
+        }
+        tracing::error!(partition = %self.partition, %error, "the log has failed and takes no more records");
+        *failure = Some(error.clone());
+        drop(failure);
+        self.tell_failure();
+    }
+
+    fn tell_failure(&self) {
+        let Some(error) = self.failure() else { return };
+        if let Some(listener) = self.on_failure.take() {
+            // Not in the middle of what has failed.
+            self.io.spawn(async move { listener(&error) });
         }
     }
 
     /// Neither closed nor failed.
-    pub(super) fn check_writable(&self) -> Result<(), LogError> {
+    pub(super) fn check_usable(&self) -> Result<(), LogError> {
         if self.closed.get() {
             return Err(LogError::Closed);
         }
@@ -314,7 +337,7 @@ impl LogState {
     /// A leader enters its epoch at the log end offset, before its first append.
     pub async fn assign_epoch_start(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
         let _turn = self.writer.enter().await;
-        self.check_writable()?;
+        self.check_usable()?;
         self.assign_epoch(epoch, start).await
     }
 

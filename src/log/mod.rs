@@ -19,6 +19,8 @@ mod chunks;
 mod clean;
 mod config;
 #[cfg(all(test, feature = "sim"))]
+mod cut_tests;
+#[cfg(all(test, feature = "sim"))]
 mod deletion_tests;
 mod descriptors;
 mod dir;

@@ -31,9 +31,7 @@ impl LogState {
     async fn read_once(&self, request: ReadRequest) -> Result<ReadPlan, LogError> {
         let ReadRequest { offset, max_bytes, at_least_one_batch, .. } = request;
         let (start, end) = (self.log_start.get(), self.log_end.get());
-        if self.closed.get() {
-            return Err(LogError::Closed);
-        }
+        self.check_usable()?;
         if offset < start || offset > end {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
@@ -92,11 +90,11 @@ impl LogState {
 
     /// Where the bytes of the segment that may be served end.
     async fn position_of_upper(&self, segment: &Rc<Segment>, upper: Offset) -> Result<u64, LogError> {
-        let size = segment.size.get();
         if upper >= self.end_of(segment) {
-            return Ok(size);
+            return Ok(segment.size.get());
         }
-        Ok(self.locate(segment, upper).await?.map_or(size, |batch| batch.position))
+        // The size as it is after the walk: the end may have been cut meanwhile.
+        Ok(self.locate(segment, upper).await?.map_or_else(|| segment.size.get(), |batch| batch.position))
     }
 
     /// The first batch of the segment that ends at or behind `offset`.

@@ -17,7 +17,7 @@ impl LogState {
     /// it go at the next retention pass. The caller has checked it against the high watermark and checkpoints it before it answers.
     /// Returns the log start offset, which never goes back.
     pub async fn delete_records(&self, new_log_start: Offset) -> Result<Offset, LogError> {
-        self.check_writable()?;
+        self.check_usable()?;
         let (start, end) = (self.log_start.get(), self.log_end.get());
         if new_log_start > end || new_log_start < Offset::ZERO {
             return Err(LogError::OffsetOutOfRange { offset: new_log_start, start, end });
@@ -37,7 +37,7 @@ impl LogState {
     /// Returns how many went.
     pub async fn apply_retention(&self, high_watermark: Offset) -> Result<usize, LogError> {
         let _turn = self.writer.enter().await;
-        self.check_writable()?;
+        self.check_usable()?;
         let config = self.config();
         let mut surplus = match config.retention_bytes {
             limit if limit >= 0 && config.cleanup_policy.delete => self.size() as i64 - limit,

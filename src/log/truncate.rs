@@ -16,7 +16,7 @@ impl LogState {
     /// caller checkpoints the recovery point before anything is appended, since it may have gone back.
     pub async fn truncate_to(&self, offset: Offset) -> Result<Offset, LogError> {
         let _turn = self.writer.enter().await;
-        self.check_writable()?;
+        self.check_usable()?;
         let log_end = self.log_end.get();
         if offset >= log_end {
             // An epoch that was begun here and got no record: the leader that this log follows now may not know it, and would be
@@ -48,7 +48,11 @@ impl LogState {
         let _no_flush = self.keep_flushes_out().await;
         let end = place.map_or(offset, |batch| batch.base.min(offset));
         let behind: Vec<_> = self.segments_from(offset).into_iter().filter(|other| other.base > segment.base).collect();
+        // All that a read looks at, before anything is waited for: what is cut is not served up to the end of a file that still has it.
         self.log_end.set(end);
+        if let Some(batch) = place {
+            segment.forget_from(batch.position, batch.base);
+        }
         self.recovery_point.set(self.recovery_point.get().min(end));
         self.cleaned.set(self.cleaned.get().map(|cleaned| cleaned.min(end)));
         self.cuts.set(self.cuts.get() + 1);
@@ -59,9 +63,6 @@ impl LogState {
         }
         self.open_segments.borrow_mut().retain(|other| !other.removed.get() && !Rc::ptr_eq(other, &segment));
         self.io.sync_dir(&self.dir()).await.map_err(|e| LogError::storage(&self.dir(), "fsync", &e))?;
-        if let Some(batch) = place {
-            segment.forget_from(batch.position, batch.base);
-        }
         self.reload_active(&segment).await?;
         if self.epochs.borrow_mut().truncate_from_end(end) {
             self.save_epochs().await?;
@@ -97,7 +98,7 @@ impl LogState {
     /// Drops everything and begins again at `offset`.
     pub async fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), LogError> {
         let _turn = self.writer.enter().await;
-        self.check_writable()?;
+        self.check_usable()?;
         self.restart_at(offset).await
     }
 

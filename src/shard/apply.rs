@@ -63,6 +63,12 @@ impl Core {
     /// A log that has been opened becomes a partition.
     pub(super) fn insert(self: &Rc<Self>, assigned: &Assigned, dir: usize, log: Log, high_watermark: Offset) {
         let partition = Partition::new(self, assigned.id, assigned.name.clone(), dir, Rc::new(log), high_watermark);
+        let (core, of) = (Rc::downgrade(self), Rc::downgrade(&partition));
+        partition.log.on_failure(move |error| {
+            if let (Some(core), Some(partition)) = (core.upgrade(), of.upgrade()) {
+                partition.device_failed(&core, "write-back", error);
+            }
+        });
         self.flushes_asked.set(true);
         let before = self.partitions.borrow_mut().insert(assigned.id, partition);
         assert!(before.is_none(), "partition {} is opened once", assigned.name);

@@ -288,3 +288,25 @@ fn a_log_that_cannot_be_opened_is_not_made_anew_elsewhere() {
     life(Some("0\n1\nevents 0 100\n"), 1, 0);
     life(Some("0\n0\n"), 1, 1);
 }
+
+/// The segment that was full is synced in the background. Nobody need ask for anything for that to end the service of a device that failed.
+#[test]
+fn a_failed_sync_in_the_background_takes_the_log_dir_offline() {
+    for seed in 0..5 {
+        let world = World::new(seed, Options::default());
+        let host = world.add_host("broker", 1);
+        world.fail_disk(host, DiskFault { path_contains: "events-0/0".into(), ..DiskFault::next(DiskOp::Sync) });
+        world.run(host, |io| async move {
+            let dirs = config(Path::new("/data/a,/data/b"), &[]);
+            let shards = Shards::open(io.clone(), Seats::new(1), dirs, &[]).await.expect("the broker starts");
+            with_topic(&shards, 1, &[("segment.bytes", "1048576")]).await;
+            let value = "x".repeat(600 << 10);
+            for _ in 0..2 {
+                assert_eq!(produce(&shards, 0, &[&value], None, 1).await.error, ErrorCode::None);
+            }
+            io.sleep(Duration::from_secs(1)).await;
+            let dir = shards.core().all_partitions()[0].dir();
+            assert!(shards.core().is_offline(dir), "seed {seed}");
+        });
+    }
+}

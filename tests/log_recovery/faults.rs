@@ -61,7 +61,7 @@ fn a_failed_write_leaves_nothing() {
 }
 
 #[test]
-fn a_log_that_cannot_be_cut_back_takes_no_more() {
+fn a_log_that_cannot_be_cut_back_takes_and_gives_no_more() {
     let world = World::new(3, Options::default());
     let host = world.add_host("broker", 1);
     let inside = world.clone();
@@ -77,6 +77,10 @@ fn a_log_that_cannot_be_cut_back_takes_no_more() {
             append(&log, &mut model, 1).await.unwrap_err();
         }
         inside.repair_disk(host);
+        // Nor gives any: what its files hold is not certain. The next start looks.
+        check(&io, &log, &model).await.unwrap_err();
+        drop(log);
+        let log = Log::open(io.clone(), how(small(), Offset::ZERO, Offset::ZERO, false)).await.unwrap();
         check(&io, &log, &model).await.unwrap();
     });
 }

@@ -3,12 +3,15 @@
 use crate::client::Brokers;
 use crate::verdict::violated;
 use flumen::config::BrokerConfig;
+use flumen::controller::MAX_METADATA_VERSION;
 use flumen::io::sim::{Crash, HostId, World};
 use flumen::io::{Io, Signal};
 use flumen::model::TopicId;
+use flumen::quorum::write_bootstrap;
 use flumen::server::Broker;
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -57,6 +60,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     voters: String,
     durable: bool,
+    /// `bootstrap.checkpoint` of every node, if it is formatted with one.
+    bootstrap: Option<Vec<u8>>,
     /// Those that are members.
     pub brokers: Brokers,
 }
@@ -71,9 +76,20 @@ pub fn roles(shape: u64) -> &'static [&'static str] {
     }
 }
 
+/// The file as `flumen storage format` writes it, with `min.insync.replicas` of the settings.
+fn bootstrap_with_eligible(world: &World) -> Vec<u8> {
+    let host = world.add_host("format", 1);
+    world.run(host, |io| async move {
+        io.create_dir_all(Path::new("/data")).await.expect("a directory can be made");
+        write_bootstrap(&io, Path::new("/data"), MAX_METADATA_VERSION, Some(2)).await.expect("it can be written");
+    });
+    world.disk(host).read("/data/bootstrap.checkpoint").expect("it was written")
+}
+
 impl Cluster {
-    /// Formatted nodes, of which none runs. The last broker is a spare one.
-    pub fn new(world: World, roles: &[&'static str], durable: bool) -> Self {
+    /// Formatted nodes, of which none runs. The last broker is a spare one. With `eligible` the cluster keeps eligible leader replicas
+    /// (KIP-966), as one does that is formatted for this release.
+    pub fn new(world: World, roles: &[&'static str], durable: bool, eligible: bool) -> Self {
         let voters: Vec<String> = (1..)
             .zip(roles)
             .filter(|(_, roles)| roles.contains("controller"))
@@ -82,7 +98,8 @@ impl Cluster {
         let voters = voters.join(",");
         let node = |(id, roles): (i32, &&'static str)| Node::new(&world, &format!("node{id}"), (id, roles), &voters, durable);
         let nodes = (1..).zip(roles).map(node).collect();
-        let cluster = Self { world, nodes, voters, durable, brokers: Brokers::default() };
+        let bootstrap = eligible.then(|| bootstrap_with_eligible(&world));
+        let cluster = Self { world, nodes, voters, durable, bootstrap, brokers: Brokers::default() };
         cluster.nodes.iter().for_each(|node| cluster.format(node));
         cluster
     }
@@ -106,7 +123,11 @@ impl Cluster {
         node.formatted.set(node.formatted.get() + 1);
         let directory = TopicId([100 + 10 * node.formatted.get() + node.id as u8; 16]);
         let meta = format!("version=1\ncluster.id={CLUSTER_ID}\nnode.id={}\ndirectory.id={directory}\n", node.id);
-        self.world.disk(node.host).put("/data/meta.properties", meta.into_bytes());
+        let disk = self.world.disk(node.host);
+        if let Some(bootstrap) = &self.bootstrap {
+            disk.put("/data/bootstrap.checkpoint", bootstrap.clone());
+        }
+        disk.put("/data/meta.properties", meta.into_bytes());
     }
 
     /// Takes everything from a node's disk.

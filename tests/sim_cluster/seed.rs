@@ -66,13 +66,18 @@ impl Stage {
         let durable = seed % 2 == 1 || owed.contains(&Kind::PowerLossOfAll);
         let mut draw = Draw::new(seed);
         let roles = roles(draw.below(4));
-        Self { draw, owed, ..Self::of(seed, planted, roles, durable) }
+        let eligible = seed / 2 % 2 == 1;
+        Self { draw, owed, ..Self::with(seed, planted, roles, durable, eligible) }
     }
 
     /// A world of nodes with these roles, to which nothing is owed.
     pub fn of(seed: u64, planted: Option<&'static str>, roles: &[&'static str], durable: bool) -> Self {
+        Self::with(seed, planted, roles, durable, false)
+    }
+
+    fn with(seed: u64, planted: Option<&'static str>, roles: &[&'static str], durable: bool, eligible: bool) -> Self {
         let world = World::new(seed, Options { planted, ..Options::default() });
-        let cluster = Cluster::new(world.clone(), roles, durable);
+        let cluster = Cluster::new(world.clone(), roles, durable, eligible);
         let clients = (0..CLIENTS).map(|number| world.add_host(&format!("client{number}"), 1)).collect();
         let (struck, leaving, slowest) = (BTreeMap::new(), None, (Duration::ZERO, Duration::ZERO));
         Self { seed, world, cluster, clients, durable, draw: Draw::new(seed), struck, leaving, slowest, owed: vec![] }

@@ -241,6 +241,7 @@ impl RealSocket {
         let mut position = slice.position;
         let end = slice.position + slice.len;
         while position < end {
+            slice.file.check_kept()?;
             if slice.hot || is_ready(file, position, end) {
                 position += self.send_hot(file, position, step(position, end)).await?;
             } else {

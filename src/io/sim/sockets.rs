@@ -214,6 +214,7 @@ impl SimSocket {
         let end = slice.position + slice.len;
         while position < end {
             let want = (end - position).min(STEP) as usize;
+            slice.file.check_kept()?;
             let bytes: Bytes = file.peek(&self.core, position, want)?;
             if bytes.is_empty() {
                 return Err(ErrorKind::UnexpectedEof.into());

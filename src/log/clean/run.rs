@@ -102,7 +102,7 @@ impl LogState {
     /// The device fails, or the log is damaged.
     pub async fn cleanable(&self, limit: Offset) -> Result<Option<Cleanable>, LogError> {
         let config = self.config();
-        if !config.cleanup_policy.compact || self.check_writable().is_err() || self.moving.get() {
+        if !config.cleanup_policy.compact || self.check_usable().is_err() || self.moving.get() {
             return Ok(None);
         }
         let _cleaning = self.begin_cleaning();

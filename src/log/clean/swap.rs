@@ -26,7 +26,7 @@ impl LogState {
     pub(super) async fn swap(&self, old: &[Source], new: &Rc<Segment>, end: Offset, cuts: u64) -> Result<bool, LogError> {
         {
             let _turn = self.writer.enter().await;
-            self.check_writable()?;
+            self.check_usable()?;
             let _no_flush = self.keep_flushes_out().await;
             if self.cuts.get() != cuts || !self.are_unchanged(old) {
                 output::remove(&self.io, &self.dir(), new.base).await?;
