@@ -98,6 +98,7 @@ async fn open(io: &Io, dir: &std::path::Path) -> Log {
         config: LogConfig::default(),
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
+        high_watermark: Offset::ZERO,
         cleaned: None,
         clean_shutdown: true,
         progress: None,

@@ -94,7 +94,7 @@ fn requests(text: &mut Text, cores: &[(usize, CoreStatistics)]) {
 
 fn devices(text: &mut Text, cores: &[(usize, CoreStatistics)]) {
     type Count = fn(&CoreStatistics) -> u64;
-    const COUNTERS: [(&str, &str, Count); 12] = [
+    const COUNTERS: [(&str, &str, Count); 15] = [
         ("flumen_received_bytes_total", "Bytes received from sockets.", |of| of.counters.received_bytes),
         ("flumen_sent_memory_bytes_total", "Bytes sent from memory.", |of| of.counters.memory_bytes),
         ("flumen_sendfile_bytes_total", "Bytes sent from the page cache without a copy.", |of| of.counters.sendfile_bytes),
@@ -108,6 +108,9 @@ fn devices(text: &mut Text, cores: &[(usize, CoreStatistics)]) {
         ("flumen_cold_reads_total", "Reads of what was not in the page cache.", |of| of.counters.cold_reads),
         ("flumen_syncs_total", "Calls of fdatasync.", |of| of.counters.syncs),
         ("flumen_accepted_connections_total", "Connections accepted.", |of| of.counters.accepts),
+        ("flumen_scrubbed_bytes_total", "Bytes of old segments read to see whether they are still good.", |of| of.scrubbed_bytes),
+        ("flumen_log_damages_total", "Ranges of committed records found damaged in logs.", |of| of.damages),
+        ("flumen_log_repairs_total", "Damaged logs that are whole again.", |of| of.repairs),
         ("flumen_core_messages_total", "Times that other cores woke this one.", |of| of.counters.mail_calls),
     ];
     for (name, help, count) in COUNTERS {

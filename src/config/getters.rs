@@ -69,6 +69,9 @@ getters! {
     fence_on_refusal_enable: Bool = "flumen.fence.on.refusal.enable";
     /// Address and port of metrics and health; none: they are not served.
     http_listener: OptionalText = "flumen.http.listener";
+    /// Of one core; 0: not at all.
+    log_scrub_bytes_per_second: Count = "flumen.log.scrub.bytes.per.second";
+    log_scrub_interval_ms: I64 = "flumen.log.scrub.interval.ms";
     broker_rack: OptionalText = "broker.rack";
     num_partitions: I32 = "num.partitions";
     default_replication_factor: I32 = "default.replication.factor";

@@ -373,6 +373,8 @@ pub static HIDDEN_KEYS: &[KeyDef] = &[
     key("flumen.elect.on.refusal.enable", Boolean, Some("true"), Any, Honoured),
     key("flumen.fence.on.refusal.enable", Boolean, Some("true"), Any, Honoured),
     key("flumen.http.listener", String, None, Any, Honoured),
+    key("flumen.log.scrub.bytes.per.second", Long, Some("1048576"), Min(0), Honoured),
+    key("flumen.log.scrub.interval.ms", Long, Some("604800000"), Min(1), Honoured),
     key("internal.metadata.delete.delay.millis", Long, Some("60000"), Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.log.segment.bytes", Int, None, Any, NotYet(SNAPSHOTS)),
     key("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any, NotYet(SNAPSHOTS)),

@@ -6,10 +6,10 @@
 //! believed any more, and the directories follow the replicas. A record says only what is different from before.
 
 use super::Context;
-use super::ELR_VERSION;
 use super::configs::MIN_INSYNC_REPLICAS;
 use super::image::{ConfigResource, MetadataImage, Partition, Topic};
 use super::placement::directory;
+use super::{DIRECTORY_LOST, ELR_VERSION};
 use crate::model::{BrokerId, PartitionIndex, TopicId};
 use crate::protocol::generated::PartitionChangeRecord;
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,9 +252,13 @@ impl<'a> PartitionChange<'a> {
         if let Some(leader) = self.last_known_leader() {
             return Some((leader, false));
         }
-        let is_allowed = self.election == Election::Unclean;
-        let unclean = self.replicas.iter().copied().find(|id| is_allowed && self.is_acceptable(*id));
-        unclean.map(|leader| (leader, false))
+        if self.election != Election::Unclean {
+            return None;
+        }
+        // A replica that its broker has given up is damaged, or lacks most: better than none, and than nothing.
+        let is_damaged = |id: &BrokerId| self.is_there(*id) && self.before.directory(*id) == Some(DIRECTORY_LOST);
+        let unclean = self.replicas.iter().copied().find(|id| self.is_acceptable(*id));
+        unclean.or_else(|| self.replicas.iter().copied().find(is_damaged)).map(|leader| (leader, false))
     }
 
     /// Whom to try when neither the ISR nor an eligible replica is left: who led last.
@@ -288,13 +292,17 @@ impl<'a> PartitionChange<'a> {
     /// Whether a broker may lead: it is there, and so is the directory of its replica.
     fn is_acceptable(&self, id: BrokerId) -> bool {
         let Some(broker) = self.image.broker(id) else { return false };
-        let is_there = self.unacceptable != Some(id) && (self.acceptable == Some(id) || broker.is_active());
         // Whose disk was replaced has the only replica there is: nobody else could have more. Beside others it waits for the next change,
         // as in Kafka, rather than taking away from them what they have.
         let placed = self.placed.get(&id).copied().filter(|_| self.replicas == [id]);
         let directory = placed.or_else(|| self.before.directory(id));
         let has_dir = || directory.is_none_or(|directory| broker.has_online_dir(directory));
-        is_there && (self.rules.is_alone || has_dir())
+        self.is_there(id) && (self.rules.is_alone || has_dir())
+    }
+
+    fn is_there(&self, id: BrokerId) -> bool {
+        let is_active = || self.image.broker(id).is_some_and(|broker| broker.is_active());
+        self.unacceptable != Some(id) && (self.acceptable == Some(id) || is_active())
     }
 
     /// Where a replica is afterwards.

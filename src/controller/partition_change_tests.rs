@@ -229,6 +229,19 @@ fn a_replica_without_its_directory_does_not_lead() {
 }
 
 #[test]
+fn a_replica_that_was_given_up_leads_only_by_an_unclean_election_and_before_nobody() {
+    let mut before = Partition { leader: None, ..partition(&[1, 2], &[2], 2) };
+    before.directories[0] = DIRECTORY_LOST;
+    let unclean = |change: &mut PartitionChange<'_>| change.election = Election::Unclean;
+    let elected =
+        |leader: i32| Some(PartitionChangeRecord { leader, isr: Some(vec![leader]), leader_recovery_state: 1, ..record() });
+    assert_eq!(built(&image(&[1]), PLAIN, &before, unclean), elected(1), "there is nobody else");
+    assert_eq!(built(&image(&[1]), PLAIN, &before, |_| {}), None);
+    before.isr = vec![BrokerId(3)];
+    assert_eq!(built(&image(&[1, 2]), PLAIN, &before, unclean), elected(2), "who is only behind goes before");
+}
+
+#[test]
 fn the_preferred_replica_takes_over_if_it_can() {
     let before = partition(&[1, 2], &[1, 2], 2);
     let preferred = |change: &mut PartitionChange<'_>| change.election = Election::Preferred;

@@ -47,6 +47,14 @@ pub enum LogError {
         /// What is wrong.
         reason: String,
     },
+    /// The records are known to be damaged.
+    #[error("the records at offset {offset} are damaged{}", to.map_or_else(String::new, |to| format!("; what follows from {to} on is good")))]
+    Damaged {
+        /// Offset that was asked for.
+        offset: Offset,
+        /// First offset behind them that is good.
+        to: Option<Offset>,
+    },
     /// `partition.metadata` names another topic.
     #[error("the directory belongs to topic id {found}, not to {expected}")]
     InconsistentTopicId {
@@ -92,6 +100,7 @@ impl LogError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Storage(_) | Self::NoDescriptor(_) | Self::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            Self::Damaged { .. } => ErrorCode::CorruptMessage,
             Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
             Self::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
             Self::UnexpectedAppendOffset { .. } => ErrorCode::UnknownServerError,

@@ -24,6 +24,7 @@ pub fn fuzz_recovery(bytes: &[u8]) {
             config: LogConfig { index_interval_bytes: 64, ..LogConfig::default() },
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
             cleaned: None,
             clean_shutdown,
             progress: None,

@@ -2,7 +2,7 @@
 
 use super::epochs::Epochs;
 use super::segment::Segment;
-use super::{EpochEndOffset, LogConfig, LogError, SegmentInfo};
+use super::{Damage, EpochEndOffset, LogConfig, LogError, SegmentInfo};
 use crate::io::{Io, Mono, Notify, Turnstile};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::producer::ProducerStates;
@@ -82,6 +82,8 @@ pub struct LogState {
     pub(super) failure: RefCell<Option<LogError>>,
     /// Whom the failure is told, once.
     on_failure: RefCell<Option<FailureListener>>,
+    /// Committed records that are missing, if it is known of any.
+    pub(super) damage: RefCell<Option<Rc<Damage>>>,
     pub(super) closed: Cell<bool>,
 }
 
@@ -95,6 +97,7 @@ pub(super) struct Recovered {
     pub(super) epochs: Epochs,
     pub(super) epochs_unsaved: bool,
     pub(super) producers: ProducerStates,
+    pub(super) damage: Option<Damage>,
 }
 
 impl Log {
@@ -142,6 +145,7 @@ impl Log {
             dir_unsynced: Cell::new(true),
             failure: RefCell::new(None),
             on_failure: RefCell::new(None),
+            damage: RefCell::new(recovered.damage.map(Rc::new)),
             closed: Cell::new(false),
         });
         Self { state }

@@ -10,7 +10,7 @@
 //! believed: an index entry counts only if the batch that it leads to is the one that it names.
 //!
 //! **Where to look.** Enter by [`Log`] (`log`, `types`). Writing: `append`, `flush`. Reading: `read`, `lookup`. Opening: `startup`,
-//! `recovery`, `replay`. Shortening: `retention`, `truncate`. Compaction: `clean`. Moving to another log dir: `future`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
+//! `recovery`, `replay`. Damage: `damage`, `scrub`. Shortening: `retention`, `truncate`. Compaction: `clean`. Moving to another log dir: `future`. Closing files that nobody needs: `descriptors`. Files: `segment`, `scan`, the three indexes, `epochs`, `checkpoint`.
 //! A log dir with its lock, identity and checkpoints is [`LogDir`] (`dir`).
 
 mod append;
@@ -20,6 +20,7 @@ mod clean;
 mod config;
 #[cfg(all(test, feature = "sim"))]
 mod cut_tests;
+mod damage;
 #[cfg(all(test, feature = "sim"))]
 mod deletion_tests;
 mod descriptors;
@@ -42,6 +43,7 @@ mod recovery;
 mod replay;
 mod retention;
 mod scan;
+mod scrub;
 mod segment;
 mod startup;
 #[cfg(test)]
@@ -54,12 +56,14 @@ mod types;
 pub use checkpoint::{OffsetCheckpoint, format_offsets, parse_offsets};
 pub use clean::{CleanReport, Cleanable, Cleaner, CleanerLimits};
 pub use config::{CleanupPolicy, LogConfig};
+pub use damage::{Damage, Hole};
 pub use dir::{CheckpointKind, DirError, LogDir, MetaProperties, PartitionDir, PartitionDirKind, may_move};
 pub use error::{LogError, StorageFailure};
 pub use future::{CopyError, FutureLog, Pause};
 #[cfg(feature = "sim")]
 pub use fuzz::fuzz_recovery;
 pub use log::{Log, LogState};
+pub use scrub::Verified;
 pub use types::{
     AbortedTxn, AppendBatch, Appended, EpochEndOffset, OpenLog, ReadPlan, ReadRequest, RecoveryProgress, SegmentInfo,
     TimestampAndOffset,

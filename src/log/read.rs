@@ -36,7 +36,7 @@ impl LogState {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
         self.last_used.set(self.io.now());
-        let upper = request.upper.min(end);
+        let upper = self.whole_from(offset, request.upper.min(end))?;
         let mut plan = ReadPlan { slices: Vec::new(), base_offset: offset, first_batch_bytes: 0, bytes: 0 };
         let mut next = if offset < upper { self.segment_of(offset) } else { None };
         while let Some(segment) = next {
@@ -90,6 +90,9 @@ impl LogState {
 
     /// Where the bytes of the segment that may be served end.
     async fn position_of_upper(&self, segment: &Rc<Segment>, upper: Offset) -> Result<u64, LogError> {
+        if let Some(position) = self.hole_at(segment, upper) {
+            return Ok(position);
+        }
         if upper >= self.end_of(segment) {
             return Ok(segment.size.get());
         }
@@ -115,7 +118,9 @@ impl LogState {
 
     async fn locate_by_index(&self, segment: &Rc<Segment>, offset: Offset) -> Result<Result<Option<Located>, String>, LogError> {
         self.load_index(segment).await?;
-        find_by_index(&self.io, segment, offset).await
+        // No walk leads over damaged headers, and one may lead astray.
+        let behind = self.hole_before(segment, offset).unwrap_or(0);
+        find_by_index(&self.io, segment, offset, behind).await
     }
 
     /// Makes sure that the segment's offset index is in memory.
@@ -200,24 +205,39 @@ impl LogState {
     }
 }
 
-/// The first batch of the segment that ends at or behind `offset`, by the index that is in memory. The inner error: the index leads
+/// The first batch of the segment that ends at or behind `offset`, by the index that is in memory; a batch begins at `behind`, and none
+/// before that is asked for. The inner error: the index leads
 /// to something else than it says, or the log is corrupt behind it.
 pub(super) async fn find_by_index(
     io: &Io,
     segment: &Segment,
     offset: Offset,
+    behind: u64,
 ) -> Result<Result<Option<Located>, String>, LogError> {
     // An offset too large for an entry is behind all of them.
     let relative = relative_offset(offset, segment.base).unwrap_or(if offset < segment.base { 0 } else { u32::MAX });
     let entry = segment.index.borrow().as_ref().and_then(|index| index.floor(relative));
+    let entry = entry.filter(|entry| u64::from(entry.position) >= behind);
+    let position = entry.map_or(behind, |entry| u64::from(entry.position));
+    let ends_at = entry.map(|entry| segment.base.plus(i64::from(entry.relative)));
+    walk_to(io, segment, position, offset, ends_at).await
+}
+
+/// The first batch from `position` on that ends at or behind `offset`; the one at `position` has to end at `expected_last`, if that is
+/// known.
+async fn walk_to(
+    io: &Io,
+    segment: &Segment,
+    position: u64,
+    offset: Offset,
+    mut expected_last: Option<Offset>,
+) -> Result<Result<Option<Located>, String>, LogError> {
     let file = segment.file(io).await?;
-    let position = entry.map_or(0, |entry| u64::from(entry.position));
     let size = segment.size.get();
     if position > size {
         return Ok(Err(format!("an index entry leads to {position} of {size} bytes")));
     }
     let mut scanner = Scanner::headers(file, position, size, segment.base, LOOKUP_CHUNK);
-    let mut expected_last = entry.map(|entry| segment.base.plus(i64::from(entry.relative)));
     loop {
         let step = scanner.next(io).await.map_err(|e| LogError::storage(&segment.path(LOG_SUFFIX), "read", &e))?;
         let batch = match step {

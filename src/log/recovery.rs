@@ -5,6 +5,7 @@
 //! is dropped. What lies before the recovery point is on the device and is not looked at. After a clean stop only the last index
 //! interval is walked; if anything is odd there, the last segment is recovered as after an unclean stop.
 
+use super::damage::FoundDamage;
 use super::epochs::Epochs;
 use super::log::{Log, Recovered};
 use super::offset_index::{OffsetIndex, relative_offset};
@@ -18,7 +19,7 @@ use super::segment::{
 };
 use super::time_index::TimeIndex;
 use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
-use super::{LogConfig, LogError, checkpoint, txn_index};
+use super::{Hole, LogConfig, LogError, checkpoint, txn_index};
 use crate::io::{FoundFile, Io, OpenOptions};
 use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::producer::ProducerStates;
@@ -57,6 +58,7 @@ struct Loading {
     /// Latest epoch of an undamaged checkpoint, which knows of an epoch before the log does.
     epoch_limit: LeaderEpoch,
     walked: WalkedEpochs,
+    damage: FoundDamage,
     progress: Option<Rc<dyn Fn(RecoveryProgress)>>,
     read: RecoveryProgress,
     reported: u64,
@@ -129,6 +131,7 @@ impl Loader {
             epochs_changed: false,
             epoch_limit: NO_LIMIT,
             walked: WalkedEpochs::default(),
+            damage: self.known_damage(open.recovery_point.min(open.high_watermark)).await?,
             progress: open.progress.clone(),
             read: RecoveryProgress::default(),
             reported: 0,
@@ -181,6 +184,7 @@ impl Loader {
         log_end: Offset,
         clean: bool,
     ) -> Result<Recovered, LogError> {
+        let damage = self.settle_damage(std::mem::take(&mut loading.damage), log_end).await?;
         self.remove_stray_snapshots(&loading.segments, log_end).await?;
         let producers = match producers {
             Some(states) => states,
@@ -204,7 +208,7 @@ impl Loader {
         let segments = loading.segments.into_iter().map(|segment| (segment.base, segment)).collect();
         let epochs_unsaved = cut && !loading.epochs_changed;
         let (cleaned, epochs) = (open.cleaned, loading.epochs);
-        Ok(Recovered { segments, log_start, log_end, recovery_point, cleaned, epochs, epochs_unsaved, producers })
+        Ok(Recovered { segments, log_start, log_end, recovery_point, cleaned, epochs, epochs_unsaved, producers, damage })
     }
 
     /// Takes the last segment as a clean stop left it and returns the log end offset; `None` if it is not like that.
@@ -220,13 +224,13 @@ impl Loader {
         segment.largest_timestamp.set(Some((-1, segment.base)));
         if let Some(entry) = last_time {
             let offset = segment.base.plus(i64::from(entry.relative));
-            match find_by_index(&self.io, segment, offset).await? {
+            match find_by_index(&self.io, segment, offset, 0).await? {
                 Ok(Some(batch)) if batch.last == offset && batch.max_timestamp == entry.timestamp => {}
                 _ => return Ok(None),
             }
             segment.largest_timestamp.set(Some((entry.timestamp, offset)));
         }
-        if let Ok(Some(first)) = find_by_index(&self.io, segment, segment.base).await? {
+        if let Ok(Some(first)) = find_by_index(&self.io, segment, segment.base, 0).await? {
             segment.first_timestamp.set(Some(first.max_timestamp));
         }
         let from = last_entry.map_or(0, |entry| u64::from(entry.position));
@@ -271,13 +275,17 @@ impl Loader {
         loading.report();
         let mut states = self.producers_at(base, log_start, &loading.segments[..first]).await?;
         let mut end = base;
-        let mut at = first;
+        let (mut at, mut was_cut) = (first, false);
         while at < loading.segments.len() {
             let segment = loading.segments[at].clone();
             // A hole between two segments that were never synced is records that the device lost. (Compaction makes holes, too.)
-            if segment.base > end && at > first && !self.may_have_gap(segment.base) {
+            if segment.base > end && at > first && (was_cut || !self.may_have_gap(segment.base)) {
                 tracing::warn!(segment = %segment.path(LOG_SUFFIX).display(), log_end = %end, "records are missing before this segment");
-                break;
+                if !loading.damage.is_hole(end) {
+                    break;
+                }
+                let start = loading.segments[at - 1].size.get();
+                loading.damage.push(Hole { from: end, to: Some(segment.base), start, end: 0 });
             }
             let limit = loading.segments.get(at + 1).map(|next| next.base);
             let (segment_end, whole) = self.recover_segment(loading, &segment, limit, &mut states).await?;
@@ -286,7 +294,8 @@ impl Loader {
             }
             end = segment_end;
             at += 1;
-            if !whole {
+            was_cut = !whole;
+            if was_cut && !loading.damage.is_hole(end) {
                 break;
             }
         }
@@ -365,8 +374,15 @@ impl Loader {
                 loading.report();
             }
             match ended {
-                Some(result) => break result,
                 None => held = next,
+                Some(None) => break None,
+                Some(Some(reason)) => match self.step_over(&mut loading.damage, segment, limit, (end, good)).await? {
+                    Some((next, behind)) => {
+                        tracing::warn!(path = %path.display(), %reason, position = good, from = %end, to = %next, "a hole in the log");
+                        (end, scanner) = (next, behind);
+                    }
+                    None => break Some(reason),
+                },
             }
         };
         if let Some(reason) = &bad {
@@ -391,6 +407,7 @@ impl Loader {
             epochs_changed: false,
             epoch_limit: NO_LIMIT,
             walked: WalkedEpochs::default(),
+            damage: FoundDamage::default(),
             progress: None,
             read: RecoveryProgress::default(),
             reported: 0,

@@ -78,7 +78,13 @@ impl Loader {
                     replay(states, &batch);
                 }
                 Step::End => return Ok(()),
-                Step::Bad(reason) => return Err(LogError::corrupt(&path, format!("position {}: {reason}", scanner.position()))),
+                // What is known to be damaged was told of when it was found.
+                Step::Bad(reason) => {
+                    let next = scanner.skip_damage(&self.io, None).await.map_err(|e| LogError::storage(&path, "read", &e))?;
+                    if next.is_none() {
+                        return Err(LogError::corrupt(&path, format!("position {}: {reason}", scanner.position())));
+                    }
+                }
             }
         }
     }

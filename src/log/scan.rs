@@ -12,6 +12,8 @@ use bytes::Bytes;
 pub(super) const RECOVERY_CHUNK: usize = 1 << 20;
 /// Bytes that a look-up reads at once: more than the distance of two index entries at Kafka's default.
 pub(super) const LOOKUP_CHUNK: usize = 16 << 10;
+/// The only format that is served.
+const MAGIC: u8 = 2;
 /// The part of a batch that its CRC covers begins here.
 const CRC_COVERS_FROM: u64 = 21;
 
@@ -70,9 +72,55 @@ impl Scanner {
         Self { check_crc: true, ..Self::headers(file, position, end, expected, RECOVERY_CHUNK) }
     }
 
+    /// The same, in smaller pieces.
+    pub(super) fn in_chunks_of(self, chunk: usize) -> Self {
+        assert!(chunk >= BATCH_HEADER_BYTES, "a chunk holds a header");
+        Self { chunk, ..self }
+    }
+
+    /// A walk from elsewhere in the same file, with the same expectations.
+    pub(super) fn checked_from(&self, position: u64) -> Self {
+        Self { chunk: self.chunk, ..Self::checked(self.file.clone(), position, self.end, self.expected) }
+    }
+
     /// Where the next batch begins.
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Where the batch at the current position ends, if it is one only as far as its length goes.
+    pub(super) async fn behind_header(&self, io: &Io) -> std::io::Result<Option<u64>> {
+        let head = self.file.read_at(io, self.position, HEADER_UP_TO_MAGIC_BYTES).await?;
+        let size = (head.len() == HEADER_UP_TO_MAGIC_BYTES).then(|| next_batch_size(&head).ok().flatten()).flatten();
+        Ok(size.map(|size| self.position + size as u64).filter(|&next| next < self.end))
+    }
+
+    /// The first place at or behind `from` that looks like the header of a batch that may come next.
+    pub(super) async fn next_candidate(&self, io: &Io, from: u64) -> std::io::Result<Option<u64>> {
+        let mut at = from;
+        while at + BATCH_HEADER_BYTES as u64 <= self.end {
+            let want = self.chunk.max(2 * BATCH_HEADER_BYTES).min((self.end - at) as usize);
+            let bytes = self.file.read_at(io, at, want).await?;
+            let places = (bytes.len() + 1).saturating_sub(BATCH_HEADER_BYTES);
+            if places == 0 {
+                break;
+            }
+            if let Some(place) = (0..places).find(|&place| self.looks_like_header(&bytes[place..], at + place as u64)) {
+                return Ok(Some(at + place as u64));
+            }
+            at += places as u64;
+            io.yield_if_needed().await;
+        }
+        Ok(None)
+    }
+
+    fn looks_like_header(&self, here: &[u8], position: u64) -> bool {
+        let base = i64::from_be_bytes(here[..8].try_into().expect("eight bytes"));
+        let is_near = (self.expected.0..self.expected.0.saturating_add(i64::from(i32::MAX))).contains(&base);
+        is_near && here[HEADER_UP_TO_MAGIC_BYTES - 1] == MAGIC && {
+            let size = next_batch_size(&here[..HEADER_UP_TO_MAGIC_BYTES]).ok().flatten();
+            size.is_some_and(|size| size as u64 <= self.end - position)
+        }
     }
 
     /// Makes sure that `len` bytes from the current position are buffered; `len` is at most a chunk and within the file.

@@ -293,6 +293,11 @@ impl Segment {
         self.bytes_since_index.set(self.bytes_since_index.get() + located.size);
     }
 
+    /// The next batch that is noted gets an index entry, however near the last one is.
+    pub(super) fn index_next_batch(&self) {
+        self.bytes_since_index.set(u64::MAX >> 1);
+    }
+
     /// Time index entry for the greatest timestamp so far; also made when the segment is rolled or closed.
     pub(super) fn note_largest_timestamp(&self) {
         if let Some((timestamp, offset)) = self.largest_timestamp.get() {

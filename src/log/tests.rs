@@ -34,6 +34,7 @@ pub(super) fn how(dir: &Path, config: LogConfig, clean_shutdown: bool) -> OpenLo
         config,
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
+        high_watermark: Offset::ZERO,
         cleaned: None,
         clean_shutdown,
         progress: None,

@@ -32,6 +32,9 @@ pub struct OpenLog {
     pub recovery_point: Offset,
     /// From the log-start checkpoint (0 if absent).
     pub log_start_offset: Offset,
+    /// From the high-watermark checkpoint (0 if absent, and of a log that has none): what is missing below this and the recovery point
+    /// is damage, not the end that an unclean stop has left.
+    pub high_watermark: Offset,
     /// From the cleaner checkpoint, if it has the log: compaction has cleaned everything below.
     pub cleaned: Option<Offset>,
     /// The broker stopped cleanly: no recovery.

@@ -643,6 +643,7 @@ fn open_log(dir: &Path, how: &OpenQuorum) -> OpenLog {
         config,
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
+        high_watermark: Offset::ZERO,
         cleaned: None,
         clean_shutdown: how.clean_shutdown,
         progress: None,

@@ -290,6 +290,17 @@ impl Replica {
         }
     }
 
+    /// The log is damaged, and nobody counts on it any more.
+    pub(super) fn on_repair(&mut self, to: Offset, whole: bool, effects: &mut Vec<Effect>) {
+        let follows = self.assignment.leader.is_some_and(|leader| leader != self.broker);
+        let is_free = matches!(self.role, Role::Follower(_)) && !self.uses_log() && self.deferred.is_none();
+        match whole {
+            _ if !follows || !is_free => {}
+            true => self.restart_at(to, effects),
+            false => self.truncate(to, effects),
+        }
+    }
+
     pub(super) fn on_log_refused(&mut self, now_ms: u64) {
         if matches!(self.state(), Some(State::Appending { .. } | State::Truncating)) {
             self.back_off(now_ms);

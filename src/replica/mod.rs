@@ -30,6 +30,7 @@ mod follower;
 mod isr;
 mod leader;
 mod reads;
+mod repair;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -37,6 +38,7 @@ mod waiting;
 
 pub use follower::accept_batches;
 pub use reads::check_position;
+pub use repair::{Condition, Patient, RepairStep};
 pub use types::{
     Acks, Assignment, BatchSpan, BrokerStatus, CommittedIsr, Divergence, Effect, EpochEndOffset, FetchAnswer, FetchPosition,
     FetchedRecords, FollowerFetch, Input, Isolation, IsrProposal, LeaderOffsets, LeaderRecovery, LogState, NO_BROKER_EPOCH,
@@ -203,6 +205,7 @@ impl Replica {
             Input::LeaderOffsets { leader_epoch, result } => self.on_leader_offsets(leader_epoch, result, now_ms, effects),
             Input::Replicated { end, last_epoch } => self.on_replicated(end, last_epoch, effects),
             Input::Truncated { log_start, end, last_epoch } => self.on_truncated(log_start, end, last_epoch, effects),
+            Input::Repair { to, whole } => self.on_repair(to, whole, effects),
             Input::LogRefused => self.on_log_refused(now_ms),
             Input::LogStartMoved { offset } => self.on_log_start(offset),
             Input::StorageFailed => self.end(Role::Offline, ErrorCode::KafkaStorageError, effects),

@@ -330,6 +330,14 @@ pub enum Input {
         /// Last epoch of the log.
         last_epoch: LeaderEpoch,
     },
+    /// The log lacks committed records from `to` on: a follower cuts it there and copies it again. Nothing, if it does not follow or is
+    /// busy; then it is to be said again.
+    Repair {
+        /// First offset that goes; of a `whole` log the offset that it begins with.
+        to: Offset,
+        /// All of it goes: offsets are missing in it, so what is left would not show where it parts from the leader's.
+        whole: bool,
+    },
     /// An [`Effect::Append`] or a cut was refused and has changed nothing. (A device that failed is [`Input::StorageFailed`].)
     LogRefused,
     /// An [`Effect::Truncate`] or [`Effect::RestartAt`] has ended, durably.

@@ -1,6 +1,7 @@
 //! Whole nodes of a cluster in a simulated world: controllers that agree, brokers that come and go, and clients that ask any of them.
 
 mod failover;
+mod repair;
 
 use super::Broker;
 use crate::config::BrokerConfig;

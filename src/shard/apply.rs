@@ -45,6 +45,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
             cleaned: None,
             clean_shutdown: false,
             progress: None,

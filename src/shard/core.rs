@@ -11,6 +11,7 @@ use super::moves::Moves;
 use super::partition::Partition;
 use super::placement;
 use super::read::is_short;
+use super::repair::Repairs;
 use super::requests::{ProduceResult, ProduceSlice};
 use super::settings::{Settings, cleaner_limits};
 use super::start::Seats;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) homes: Homes,
     pub(super) cleaning: Cleaning,
     pub(super) moves: Moves,
+    /// What is damaged of this core's logs.
+    pub(super) repairs: Repairs,
     pub(super) watches: RefCell<Watches>,
     pub(super) next_watch: Cell<u64>,
     pub(super) requests: Rc<RequestStatistics>,
@@ -108,6 +111,7 @@ impl Core {
             homes: Homes::default(),
             dir_ids: RefCell::default(),
             moves: Moves::default(),
+            repairs: Repairs::default(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
             requests: Rc::default(),
@@ -242,6 +246,7 @@ impl Core {
                 if outcome.is_ok() {
                     self.start_ticks();
                     self.resume_moves();
+                    self.start_scrubbing();
                 }
                 *self.ready.borrow_mut() = Some(outcome);
                 self.changed.notify_all();

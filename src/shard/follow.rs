@@ -75,6 +75,10 @@ impl Partition {
         match effect {
             Effect::Fetch(position) => {
                 state.following.held = None;
+                // A fetch would say that everything before its offset is here.
+                if self.log.has_holes() {
+                    return;
+                }
                 state.following.leader = Some(position.leader);
                 let is_held_back = self.throttled.get().as_follower && !state.replica.isr().contains(&core.broker_id());
                 if self.is_closed() {
@@ -182,6 +186,7 @@ impl Partition {
     async fn cut(self: Rc<Self>, core: &Rc<Core>, cut: Cut) {
         let (log, high_watermark) = (&self.log, self.state().replica.high_watermark());
         let (Cut::To(offset) | Cut::RestartAt(offset)) = cut;
+        let (until, epoch) = (log.log_end_offset(), self.state().replica.leader_epoch());
         self.state_mut().following.cuts_to = Some(offset);
         let result = match self.checkpoint_below(core, offset).await {
             true => match cut {
@@ -190,6 +195,12 @@ impl Partition {
             },
             // Nobody asks how it ends: the broker stops, or the log dir has failed.
             false => Err(LogError::Closed),
+        };
+        // A crash before this is noted cuts once more.
+        let is_repair = log.damage().and_then(|damage| damage.first_hole()).is_some_and(|hole| log.log_end_offset() <= hole);
+        let result = match result {
+            Ok(()) if is_repair => log.begin_refetch(until, epoch).await,
+            result => result,
         };
         {
             let following = &mut self.state_mut().following;
@@ -200,6 +211,7 @@ impl Partition {
         }
         let (log_start, end, last_epoch) = (log.log_start_offset(), log.log_end_offset(), log.latest_epoch());
         match end < high_watermark {
+            true if is_repair => tracing::warn!(partition = %self.name, %log_start, log_end = %end, "cut, to be copied again"),
             // An unclean election, or a leader that has deleted what came next.
             true => {
                 tracing::warn!(partition = %self.name, %high_watermark, %log_start, log_end = %end, "records that were committed go")

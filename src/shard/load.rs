@@ -25,12 +25,15 @@ const MAX_FILE_NAME: usize = 255;
 /// A partition and the id of the log dir that it is in.
 pub(super) type Placed = (TopicIdPartition, TopicId);
 
-/// What came of loading one core's partitions.
+/// What came of loading partitions.
+#[derive(Default)]
 pub(super) struct LoadReport {
     /// Logs that were opened.
     pub(super) logs: usize,
     /// Partitions of which the metadata name another log dir than the one that they are in.
     pub(super) misplaced: Vec<Placed>,
+    /// Damaged replicas, which are to be given up before this broker leads.
+    pub(super) damaged: Vec<Placed>,
 }
 
 impl Core {
@@ -48,12 +51,14 @@ impl Core {
             self.load_one(assigned, found, &dirs, any_offline, &progress)
         });
         futures_util::stream::iter(opens).buffer_unordered(LOGS_AT_ONCE).collect::<Vec<()>>().await;
-        self.show(image);
+        self.show(image.clone());
         self.assign(&assigned);
+        self.start_repairs();
         // The homes can write checkpoints from here on.
         self.send_last_offsets();
         self.find_copies(&assigned, &dirs);
-        LoadReport { logs: self.partitions.borrow().len(), misplaced: self.misplaced(&assigned) }
+        let (logs, misplaced) = (self.partitions.borrow().len(), self.misplaced(&assigned));
+        LoadReport { logs, misplaced, damaged: self.damaged(&image) }
     }
 
     /// `found` are the log dirs that have a directory of it.
@@ -138,6 +143,7 @@ impl Core {
             config: assigned.log_config.clone(),
             recovery_point: checkpoint(&report.recovery_points),
             log_start_offset: checkpoint(&report.log_starts),
+            high_watermark: checkpoint(&report.high_watermarks),
             cleaned: report.cleaned.get(name).copied(),
             clean_shutdown: report.clean_shutdown.is_some(),
             progress: Some(Rc::new(move |state| told.update(slot, state))),
@@ -171,7 +177,9 @@ impl Core {
         // Who is alone has nobody to whom it matters that a replica is yet to be placed.
         let is_told = |directory: TopicId| is_directory(directory) || !self.settings.is_alone;
         let place = |assigned: &Assigned| {
-            let id = ids[self.partition(assigned.id)?.dir()]?;
+            let partition = self.partition(assigned.id)?;
+            // Where a damaged one is, is told when it is whole.
+            let id = ids[partition.dir()].filter(|_| partition.log.damage().is_none())?;
             (is_told(assigned.directory) && assigned.directory != id).then_some((assigned.id, id))
         };
         assigned.iter().filter_map(place).collect()

@@ -45,7 +45,9 @@ mod partition;
 pub mod placement;
 mod quota;
 mod read;
+mod repair;
 mod requests;
+mod scrub;
 mod settings;
 #[cfg(all(test, feature = "sim"))]
 mod settings_tests;

@@ -39,6 +39,10 @@ pub struct Settings {
     pub retention_check_interval: Duration,
     /// `log.initial.task.delay.ms`: when the tasks of the logs (checkpoints, flush, retention) run for the first time.
     pub initial_task_delay: Option<Duration>,
+    /// `flumen.log.scrub.bytes.per.second`, of one core; 0: what was written long ago is not looked at.
+    pub scrub_bytes_per_second: u64,
+    /// `flumen.log.scrub.interval.ms`: a pass over everything begins so long after the one before.
+    pub scrub_interval: Duration,
     /// `log.cleaner.enable`.
     pub cleaner_enable: bool,
     /// `producer.id.expiration.check.interval.ms`.
@@ -118,6 +122,8 @@ impl From<&BrokerConfig> for Settings {
             flush_check_interval: duty(config.log_flush_scheduler_interval_ms()).min(FLUSH_CHECK_INTERVAL),
             retention_check_interval: duty(config.log_retention_check_interval_ms()),
             initial_task_delay: config.log_initial_task_delay_ms().map(|ms| Duration::from_millis(ms.max(0) as u64)),
+            scrub_bytes_per_second: config.log_scrub_bytes_per_second() as u64,
+            scrub_interval: duty(config.log_scrub_interval_ms()),
             cleaner_enable: config.log_cleaner_enable(),
             producer_id_expiration_check_interval: duty(config.producer_id_expiration_check_interval_ms()),
             quota_windows: windows(config.quota_window_num(), config.quota_window_size_seconds()),

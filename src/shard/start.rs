@@ -8,7 +8,7 @@ use super::Shards;
 use super::control::Control;
 use super::core::{Core, FIRST_CORE};
 use super::dirs::{DirReport, OpenDirError, home_of};
-use super::load::Placed;
+use super::load::LoadReport;
 use super::message::Message;
 use crate::config::BrokerConfig;
 use crate::controller::MetadataImage;
@@ -214,7 +214,7 @@ impl Core {
 
     /// Loads the partitions of a node that is alone; how many logs there are.
     async fn load_alone(self: &Rc<Self>, mut control: Control, dirs: Arc<Vec<Option<DirReport>>>) -> Result<usize, String> {
-        let (logs, misplaced) = self.load_all(control.image(), dirs).await?;
+        let LoadReport { logs, misplaced, .. } = self.load_all(control.image(), dirs).await?;
         control.assign_dirs(&misplaced).await?;
         control.unfence().await?;
         self.io.spawn(control.run());
@@ -340,19 +340,20 @@ impl Core {
         }
     }
 
-    /// How many logs there are, and which are not where the metadata have them.
+    /// What came of it on all cores.
     pub(super) async fn load_all(
         &self,
         image: Arc<MetadataImage>,
         dirs: Arc<Vec<Option<DirReport>>>,
-    ) -> Result<(usize, Vec<Placed>), String> {
+    ) -> Result<LoadReport, String> {
         let reports = self.ask_all(|reply| Message::Load { image: image.clone(), dirs: dirs.clone(), reply }).await;
-        let (mut logs, mut misplaced) = (0, Vec::new());
+        let mut all = LoadReport::default();
         for report in reports {
             let report = report.ok_or("a core ended during the start")?;
-            logs += report.logs;
-            misplaced.extend(report.misplaced);
+            all.logs += report.logs;
+            all.misplaced.extend(report.misplaced);
+            all.damaged.extend(report.damaged);
         }
-        Ok((logs, misplaced))
+        Ok(all)
     }
 }

@@ -23,6 +23,12 @@ pub struct CoreStatistics {
     pub partitions: usize,
     /// Log dirs whose device has failed.
     pub offline_dirs: usize,
+    /// Bytes of segments that nobody writes to any more, read to see whether they are still good.
+    pub scrubbed_bytes: u64,
+    /// Ranges of committed records that were found damaged while it ran.
+    pub damages: u64,
+    /// Logs that were damaged and are whole again, or taken for it.
+    pub repairs: u64,
 }
 
 /// How far a group is behind.
@@ -91,6 +97,9 @@ impl Core {
             requests: self.requests.snapshot(),
             partitions: self.partitions.borrow().len(),
             offline_dirs: self.offline.borrow().len(),
+            scrubbed_bytes: self.repairs.scrubbed_bytes.get(),
+            damages: self.repairs.damages.get(),
+            repairs: self.repairs.repairs.get(),
         }
     }
 }

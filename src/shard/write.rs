@@ -120,8 +120,11 @@ impl Partition {
             LogError::NoDescriptor(_) => {}
             // A client's mistake, or a partition that is on its way out.
             LogError::OffsetOutOfRange { .. } | LogError::RecordListTooLarge { .. } | LogError::Closed => return,
+            // Told of when it was found.
+            LogError::Damaged { .. } => return,
             LogError::Corrupt { .. } | LogError::UnexpectedAppendOffset { .. } | LogError::InconsistentTopicId { .. } => {}
         }
+        core.look_at_segment_of(self, error);
         tracing::error!(partition = %self.name, operation, %error, "the log failed");
     }
 }

@@ -118,6 +118,7 @@ fn how(kind: &str) -> OpenLog {
         config: config(),
         recovery_point: Offset(recovery_point.parse().unwrap()),
         log_start_offset: Offset(log_start.parse().unwrap()),
+        high_watermark: Offset::ZERO,
         cleaned: None,
         clean_shutdown: stop == "clean",
         progress: None,

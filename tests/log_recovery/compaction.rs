@@ -387,7 +387,7 @@ fn a_compacted_log_is_the_models_map_over_crashes_at_any_moment() {
 const BUGS: [(&str, fn(u64, &'static str)); 3] = [
     ("cleaned segment not flushed", stop_in_a_round),
     ("last batch of a producer not flushed", |seed, bug| loss_behind_a_round(seed, Some(bug))),
-    ("new segment before the old one is on the device", |seed, bug| _ = history(230 + seed, Some(bug))),
+    ("new segment before the old one is on the device", |seed, bug| _ = history(1640 + seed, Some(bug))),
 ];
 
 /// Every step of one round, with the `seed`th choice of what a power loss takes.

@@ -25,6 +25,7 @@ const SETTINGS: &str = "tests/operations/settings.rs";
 const ADMIN: &str = "tests/kafka_clients/admin.rs";
 const IDLE: &str = "tests/attacks/idle.rs";
 const VOTERS: &str = "src/server/cluster_tests/voters.rs";
+const REPAIR: &str = "src/server/cluster_tests/repair.rs";
 const FAILOVER: &str = "src/server/cluster_tests/failover.rs";
 
 /// Keys of the broker.
@@ -61,6 +62,8 @@ const BROKER: &[SeenBy] = &[
     ("flumen.elect.on.refusal.enable", QUORUM_OF_THREE, "a_leader_whose_process_is_gone_is_replaced_at_once"),
     ("flumen.fence.on.refusal.enable", FAILOVER, "nobody_is_fenced_at_once_where_it_is_turned_off"),
     ("flumen.http.listener", "tests/operations/main.rs", "metrics_count_what_clients_do_and_health_follows_the_broker"),
+    ("flumen.log.scrub.bytes.per.second", REPAIR, "cold_segments_are_looked_at_as_fast_and_as_often_as_the_settings_say"),
+    ("flumen.log.scrub.interval.ms", REPAIR, "cold_segments_are_looked_at_as_fast_and_as_often_as_the_settings_say"),
     ("follower.replication.throttled.rate", FETCHER, "replicas_that_are_held_back_copy_as_slowly_as_the_settings_say"),
     ("group.initial.rebalance.delay.ms", SHARD, "members_wait_and_are_waited_for_as_long_as_the_settings_say"),
     ("group.max.session.timeout.ms", SHARD, "members_wait_and_are_waited_for_as_long_as_the_settings_say"),

@@ -373,3 +373,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_damaged_log_is_cut_and_copied_again() {
+    let mut replica = asking();
+    let repair = |to, whole| Input::Repair { to: Offset(to), whole };
+    assert_eq!(feed(&mut replica, repair(2, false), 0), [Effect::Truncate { to: Offset(2) }]);
+    assert_eq!(feed(&mut replica, repair(2, false), 0), [], "one thing at a time");
+    assert_eq!(feed(&mut replica, answered(position(5, 10, 3), records(12, 10, 12)), 0), [], "the answer comes too late");
+    assert_eq!(feed(&mut replica, truncated(0, 2, 1), 0), [fetch(5, 2, 1)]);
+    assert_eq!(replica.high_watermark(), Offset(2), "what is gone is not to be read here");
+    assert_eq!(feed(&mut replica, repair(0, true), 0), [Effect::RestartAt { offset: Offset(0) }]);
+    assert_eq!(feed(&mut replica, truncated(0, 0, -1), 0), [fetch(5, 0, -1)]);
+    let mut leads = Replica::new(ME, log_of(0, 4, 10));
+    feed(&mut leads, Input::Metadata(assignment(1, 5, 7, &[1, 2, 3], &[1, 2, 3])), 0);
+    assert_eq!(feed(&mut leads, repair(2, false), 0), [], "a leader is never cut");
+    let mut alone = Replica::new(ME, log_of(0, 4, 10));
+    feed(&mut alone, Input::Metadata(assignment(-1, 5, 7, &[1, 2, 3], &[1])), 0);
+    assert_eq!(feed(&mut alone, repair(2, false), 0), [], "nor who has nobody to follow");
+}

@@ -22,7 +22,7 @@ use crate::record::{BatchBuilder, Compression};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A controller, and brokers 2, 3 and so on.
-fn brokers(seed: u64, count: usize, settings: &[(i32, &str, &str)]) -> Stage {
+pub(super) fn brokers(seed: u64, count: usize, settings: &[(i32, &str, &str)]) -> Stage {
     let roles: Vec<&str> = std::iter::once("controller").chain(std::iter::repeat_n("broker", count)).collect();
     let stage = Stage::with(seed, &roles, settings);
     stage.start_all();
@@ -31,7 +31,7 @@ fn brokers(seed: u64, count: usize, settings: &[(i32, &str, &str)]) -> Stage {
 
 impl Stage {
     /// Creates a topic of one partition on these brokers, the first of which leads.
-    fn create_on(&self, asked: i32, name: &str, replicas: &[i32], configs: &[(&'static str, &'static str)]) {
+    pub(super) fn create_on(&self, asked: i32, name: &str, replicas: &[i32], configs: &[(&'static str, &'static str)]) {
         let assignments = vec![CreatableReplicaAssignment { partition_index: 0, broker_ids: replicas.to_vec() }];
         let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
             name: (*name).into(),
@@ -44,7 +44,12 @@ impl Stage {
     }
 
     /// Waits until a broker tells of the first partition of a topic what is wanted; how long it took.
-    fn await_partition(&self, asked: i32, topic: &str, is_wanted: impl Fn(&MetadataResponsePartition) -> bool) -> Duration {
+    pub(super) fn await_partition(
+        &self,
+        asked: i32,
+        topic: &str,
+        is_wanted: impl Fn(&MetadataResponsePartition) -> bool,
+    ) -> Duration {
         let (began, request) = (self.world.now(), MetadataRequest { topics: None, ..MetadataRequest::default() });
         self.await_answer(asked, CLIENTS, 12, &request, |answer| {
             let topic = answer.topics.iter().find(|one| one.name.as_deref() == Some(topic));
@@ -53,14 +58,14 @@ impl Stage {
         self.world.now().since(began)
     }
 
-    fn leader_of_partition(&self, asked: i32, topic: &str) -> i32 {
+    pub(super) fn leader_of_partition(&self, asked: i32, topic: &str) -> i32 {
         let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
         let answer = self.ask(asked, CLIENTS, 12, request).unwrap();
         answer.topics.iter().find(|one| one.name.as_deref() == Some(topic)).unwrap().partitions[0].leader_id
     }
 
     /// Sets a config of one broker, or of all ("").
-    fn set(&self, asked: i32, broker: &'static str, name: &'static str, value: &'static str) {
+    pub(super) fn set(&self, asked: i32, broker: &'static str, name: &'static str, value: &'static str) {
         let config = AlterableConfig { name: name.into(), config_operation: 0, value: Some(value.into()) };
         let resource = AlterConfigsResource { resource_type: 4, resource_name: broker.into(), configs: vec![config] };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };

@@ -85,6 +85,8 @@ impl Core {
             }
             let passed_over = partition.is_closed() || self.is_offline(partition.dir());
             let config = partition.log.config();
+            // What is damaged is fetched again; nothing is to be made of it meanwhile.
+            let passed_over = passed_over || partition.log.damage().is_some();
             if passed_over || !config.cleanup_policy.compact || self.cleaning.is_set_aside(partition.id, self.io.now()) {
                 continue;
             }
@@ -142,6 +144,7 @@ impl Core {
             LogError::Corrupt { .. } => None,
             _ => Some(self.io.now().after(SET_ASIDE)),
         };
+        self.look_at_segment_of(partition, error);
         tracing::error!(partition = %partition.name, %error, "the log cannot be compacted; it is left as it is");
         self.cleaning.set_aside.borrow_mut().insert(partition.id, until);
     }

@@ -11,6 +11,7 @@ use crate::model::{ErrorCode, TopicId};
 use crate::protocol::generated::BrokerHeartbeatRequest;
 use crate::shard::core::Core;
 use crate::shard::dirs::DirReport;
+use crate::shard::load::LoadReport;
 use futures_util::future::select;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -94,9 +95,10 @@ impl Core {
         self.io.spawn(async move { core.live(registration).await });
         self.until_phase(Phase::Recovery).await?;
         let image = cluster.take_first();
-        let (logs, misplaced) = self.load_all(image.clone(), dirs).await?;
+        let LoadReport { logs, misplaced, damaged } = self.load_all(image.clone(), dirs).await?;
         cluster.can_publish(image.next_offset());
         self.tell_places(misplaced);
+        self.give_up_damaged(&damaged).await?;
         self.live_on(Input::Loaded);
         for dir in self.offline.borrow().keys() {
             self.tell_dir_failed(*dir);

@@ -88,6 +88,29 @@ impl Core {
         });
     }
 
+    /// Tells the controller of replicas that are damaged, and returns when it knows: a broker that may lead must not be elected for them.
+    ///
+    /// # Errors
+    /// The start is given up.
+    pub(super) async fn give_up_damaged(self: &Rc<Self>, damaged: &[Placed]) -> Result<(), String> {
+        for places in damaged.chunks(MOST_PLACES) {
+            loop {
+                let command = controller::assign_dirs(self.broker_id(), self.broker_epoch.get(), places);
+                match self.carry_out(command, None).await {
+                    Ok(controller::Reply::AssignReplicasToDirs(response)) if response.error_code == ErrorCode::None.code() => {
+                        break;
+                    }
+                    other => tracing::warn!(?other, "the controller was not told yet which replicas are damaged"),
+                }
+                if let Some(why) = self.why_not_to_start() {
+                    return Err(why);
+                }
+                self.io.sleep(super::door::RETRY_PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the tasks by which this node's cores get the metadata.
     pub(super) fn start_following(self: &Rc<Self>) {
         let core = self.clone();

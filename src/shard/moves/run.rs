@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Begins to work off the moves of this core.
-    pub(super) fn start_moving(self: &Rc<Self>) {
+    pub(in crate::shard) fn start_moving(self: &Rc<Self>) {
         if self.moves.is_running.replace(true) {
             return;
         }
@@ -42,6 +42,8 @@ impl Core {
     fn goes_on(&self, moving: &Move) -> bool {
         let partition = &moving.partition;
         let is_wanted = moving.phase.get() == Phase::Copying && !partition.is_closed() && !self.is_stopping();
+        // What is known of damage lies in the directory.
+        let is_wanted = is_wanted && partition.log.damage().is_none();
         is_wanted && partition.log.failure().is_none() && !self.is_offline(moving.target) && !self.is_offline(partition.dir())
     }
 

@@ -21,6 +21,7 @@ async fn open_after_crash(io: Io) -> Result<(i64, i64), String> {
         config: LogConfig::default(),
         recovery_point: found[0],
         log_start_offset: found[1],
+        high_watermark: Offset::ZERO,
         cleaned: None,
         clean_shutdown: false,
         progress: None,
