@@ -33,6 +33,7 @@ mod follower_tests;
 mod future;
 #[cfg(feature = "sim")]
 mod fuzz;
+mod loading;
 #[allow(clippy::module_inception)] // a log is what the room is about
 mod log;
 mod lookup;

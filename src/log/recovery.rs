@@ -5,8 +5,8 @@
 //! is dropped. What lies before the recovery point is on the device and is not looked at. After a clean stop only the last index
 //! interval is walked; if anything is odd there, the last segment is recovered as after an unclean stop.
 
-use super::damage::FoundDamage;
 use super::epochs::Epochs;
+use super::loading::{Loading, NO_LIMIT};
 use super::log::{Log, Recovered};
 use super::offset_index::{OffsetIndex, relative_offset};
 use super::old_format::{MAX_CHECKED_OLD_MESSAGE, OLD_HEAD_BYTES, crc32, old_message};
@@ -18,10 +18,10 @@ use super::segment::{
     INDEX_SUFFIX, LOG_SUFFIX, Located, SNAPSHOT_SUFFIX, Segment, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_path,
 };
 use super::time_index::TimeIndex;
-use super::types::{AbortedTxn, OpenLog, RecoveryProgress};
+use super::types::{AbortedTxn, OpenLog};
 use super::{Hole, LogConfig, LogError, checkpoint, txn_index};
 use crate::io::{FoundFile, Io, OpenOptions};
-use crate::model::{LeaderEpoch, Offset, TopicId};
+use crate::model::{Offset, TopicId};
 use crate::producer::ProducerStates;
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -50,35 +50,8 @@ pub(super) enum Found {
     Changing,
 }
 
-/// Segments that were found, and what is known of the log so far.
-struct Loading {
-    segments: Vec<Rc<Segment>>,
-    epochs: Epochs,
-    epochs_changed: bool,
-    /// Latest epoch of an undamaged checkpoint, which knows of an epoch before the log does.
-    epoch_limit: LeaderEpoch,
-    walked: WalkedEpochs,
-    damage: FoundDamage,
-    progress: Option<Rc<dyn Fn(RecoveryProgress)>>,
-    read: RecoveryProgress,
-    reported: u64,
-}
-
-/// Epochs of the batches that recovery has walked over.
-#[derive(Default)]
-struct WalkedEpochs {
-    /// With the offsets where they begin.
-    entries: Vec<(LeaderEpoch, Offset)>,
-    /// The checkpoint says something else.
-    differ: bool,
-}
-
-/// Bytes between two reports of progress.
-const REPORT_BYTES: u64 = 1 << 20;
 /// Bytes read and written at once where a start writes again what may have missed the device.
 const REWRITE_CHUNK: u64 = 1 << 20;
-/// No checkpoint says which epochs there can be.
-const NO_LIMIT: LeaderEpoch = LeaderEpoch(i32::MAX);
 
 impl Log {
     /// Creates the directory or recovers what is there.
@@ -125,17 +98,9 @@ impl Loader {
     async fn load(&self, open: &OpenLog) -> Result<Recovered, LogError> {
         self.complete_swaps().await?;
         let segments = self.find_segments().await?;
-        let mut loading = Loading {
-            segments,
-            epochs: Epochs::default(),
-            epochs_changed: false,
-            epoch_limit: NO_LIMIT,
-            walked: WalkedEpochs::default(),
-            damage: self.known_damage(open.recovery_point.min(open.high_watermark)).await?,
-            progress: open.progress.clone(),
-            read: RecoveryProgress::default(),
-            reported: 0,
-        };
+        let damage = self.known_damage(open.recovery_point.min(open.high_watermark)).await?;
+        let mut loading = Loading::of(segments, Epochs::default());
+        (loading.damage, loading.progress) = (damage, open.progress.clone());
         self.load_epochs(&mut loading).await?;
         let mut clean = open.clean_shutdown;
         let mut end = None;
@@ -401,17 +366,7 @@ impl Loader {
     /// Builds the indexes of a segment again that was cut and is active now. The batches are good; they are read all the same, since
     /// truncation is rare and an index that was cut by guess would mislead for good.
     pub(super) async fn rescan(&self, segment: &Rc<Segment>, epochs: Epochs) -> Result<(), LogError> {
-        let mut loading = Loading {
-            segments: Vec::new(),
-            epochs,
-            epochs_changed: false,
-            epoch_limit: NO_LIMIT,
-            walked: WalkedEpochs::default(),
-            damage: FoundDamage::default(),
-            progress: None,
-            read: RecoveryProgress::default(),
-            reported: 0,
-        };
+        let mut loading = Loading::of(Vec::new(), epochs);
         // Which transactions were aborted here is known only from where the producer state begins.
         let others: Vec<_> = self.find_segments().await?.into_iter().filter(|other| other.base < segment.base).collect();
         let mut states = self.producers_at(segment.base, segment.base, &others).await?;
@@ -585,54 +540,6 @@ impl Loader {
         match self.io.remove_file(path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LogError::storage(path, "remove", &error)),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Loading {
-    /// The leader epoch is not under the CRC. Epochs do not go back, and none is in the log that the checkpoint does not know; if
-    /// the next batch confirms it, the checkpoint is wrong.
-    fn untrue_epoch(&self, batch: &Scanned, next: Option<&Scanned>, last_segment: bool) -> Option<String> {
-        let epoch = batch.header.partition_leader_epoch;
-        let before = self.walked.entries.last().map_or(LeaderEpoch::NONE, |&(epoch, _)| epoch);
-        if epoch < before {
-            return Some(format!("leader epoch {epoch} behind {before}"));
-        }
-        let confirmed = next.map_or(!last_segment, |next| next.header.partition_leader_epoch >= epoch);
-        let known = epoch <= self.epoch_limit.max(before);
-        (!known && !confirmed).then(|| format!("leader epoch {epoch} is not known, only {} and earlier", self.epoch_limit))
-    }
-
-    fn walked(&mut self, batch: &Scanned) {
-        let (epoch, base) = (batch.header.partition_leader_epoch, batch.header.base_offset);
-        self.walked.differ |= self.epochs.at(base) != epoch;
-        if self.walked.entries.last().is_none_or(|&(last, _)| epoch > last) && epoch > LeaderEpoch::NONE {
-            self.walked.entries.push((epoch, base));
-        }
-    }
-
-    /// Where the checkpoint and the batches from `base` on say different things, the batches are right.
-    fn adopt_walked_epochs(&mut self, base: Offset) {
-        let walked = std::mem::take(&mut self.walked);
-        if !walked.differ {
-            return;
-        }
-        self.epochs.truncate_from_end(base);
-        for (epoch, start) in walked.entries {
-            if epoch != self.epochs.latest() {
-                self.epochs.assign(epoch, start);
-            }
-        }
-        self.epochs_changed = true;
-    }
-
-    fn report(&mut self) {
-        let finished = self.read.done_bytes == self.read.total_bytes;
-        if let Some(progress) = &self.progress
-            && (finished || self.read.done_bytes >= self.reported + REPORT_BYTES || self.read.done_bytes == 0)
-        {
-            self.reported = self.read.done_bytes;
-            progress(self.read);
         }
     }
 }
