@@ -11,8 +11,8 @@
 //! that are connected by it; [`machine`] lets systemd run on one, with Flumen as its service; [`nodes`] is a cluster of brokers and
 //! controllers on such hosts ([`disk`]: some small): formatted, started, stopped, killed, paused, with disks that are filled and wiped; [`writer`] and [`reader`]
 //! are clients of our own that record everything that was acked and read, [`probe`] one that comes when a fault is over; [`checker`] runs
-//! them and gives the verdict; [`scene`] has the faults; [`short`], [`faults`], [`soak`], [`administration`], [`balancing`], [`voters`] and
-//! [`walk`] are the tests, the others have tests of their own that need no broker. After a test
+//! them and gives the verdict; [`scene`] has the faults; [`short`], [`faults`], [`soak`], [`administration`], [`balancing`], [`voters`],
+//! [`damage`] and [`walk`] are the tests, the others have tests of their own that need no broker. After a test
 //! target/test-logs has `cluster-NAME-{flumen,kafka}.txt`: what was injected, how long the cluster took to go on, and what was checked;
 //! after a failure, or with `FLUMEN_TEST_KEEP=1`, also the logs and configuration files of all nodes.
 
@@ -25,6 +25,7 @@ mod administration;
 mod balancing;
 mod checker;
 mod counts;
+mod damage;
 mod disk;
 mod faults;
 mod machine;

@@ -496,7 +496,12 @@ impl Cluster {
     /// A replica's directory is gone from a node that is down, as if it had never been.
     pub fn lose_replica(&self, id: i32, topic: &str, partition: i32) {
         assert!(self.nodes[&id].child.is_none(), "node {id} is down");
-        fs::remove_dir_all(self.data_dir(id).join(format!("{topic}-{partition}"))).expect("the replica's directory");
+        fs::remove_dir_all(self.replica_dir(id, topic, partition)).expect("the replica's directory");
+    }
+
+    /// Where a node has its files of a partition.
+    pub fn replica_dir(&self, id: i32, topic: &str, partition: i32) -> PathBuf {
+        self.data_dir(id).join(format!("{topic}-{partition}"))
     }
 
     /// Writes to the small disk of a node until nothing more fits.
