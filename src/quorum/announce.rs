@@ -123,6 +123,13 @@ impl Node {
         }
     }
 
+    /// Where the leader is, as another server has it. The leader itself takes note of nobody whom it does not know.
+    async fn leader_by(&self, host: &str, port: u16, member: &Member) -> Option<(String, u16)> {
+        let (_, leader) = self.update_at(host, port, member, self.state().epoch).await?;
+        let port = u16::try_from(leader.port).ok().filter(|port| leader.leader_id >= 0 && *port > 0)?;
+        Some((leader.host.to_string(), port))
+    }
+
     async fn update_at(&self, host: &str, port: u16, member: &Member, epoch: i32) -> Option<(i16, CurrentLeader)> {
         let (min_supported_version, max_supported_version) = member.kraft_versions;
         let listener = |endpoint: &MemberEndpoint| updating::Listener {
@@ -179,11 +186,17 @@ impl Node {
             partitions: vec![describing::PartitionData { partition_index: 0 }],
         }];
         let request = DescribeQuorumRequest { topics };
-        for (host, port) in self.whom_to_ask() {
+        let (mut servers, mut asked) = (self.whom_to_ask(), 0);
+        while let Some((host, port)) = servers.get(asked).cloned() {
+            asked += 1;
             let Ok(mut response) = self.peers.call_once(&host, port, &request, Duration::ZERO).await else { continue };
             let partition = response.topics.pop().and_then(|mut topic| topic.partitions.pop());
-            // Only the leader knows.
-            let Some(partition) = partition.filter(|partition| partition.error_code == 0) else { continue };
+            // Only the leader knows; whoever else is asked says who that is. This node may know of nobody but one server.
+            let Some(partition) = partition.filter(|partition| partition.error_code == 0) else {
+                let leader = self.leader_by(&host, port, member).await;
+                servers.extend(leader.filter(|leader| !servers.contains(leader)));
+                continue;
+            };
             let old = partition.current_voters.iter().find(|voter| voter.replica_id == self.how.node.0);
             let is_other = |id: TopicId| id != TopicId::default() && id != member.directory;
             let Some(old) = old.filter(|old| is_other(old.replica_directory_id)) else { return };

@@ -197,7 +197,9 @@ impl Stage {
     /// Its disk is new, so that its vote is gone with the old one.
     fn replace_a_disk(&mut self) {
         let (leader, before) = (self.cluster.active_controller(), self.status());
-        let wiped = leader % 3 + 1;
+        // All it knows without its disk is the first node, which does not lead and has to say who does.
+        assert_ne!(leader, 1, "the first leader was killed");
+        let wiped = 5 - leader;
         self.cluster.stop(wiped);
         self.cluster.wipe_metadata(wiped);
         let directory = self.cluster.metadata_directory(wiped);
