@@ -110,10 +110,9 @@ impl Node {
                 tracing::info!(endpoints = ?member.endpoints, "the quorum was told where this controller is");
                 return;
             }
-            let to = u16::try_from(leader.port).ok().filter(|port| leader.leader_id >= 0 && *port > 0);
-            let Some(port) = to.filter(|_| leader.leader_epoch >= epoch) else { continue };
+            let Some((host, port)) = place_of(&leader).filter(|_| leader.leader_epoch >= epoch) else { continue };
             epoch = leader.leader_epoch;
-            if let Some((error, _)) = self.update_at(&leader.host, port, member, epoch).await {
+            if let Some((error, _)) = self.update_at(&host, port, member, epoch).await {
                 if error == ErrorCode::None.code() {
                     tracing::info!(endpoints = ?member.endpoints, "the quorum was told where this controller is");
                     return;
@@ -126,8 +125,7 @@ impl Node {
     /// Where the leader is, as another server has it. The leader itself takes note of nobody whom it does not know.
     async fn leader_by(&self, host: &str, port: u16, member: &Member) -> Option<(String, u16)> {
         let (_, leader) = self.update_at(host, port, member, self.state().epoch).await?;
-        let port = u16::try_from(leader.port).ok().filter(|port| leader.leader_id >= 0 && *port > 0)?;
-        Some((leader.host.to_string(), port))
+        place_of(&leader)
     }
 
     async fn update_at(&self, host: &str, port: u16, member: &Member, epoch: i32) -> Option<(i16, CurrentLeader)> {
@@ -212,6 +210,12 @@ impl Node {
             return;
         }
     }
+}
+
+/// Where a leader is that an answer tells of, if it tells of one.
+fn place_of(leader: &CurrentLeader) -> Option<(String, u16)> {
+    let port = u16::try_from(leader.port).ok().filter(|port| leader.leader_id >= 0 && *port > 0)?;
+    Some((leader.host.to_string(), port))
 }
 
 fn told(what: &str, code: i16) {

@@ -80,7 +80,7 @@ impl Core {
 
     async fn repair(self: &Rc<Self>, partition: &Rc<Partition>) {
         let mut before = None;
-        while self.can_repair(partition) {
+        while self.can_look_after(partition) {
             let image = self.image.borrow().clone();
             let step = self.next_repair_step(partition, &image);
             if before.replace(step) != Some(step) {
@@ -97,7 +97,8 @@ impl Core {
         }
     }
 
-    fn can_repair(&self, partition: &Partition) -> bool {
+    /// Whether its log is there to be looked at and repaired.
+    pub(super) fn can_look_after(&self, partition: &Partition) -> bool {
         let is_there = !partition.is_closed() && partition.log.failure().is_none();
         is_there && !self.is_stopping() && !self.is_offline(partition.dir())
     }

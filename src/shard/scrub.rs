@@ -44,7 +44,7 @@ impl Core {
         for partition in partitions {
             let high_watermark = partition.state().replica.high_watermark();
             for base in partition.log.cold_segments(high_watermark) {
-                if !self.can_scrub(&partition) {
+                if !self.can_look_after(&partition) {
                     break;
                 }
                 self.scrub(&partition, base, self.settings.scrub_bytes_per_second).await;
@@ -57,16 +57,12 @@ impl Core {
         true
     }
 
-    fn can_scrub(&self, partition: &Partition) -> bool {
-        !partition.is_closed() && !self.is_stopping() && !self.is_offline(partition.dir()) && partition.log.failure().is_none()
-    }
-
     /// Looks at one segment, no faster than so many bytes a second.
     async fn scrub(self: &Rc<Self>, partition: &Rc<Partition>, base: Offset, bytes_per_second: u64) {
         let pace = async |bytes: u64| {
             self.repairs.scrubbed_bytes.set(self.repairs.scrubbed_bytes.get() + bytes);
             let pause = Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64);
-            self.sleep(|_| pause).await && self.can_scrub(partition)
+            self.sleep(|_| pause).await && self.can_look_after(partition)
         };
         let high_watermark = partition.state().replica.high_watermark();
         match partition.log.verify(base, high_watermark, pace).await {

@@ -11,7 +11,7 @@ use std::io::Write as _;
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const PRODUCER: &str = "org.apache.kafka.tools.ProducerPerformance";
-const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+pub const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 const QUORUM: &str = "org.apache.kafka.tools.MetadataQuorumCommand";
 const CLUSTER: &str = "org.apache.kafka.tools.ClusterTool";
@@ -33,16 +33,16 @@ fn tool_at(bootstrap: &str, main: &str, arguments: &[&str]) -> String {
     String::from_utf8(tools::kafka_tool(main, &arguments, b"")).expect("text")
 }
 
-fn tool(cluster: &Cluster, main: &str, arguments: &[&str]) -> String {
+pub fn tool(cluster: &Cluster, main: &str, arguments: &[&str]) -> String {
     tool_at(&cluster.bootstrap(), main, arguments)
 }
 
-fn create(cluster: &Cluster, topic: &str, more: &[&str]) {
+pub fn create(cluster: &Cluster, topic: &str, more: &[&str]) {
     tool(cluster, TOPICS, &[&["--create", "--topic", topic], more].concat());
     cluster.await_in_sync(topic);
 }
 
-fn fill(cluster: &Cluster, topic: &str, records: usize) {
+pub fn fill(cluster: &Cluster, topic: &str, records: usize) {
     let records = records.to_string();
     let load = ["--topic", topic, "--num-records", &records, "--record-size", "1000", "--throughput", "-1"];
     tool(cluster, PRODUCER, &[&load[..], &["--command-property", "acks=all"]].concat());

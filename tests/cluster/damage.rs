@@ -1,33 +1,19 @@
 //! A device gives back another bit than it got, of a record that was committed long ago: the broker notices by itself, gives the replica up,
 //! and copies it from the others, while Kafka's clients write and read.
 
+use crate::administration::{CONSUMER, create, fill, tool};
 use crate::nodes::{Cluster, Layout};
 use crate::support::members::wait_until;
-use crate::support::tools;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
-const PRODUCER: &str = "org.apache.kafka.tools.ProducerPerformance";
-const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 /// Of 1,000 bytes: three segments of 1 MiB, of which the scrubber reads two.
 const RECORDS: usize = 3_000;
 /// A scrubber that has looked at everything within a second or two.
 const SETTINGS: &[(&str, &str)] = &[("flumen.log.scrub.bytes.per.second", "104857600"), ("flumen.log.scrub.interval.ms", "1000")];
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn tool(cluster: &Cluster, main: &str, arguments: &[&str]) -> String {
-    let bootstrap = cluster.bootstrap();
-    String::from_utf8(tools::kafka_tool(main, &[&["--bootstrap-server", &bootstrap], arguments].concat(), b"")).expect("text")
-}
-
-fn fill(cluster: &Cluster, records: usize) {
-    let records = records.to_string();
-    let load = ["--topic", "kept", "--num-records", &records, "--record-size", "1000", "--throughput", "-1"];
-    tool(cluster, PRODUCER, &[&load[..], &["--command-property", "acks=all"]].concat());
-}
 
 /// Turns one bit in the middle of the file, on the device too.
 fn damage(file: &Path) {
@@ -41,13 +27,8 @@ fn damage(file: &Path) {
 #[test]
 fn what_a_device_has_damaged_comes_back_from_the_others() {
     let cluster = Cluster::start("damage", &Layout { settings: SETTINGS, ..Layout::THREE });
-    tool(
-        &cluster,
-        TOPICS,
-        &["--create", "--topic", "kept", "--replica-assignment", "1:2:3", "--config", "segment.bytes=1048576"],
-    );
-    cluster.await_in_sync("kept");
-    fill(&cluster, RECORDS);
+    create(&cluster, "kept", &["--replica-assignment", "1:2:3", "--config", "segment.bytes=1048576"]);
+    fill(&cluster, "kept", RECORDS);
     let segment = |id: i32| cluster.replica_dir(id, "kept", 0).join(format!("{:020}.log", 0));
     let good = std::fs::read(segment(1)).expect("the first segment");
     let epoch = || cluster.partitions("kept")[0].leader_epoch;
@@ -57,7 +38,7 @@ fn what_a_device_has_damaged_comes_back_from_the_others() {
         damage(&segment(id));
         let is_noticed = || cluster.log(id).matches("committed records are damaged").count() > told;
         wait_until(&format!("node {id} notices"), LIMIT, is_noticed);
-        fill(&cluster, 10);
+        fill(&cluster, "kept", 10);
         wait_until(&format!("node {id} has what it had"), LIMIT, || std::fs::read(segment(id)).is_ok_and(|now| now == good));
         cluster.await_in_sync("kept");
         assert!(!leads || (epoch() > before && cluster.leader("kept", 0) != id), "who is damaged does not lead");

@@ -92,8 +92,8 @@ impl Roles {
 pub enum Voters {
     /// All controllers, by `controller.quorum.voters`.
     Fixed,
-    /// Node 1, and whoever is made one while the cluster runs (KIP-853). The third node is formatted by Apache Kafka's tool and knows no
-    /// controller but the first.
+    /// Node 1, and whoever is made one while the cluster runs (KIP-853). The others know no controller but the first; the third is formatted
+    /// by Apache Kafka's tool.
     InLog,
 }
 
@@ -237,7 +237,7 @@ impl Cluster {
         match self.voters {
             Voters::Fixed => format!("controller.quorum.voters={}\n", self.controllers.join(",")),
             Voters::InLog => {
-                let known = if id == FORMATTED_BY_KAFKA { 1 } else { self.controllers.len() };
+                let known = if id == 1 { self.controllers.len() } else { 1 };
                 let known: Vec<&str> = servers.take(known).collect();
                 format!("controller.quorum.bootstrap.servers={}\n", known.join(","))
             }
